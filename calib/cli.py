@@ -1,0 +1,117 @@
+"""The border between the command line and the package: spellings of splits, and errors in one sentence."""
+
+import functools
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from calib.build import build
+from calib.data.split import all_splits
+from calib.errors import CalibError, nearest
+
+MULTIRUN = ("-m", "--multirun")
+BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
+
+
+def main(task: Callable[[DictConfig], object], conf: Path) -> None:
+    """Run ``task`` under Hydra with the command line's overrides; exit with 1 on a user's error."""
+    arguments = sys.argv[1:]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
+    try:
+        sys.argv[1:] = expand_all(quote_splits(arguments), conf)
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
+    except (CalibError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"Error: {explain(error, arguments, conf)}")
+
+
+def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
+    """``task`` with a user's error said where it happens.
+
+    A single run ends there. A sweep goes on and fails at its end, when Hydra raises the first error.
+    """
+
+    @functools.wraps(task)
+    def job(config: DictConfig) -> None:
+        try:
+            task(config)
+        except CalibError as error:
+            if HydraConfig.get().mode == RunMode.RUN:
+                sys.exit(f"Error: {error}")
+            logging.getLogger("calib").error("Error: %s", error)
+            raise
+
+    return job
+
+
+def quote_splits(arguments: Sequence[str]) -> list[str]:
+    """Put quotes around splits such as ``12_3``, which Hydra would read as the integer 123."""
+    return [
+        BARE_SPLIT.sub(r"'\1'", argument) if re.match(r"\+{0,2}split=", argument) else argument
+        for argument in arguments
+    ]
+
+
+def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
+    """In a multirun, write out ``split=all`` so that a launcher can spread the splits.
+
+    In a single run, and in sweeps over several studies, ``all`` stays and the run itself goes through
+    the splits one after another.
+    """
+    arguments = list(arguments)
+    swept = [a for a in arguments if re.match(r"dataset(\.\w+)*=.*(,|\()", a)]
+    if not any(a in MULTIRUN for a in arguments) or "split=all" not in arguments or swept:
+        return arguments
+    overrides = [a for a in arguments if re.match(r"(\+|~)*dataset[=.]", a)]
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        study = build(hydra.compose("config", overrides).dataset)
+    splits = ",".join(f"'{split.label}'" for split in all_splits(study))
+    return [f"split={splits}" if a == "split=all" else a for a in arguments]
+
+
+def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
+    """One sentence for an error, with the nearest known name where a name is unknown."""
+    if isinstance(error, CalibError):
+        return str(error)
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, wrong = str(error.missing_cfg_file).rpartition("/")
+        hint = nearest(wrong, error.options)
+        return f"{group}={wrong} is unknown{hint} There is: {', '.join(error.options)}."
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(found[1], arguments, conf)
+    if found := re.search(r"Could not find '([^']+)'|Key '([^']+)' is not in struct", text):
+        return _unknown_key(found[1] or found[2], arguments, conf)
+    if "Ambiguous value for argument" in text:
+        return f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: add -m to run several values in turn."
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(lines[:2]) or type(error).__name__
+
+
+def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
+    """The sentence for a key that the configuration does not have."""
+    GlobalHydra.instance().clear()
+    groups = [a for a in arguments if re.match(r"(dataset|method|protocol)=[\w.]+$", a)]
+    try:
+        with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+            known = list(_keys(OmegaConf.to_container(hydra.compose("config", groups))))
+    except ConfigCompositionException:
+        known = []
+    return f"The configuration has no key '{key}'{nearest(key, known)} See python run.py --help."
+
+
+def _keys(node: object, prefix: str = "") -> list[str]:
+    if not isinstance(node, dict):
+        return []
+    names = [f"{prefix}{key}" for key in node]
+    return names + [k for key, v in node.items() for k in _keys(v, f"{prefix}{key}.")]

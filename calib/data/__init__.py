@@ -1,0 +1,1 @@
+"""Where batches come from: studies, splits, files and the simulator."""

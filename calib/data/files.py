@@ -1,0 +1,62 @@
+"""Where a study's files are: the user's data folder, the cache, or the authors' repository."""
+
+import os
+from pathlib import Path
+
+import pooch
+
+from calib.errors import DataError
+
+
+def data_folders() -> list[Path]:
+    """Folders searched for data files: ``CALIB_DATA_DIR`` where set, then the download cache."""
+    named = os.environ.get("CALIB_DATA_DIR")
+    return [*([Path(named)] if named else []), Path(pooch.os_cache("calib"))]
+
+
+def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path:
+    """The file on this machine, downloaded if need be.
+
+    Args:
+        path: absolute, or relative to the data folders.
+        url: where to download it from when it is in none of them.
+        sha256: checksum that the content must have; None accepts any.
+
+    Raises:
+        DataError: the file is missing and cannot be downloaded, or has another checksum.
+    """
+    folders = data_folders()
+    for candidate in [folder / path for folder in folders]:
+        if candidate.is_file():
+            return _verified(candidate, sha256)
+    if url is None or Path(path).is_absolute():
+        searched = path if Path(path).is_absolute() else " or ".join(str(f / path) for f in folders)
+        raise DataError(f"File {searched} does not exist; check the path in the dataset's settings.")
+    return _download(url, folders[-1] / path, sha256)
+
+
+def _verified(file: Path, sha256: str | None) -> Path:
+    found = pooch.file_hash(str(file), alg="sha256") if sha256 else None
+    if found != sha256:
+        raise DataError(
+            f"File {file} is not the expected one: its sha256 is {found}, not {sha256}. "
+            "Delete it so that it can be downloaded again, or set the file's sha256=null to use it as it is."
+        )
+    return file
+
+
+def _download(url: str, file: Path, sha256: str | None) -> Path:
+    try:
+        pooch.retrieve(url, sha256, fname=file.name, path=file.parent, progressbar=True)
+    except ValueError as error:  # pooch's word for a checksum mismatch; it keeps no such file
+        raise DataError(
+            f"The download of {url} does not have the expected sha256 {sha256}; "
+            "try again, and report it if it happens twice."
+        ) from error
+    except OSError as error:  # no network, no such address, or no room
+        raise DataError(
+            f"File {file.name} is not in {file.parent} and could not be downloaded from {url} "
+            f"({type(error).__name__}): connect to the network, or put the file into the folder named "
+            "by CALIB_DATA_DIR."
+        ) from error
+    return file

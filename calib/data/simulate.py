@@ -1,0 +1,88 @@
+"""The embedded demo study: simulated plates of skewed positive intensities, with known truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.data.study import Batch, Study
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the simulator knows and no method sees.
+
+    Attributes:
+        clean: batch name -> intensities before any batch distortion ``(samples, features)``.
+        informative: indices of the features that differ between the classes.
+    """
+
+    clean: dict[str, Array]
+    informative: NDArray[np.int64]
+
+
+def demo_study(name: str, **settings: Any) -> Study:
+    """The simulated study called ``name``; the settings are those of ``simulate``."""
+    study, _ = simulate(**settings)
+    return replace(study, name=name)
+
+
+def simulate(
+    subjects: Sequence[int],
+    replicates: int,
+    features: int,
+    informative: int,
+    effect: float,
+    additive: float,
+    multiplicative: float,
+    bend: float,
+    seed: int,
+) -> tuple[Study, Truth]:
+    """Simulate one batch for each entry of ``subjects``.
+
+    Log intensities are a feature's level, plus five shared biological factors, plus the class signal
+    (the same in all batches), plus noise of subject and replicate. Each batch then distorts what it
+    measures: intensity**power (non-linear), a gain for each feature (multiplicative) and a background
+    for each feature (additive).
+
+    Args:
+        subjects: number of subjects in each batch; half of them, as nearly as can be, in each class.
+        replicates: adjacent rows of each subject.
+        features: number of features, of which ``informative`` carry the class signal.
+        effect: size of the class signal, in log units.
+        additive: background, in units of the median intensity.
+        multiplicative: standard deviation of the log gain of a batch and feature.
+        bend: largest deviation of a batch's power from 1.
+        seed: seed of the whole study.
+    """
+    rng = np.random.default_rng(seed)
+    level = rng.normal(6.5, 1.0, features)
+    loadings = rng.normal(0, 0.25, (5, features))
+    chosen = np.sort(rng.choice(features, informative, replace=False))
+    signal = np.zeros(features)
+    signal[chosen] = effect * rng.choice([-1, 1], informative) * rng.uniform(0.5, 1.5, informative)
+    batches, clean = {}, {}
+    for number, count in enumerate(subjects, start=1):
+        name = str(number)
+        label = rng.permutation(np.arange(count) % 2)
+        log_subject = (
+            level
+            + rng.normal(size=(count, 5)) @ loadings
+            + np.outer(label - 0.5, signal)
+            + rng.normal(0, 0.3, (count, features))
+        )
+        owner = np.repeat(np.arange(count), replicates)
+        log_sample = log_subject[owner] + rng.normal(0, 0.1, (len(owner), features))
+        clean[name] = np.exp(log_sample)
+        power = 1 + rng.uniform(-bend, bend)
+        gain = np.exp(rng.normal(0, multiplicative, features))
+        background = additive * np.exp(level).mean() * rng.uniform(0, 1, features)
+        measured = gain * np.exp(level * (1 - power)) * clean[name] ** power + background
+        batches[name] = Batch(name, measured, label[owner].astype(np.int64), owner.astype(np.int64))
+    names = [f"feature_{index:02d}" for index in range(features)]
+    study = Study("demo", batches, names, ["control", "case"], n_sources=len(subjects) - 1)
+    return study, Truth(clean, chosen)

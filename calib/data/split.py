@@ -1,0 +1,140 @@
+"""Splits: which batches are sources and which are targets.
+
+``12_3`` names batches by position, ``plate_1+plate_2:plate_3`` by name, ``all`` means every choice of
+the study's number of sources.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from calib.data.study import LabelledTask, Study, Task
+from calib.errors import SplitError, nearest
+
+MAX_POSITIONS = 9
+"""Studies with more batches than this have to be split by name."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of the source and target batches, in the order given.
+
+    ``label`` is the one spelling used in records: positions where they are single digits, else names.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    label: str
+
+
+def parse_splits(text: object, study: Study) -> list[Split]:
+    """The splits that ``text`` stands for: one, or every one for ``all``.
+
+    Raises:
+        SplitError: an unknown batch, a batch twice, a side left empty, or a spelling that is neither.
+    """
+    if text == "all":
+        return all_splits(study)
+    return [parse_split(text, study)]
+
+
+def all_splits(study: Study) -> list[Split]:
+    """Every choice of ``study.n_sources`` batches as sources, the rest as targets."""
+    names = list(study.batches)
+    if not 0 < study.n_sources < len(names):
+        raise SplitError(
+            f"split=all needs between 1 and {len(names) - 1} source batches in study '{study.name}' "
+            f"({_listed(study)}), but dataset.n_sources is {study.n_sources}."
+        )
+    return [
+        _split(sources, [name for name in names if name not in sources], study)
+        for sources in combinations(names, study.n_sources)
+    ]
+
+
+def parse_split(text: object, study: Study) -> Split:
+    """One split from its spelling; see ``parse_splits``."""
+    if not isinstance(text, str):
+        raise SplitError(
+            f"split={text} has lost its underscore: 12_3 is the number 123 to YAML and Hydra, "
+            "so write it in quotes, split='12_3'."
+        )
+    names = list(study.batches)
+    if ":" in text:
+        left, _, right = text.partition(":")
+        sources, targets = ([name for name in side.split("+") if name] for side in (left, right))
+        for name in (*sources, *targets):
+            if name not in names:
+                hint = nearest(name, names)
+                raise SplitError(
+                    f"split={text}: study '{study.name}' has no batch '{name}'{hint} "
+                    f"It has: {_listed(study)}."
+                )
+    elif found := re.fullmatch(r"(\d*)_(\d*)", text):
+        if len(names) > MAX_POSITIONS:
+            raise SplitError(
+                f"split={text}: study '{study.name}' has more than {MAX_POSITIONS} batches, so split "
+                f"it by name, as in {names[0]}+{names[1]}:{names[2]}. It has: {_listed(study)}."
+            )
+        for position in found[1] + found[2]:
+            if not 1 <= int(position) <= len(names):
+                raise SplitError(
+                    f"split={text}: study '{study.name}' has no batch {position}. "
+                    f"It has: {_listed(study)}."
+                )
+        sources, targets = ([names[int(position) - 1] for position in side] for side in found.groups())
+    else:
+        raise SplitError(
+            f"split={text} is not a split of study '{study.name}': write positions as in 12_3, names as "
+            f"in {names[0]}+{names[1]}:{names[-1]}, or all. Its batches: {_listed(study)}."
+        )
+    return _split(sources, targets, study, text)
+
+
+def _split(sources: Sequence[str], targets: Sequence[str], study: Study, text: str = "") -> Split:
+    for side, what in ((sources, "source"), (targets, "target")):
+        if not side:
+            raise SplitError(
+                f"split={text} has no {what} batch; study '{study.name}' has: {_listed(study)}."
+            )
+    taken = [*sources, *targets]
+    for name in taken:
+        if taken.count(name) > 1:
+            raise SplitError(
+                f"split={text} uses batch '{name}' more than once; a batch is either source or target. "
+                f"Study '{study.name}' has: {_listed(study)}."
+            )
+    names = list(study.batches)
+    if len(names) <= MAX_POSITIONS:
+        label = "_".join("".join(str(names.index(n) + 1) for n in side) for side in (sources, targets))
+    else:
+        label = ":".join("+".join(side) for side in (sources, targets))
+    return Split(tuple(sources), tuple(targets), label)
+
+
+def make_task(study: Study, split: Split) -> Task:
+    """The task of a split; the targets' labels stay behind.
+
+    Raises:
+        DataError: a source without labels or with one class.
+    """
+    return Task(
+        [study.batches[name].labelled() for name in split.sources],
+        [study.batches[name].unlabelled() for name in split.targets],
+        len(study.classes),
+    )
+
+
+def make_labelled_task(study: Study, split: Split) -> LabelledTask:
+    """The task of a split with the targets' labels, for references only."""
+    return LabelledTask(
+        [study.batches[name].labelled() for name in split.sources],
+        [study.batches[name].labelled() for name in split.targets],
+        len(study.classes),
+        {name: study.batches[name].subject for name in split.targets},
+    )
+
+
+def _listed(study: Study) -> str:
+    return ", ".join(f"{i} = '{name}'" for i, name in enumerate(study.batches, start=1))

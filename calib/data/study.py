@@ -1,0 +1,119 @@
+"""Batches, studies and tasks: the types that keep target labels away from methods."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.errors import DataError
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples measured together, without labels: what a method sees of a target batch."""
+
+    name: str
+    x: FloatArray  # (samples, features)
+
+
+@dataclass(frozen=True)
+class LabelledSamples(Samples):
+    """Samples with their class indices ``y (samples,)``: what a method sees of a source batch."""
+
+    y: IntArray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One plate, one protocol: all that is known of it.
+
+    Attributes:
+        x: ``(samples, features)``, in the run's number type (float32 unless ``dtype=float64``).
+        y: class index ``(samples,)``, or None where labels are unknown.
+        subject: subject number ``(samples,)``, or None where unknown.
+    """
+
+    name: str
+    x: FloatArray
+    y: IntArray | None = None
+    subject: IntArray | None = None
+
+    def unlabelled(self) -> Samples:
+        """This batch as a target."""
+        return Samples(self.name, self.x)
+
+    def labelled(self) -> LabelledSamples:
+        """This batch as a source.
+
+        Raises:
+            DataError: the batch has no labels, or one class only.
+        """
+        if self.y is None:
+            raise DataError(f"Batch '{self.name}' has no labels, so it cannot be a source.")
+        if len(np.unique(self.y)) < 2:
+            raise DataError(
+                f"Source batch '{self.name}' has samples of one class only; "
+                "a source needs at least two classes, so choose another split."
+            )
+        return LabelledSamples(self.name, self.x, self.y)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Several batches over the same features and classes.
+
+    ``classes`` are the class names in the order of the class index; with two classes the second is the
+    positive one. ``n_sources`` is how many batches are sources in ``split=all``.
+    """
+
+    name: str
+    batches: Mapping[str, Batch]
+    features: Sequence[str]
+    classes: Sequence[str]
+    n_sources: int = 2
+
+    def sha256(self) -> str:
+        """Checksum of the whole content: batches, features, classes, values, labels, subjects."""
+        digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
+        for batch in self.batches.values():
+            digest.update(batch.name.encode())
+            for part in (batch.x, batch.y, batch.subject):
+                digest.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is given: labelled sources and unlabelled targets. It has no place for a target label."""
+
+    sources: Sequence[LabelledSamples]
+    targets: Sequence[Samples]
+    n_classes: int
+
+    @property
+    def batches(self) -> list[Samples]:
+        """All batches, sources first."""
+        return [*self.sources, *self.targets]
+
+
+@dataclass(frozen=True)
+class LabelledTask:
+    """For references only, which declare that they use target labels: the targets with theirs.
+
+    ``subjects`` gives the subject numbers of each target batch, or None.
+    """
+
+    sources: Sequence[LabelledSamples]
+    targets: Sequence[LabelledSamples]
+    n_classes: int
+    subjects: Mapping[str, IntArray | None]
+
+    @property
+    def batches(self) -> list[Samples]:
+        """All batches, sources first."""
+        return [*self.sources, *self.targets]

@@ -1,0 +1,1 @@
+"""What a prediction is worth: classification metrics and distances between batches."""

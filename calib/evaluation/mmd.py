@@ -1,0 +1,69 @@
+"""How far apart batches lie, before and after calibration: the paper's Figure S1b as numbers."""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import torch
+
+from calib.data.study import FloatArray
+from calib.losses import PAPER_WIDTHS, median_widths, mmd2_matrix
+
+ROWS, DRAWS = 500, 30
+
+
+def batch_distances(
+    spaces: Mapping[str, Mapping[str, FloatArray]], seed: int, rows: int = ROWS, draws: int = DRAWS
+) -> pd.DataFrame:
+    """Biased squared MMD between all pairs of batches, over random draws of rows.
+
+    The same rows are drawn in every space. Two sets of kernel widths: ``fixed``, the paper's 1 to 16,
+    and ``median``, around the median distance between the rows of the first draw, all batches pooled,
+    so that spaces of different scale can be compared.
+
+    Args:
+        spaces: name of a space (before, after) -> batch name -> data ``(samples, dimensions)``.
+        seed: seed of the draws.
+        rows: rows drawn from each batch, or all of them where it has fewer.
+
+    Returns:
+        One row for each draw, space, kind of width and pair of batches, with columns ``space, kernel,
+        widths, batch_a, batch_b, draw, mmd2``; widths in the unit of the space.
+    """
+    rng = np.random.default_rng([seed, ROWS])
+    batches = list(next(iter(spaces.values())))
+    sizes = {name: len(x) for name, x in next(iter(spaces.values())).items()}
+    drawn = [
+        {name: rng.permutation(size)[:rows] for name, size in sizes.items()} for _ in range(draws)
+    ]
+    pairs = list(combinations(range(len(batches)), 2))
+    table = []
+    for space, data in spaces.items():
+        centre = np.mean([x.mean(axis=0) for x in data.values()], axis=0)  # spares float32 its digits
+        centred = {name: torch.as_tensor(x - centre) for name, x in data.items()}
+        widths = {}
+        for draw, chosen in enumerate(drawn):
+            groups = [centred[name][torch.as_tensor(chosen[name])] for name in batches]
+            if not widths:
+                widths = {"fixed": list(PAPER_WIDTHS), "median": median_widths(torch.cat(groups))}
+            for kernel, values in widths.items():
+                mmd2 = mmd2_matrix(groups, values)
+                stated = " ".join(f"{width:.4g}" for width in values)
+                table += [
+                    (space, kernel, stated, batches[i], batches[j], draw, float(mmd2[i, j]))
+                    for i, j in pairs
+                ]
+    columns = ["space", "kernel", "widths", "batch_a", "batch_b", "draw", "mmd2"]
+    return pd.DataFrame(table, columns=columns)
+
+
+def summarise(distances: pd.DataFrame) -> dict[str, dict[str, dict[str, object]]]:
+    """Mean and standard deviation over the draws: space -> kernel -> widths, and each pair ``a-b``."""
+    summary: dict[str, dict[str, dict[str, object]]] = {}
+    for (space, kernel), part in distances.groupby(["space", "kernel"], sort=False):
+        entry: dict[str, object] = {"widths": part["widths"].iloc[0]}
+        for (a, b), pair in part.groupby(["batch_a", "batch_b"], sort=False):
+            entry[f"{a}-{b}"] = {"mean": pair["mmd2"].mean(), "sd": pair["mmd2"].std(ddof=1)}
+        summary.setdefault(str(space), {})[str(kernel)] = entry
+    return summary

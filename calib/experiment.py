@@ -1,0 +1,223 @@
+"""One run, from configuration to record."""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from calib.build import build
+from calib.data.split import Split, make_labelled_task, make_task, parse_splits
+from calib.data.study import FloatArray, Study
+from calib.data.transform import prepare
+from calib.errors import CalibError
+from calib.evaluation.metrics import by_subject, mean_over, score
+from calib.evaluation.mmd import batch_distances, summarise
+from calib.methods.base import AnyMethod
+from calib.provenance import hardware, peak_memory_mb, revision, versions
+from calib.report.terminal import result_table
+from calib.runtime import Runtime
+from calib.store import ERROR, RESULT, RunDirectory, run_key
+
+log = logging.getLogger(__name__)
+
+Result = dict[str, Any]
+Arrays = Mapping[str, FloatArray]
+"""Batch name -> one row a sample."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One study, split, method and seed, with the place of its record."""
+
+    config: DictConfig
+    study: Study
+    data_sha256: str
+    split: Split
+    method: AnyMethod[Any]
+    key: str
+    directory: RunDirectory
+
+    def __str__(self) -> str:
+        config = self.config
+        return f"{self.study.name} {self.split.label} {config.method.name} seed {config.seed}"
+
+
+def run(config: DictConfig) -> list[Result]:
+    """Carry out the run that a configuration describes, or take it from the records.
+
+    ``split=all`` stands for several runs, made one after another.
+
+    Returns:
+        The content of each run's ``result.json``.
+
+    Raises:
+        CalibError: something in configuration or data is wrong.
+    """
+    torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
+    study = build(config.dataset)
+    data_sha256 = study.sha256()
+    protocol = build(config.protocol)
+    study = prepare(study, protocol.transform, protocol.batch_scale, config.dtype)
+    results = []
+    for split in parse_splits(config.split, study):
+        one = plan(config, study, data_sha256, split)
+        result = None if config.force else one.directory.result()
+        if result is None:
+            result = carry_out(one)
+        else:
+            log.info("%s: already done.", one)
+        log.info("%s\n%s\n", result_table(result, protocol.reported_auc), one.directory.path)
+        results.append(result)
+    return results
+
+
+def plan(config: DictConfig, study: Study, data_sha256: str, split: Split) -> Run:
+    """A run with its method built and its key known; nothing is written."""
+    settings = OmegaConf.to_container(config.method, resolve=True)
+    assert isinstance(settings, dict)
+    card, name = settings.pop("card"), settings.pop("name")
+    method = build(OmegaConf.create(settings))
+    key = run_key(
+        {
+            "study": study.name,
+            "data": data_sha256,
+            "split": split.label,
+            "method": settings,
+            "protocol": OmegaConf.to_container(config.protocol, resolve=True),
+            "version": method.version,
+            "seed": config.seed,
+            "dtype": config.dtype,
+        }
+    )
+    directory = RunDirectory(Path(config.out), study.name, split.label, name, key)
+    return Run(config, study, data_sha256, split, method, key, directory)
+
+
+def carry_out(run: Run) -> Result:
+    """Train, score and record one run; a failure leaves ``error.txt`` and no result.
+
+    Raises:
+        CalibError: the sources are unfit, the output folder cannot be written, the training diverged.
+    """
+    config = run.config
+    runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
+    make = make_labelled_task if run.method.uses_target_labels else make_task
+    task = make(run.study, run.split)
+    run.directory.prepare()
+    with _recorded(run):
+        run.directory.write_text("config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        started = time.perf_counter()
+        fitted = run.method.fit(task, runtime)
+        probability = {target.name: fitted.predict_proba(target) for target in task.targets}
+        embedding = {batch.name: fitted.transform(batch) for batch in task.batches}
+        trained = time.perf_counter()
+
+        before = {name: run.study.batches[name].x for name in embedding}
+        distances = batch_distances({"before": before, "after": embedding}, config.seed)
+        targets = {name: _score(run.study, name, p) for name, p in probability.items()}
+        result = {
+            "study": run.study.name,
+            "split": run.split.label,
+            "sources": list(run.split.sources),
+            "method": config.method.name,
+            "label": config.method.card.label,
+            "uses_target_labels": run.method.uses_target_labels,
+            "protocol": config.protocol.name,
+            "seed": config.seed,
+            "key": run.key,
+            "selection": "last epoch, published hyper-parameters; nothing chosen on target labels",
+            "targets": targets,
+            "mean": mean_over(targets),
+            "mmd": summarise(distances),
+            "seconds": {"fit": trained - started, "total": time.perf_counter() - started},
+            "peak_memory_mb": peak_memory_mb(),
+            "versions": versions(),
+            "hardware": hardware(config.device, config.threads),
+            "git": revision(),
+            "data_sha256": run.data_sha256,
+        }
+        directory = run.directory
+        directory.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
+        directory.write_table("predictions.csv", _predictions(run.study, probability), digits=8)
+        directory.write_table("mmd.csv", distances, digits=7)
+        directory.write("embedding.npz", lambda file: _save_embedding(file, embedding))
+        directory.write_text(RESULT, json.dumps(result, indent=1))
+    return result
+
+
+@contextmanager
+def _recorded(run: Run) -> Iterator[None]:
+    """Log to the run's own ``run.log``, and keep the traceback of a failure in its ``error.txt``."""
+    handler = logging.FileHandler(run.directory.path / "run.log", mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("calib")
+    root.addHandler(handler)
+    try:
+        log.info("%s", run)
+        yield
+        log.info("finished")
+    except Exception as error:
+        run.directory.write_text(ERROR, traceback.format_exc())
+        log.error("%s failed: %s (details: %s)", run, error, run.directory.path / ERROR)
+        if isinstance(error, OSError):
+            raise CalibError(
+                f"The output folder {run.directory.path} cannot be written to ({error.strerror}); "
+                "make room or choose another with out=<folder>."
+            ) from error
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _score(study: Study, name: str, probability: FloatArray) -> Result:
+    """Metrics of one target at sample level and, where subjects are known, at subject level."""
+    batch = study.batches[name]
+    if batch.y is None:
+        return {"n": len(batch.x)}
+    scores: Result = {"n": len(batch.x)} | score(probability, batch.y)
+    if batch.subject is not None:
+        medians, y = by_subject(probability, batch.y, batch.subject)
+        scores["subject"] = {"n": len(y)} | score(medians, y)
+    return scores
+
+
+def _predictions(study: Study, probability: Arrays) -> pd.DataFrame:
+    """One row a target sample: true label where known, predicted label, a probability a class."""
+    classes = np.array(study.classes)
+    parts = []
+    for name, p in probability.items():
+        batch = study.batches[name]
+        columns = {
+            "study": study.name,
+            "batch": name,
+            "row": np.arange(len(p)),
+            "subject": pd.Series(batch.subject, index=range(len(p)), dtype="Int64"),
+            "label": None if batch.y is None else classes[batch.y],
+            "predicted": classes[p.argmax(axis=1)],
+        }
+        shares = {f"p_{label}": p[:, index] for index, label in enumerate(classes)}
+        parts.append(pd.DataFrame(columns | shares))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _save_embedding(file: Path, embedding: Arrays) -> None:
+    """Calibrated data of all batches: ``z`` float32, and ``batch`` and ``row`` of each of its rows."""
+    with file.open("wb") as stream:
+        np.savez(
+            stream,
+            z=np.concatenate(list(embedding.values())).astype(np.float32),
+            batch=np.repeat(list(embedding), [len(z) for z in embedding.values()]),
+            row=np.concatenate([np.arange(len(z)) for z in embedding.values()]),
+        )

@@ -1,0 +1,1 @@
+"""One file a method, one contract (base.py)."""

@@ -1,0 +1,78 @@
+"""The paper's discriminator D as a classifier on its own, on data calibrated elsewhere or not at all."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from calib.data.study import FloatArray, LabelledSamples, Samples
+from calib.losses import classification_loss
+from calib.nets import Discriminator, probabilities
+from calib.protocol import Protocol
+from calib.runtime import Runtime
+from calib.training import Losses, Pool, Schedule, Step, train
+
+
+class DiscriminatorClassifier:
+    """D trained with Eq. 3 on the sources, each source normalised by its own batch statistics."""
+
+    def __init__(
+        self,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        learning_step: int,
+        weight_decay: float,
+        protocol: Protocol,
+    ) -> None:
+        self.schedule = Schedule(epochs, batch_size, lr, learning_step, weight_decay)
+        self.protocol = protocol
+
+    def fit(
+        self,
+        sources: Sequence[LabelledSamples],
+        n_classes: int,
+        runtime: Runtime,
+        what: str = "training D",
+        network: Discriminator | None = None,
+    ) -> "FittedDiscriminator":
+        """Train a fresh network, or go on training ``network``.
+
+        Args:
+            what: names the training in history and progress bar, and its random streams.
+        """
+        if network is None:
+            features = sources[0].x.shape[1]
+            initial = runtime.generator(f"{what}: initial weights")
+            network = Discriminator(features, n_classes, initial, self.protocol.residual)
+            network.bn.test_statistics = self.protocol.discriminator_test_statistics
+            network.to(runtime.device, runtime.dtype)
+        pool = Pool([b.x for b in sources], [b.y for b in sources], runtime)
+
+        def step(rows: Tensor) -> Losses:
+            l_d = classification_loss(
+                network(pool.x(rows)),
+                pool.y(rows),
+                self.protocol.class_loss_over_sources,
+                self.protocol.class_loss_multiclass,
+            )
+            return {"L_D": (1.0, l_d)}
+
+        train(
+            [Step([network], 1, step)], pool.sizes, self.schedule, self.protocol, runtime, what
+        )
+        return FittedDiscriminator(network, runtime)
+
+
+class FittedDiscriminator:
+    """A trained D in test mode."""
+
+    def __init__(self, network: Discriminator, runtime: Runtime) -> None:
+        self.network = network
+        self._runtime = runtime
+
+    @torch.inference_mode()
+    def predict_proba(self, samples: Samples) -> FloatArray:
+        """Class probabilities ``(samples, classes)`` of a batch."""
+        x = torch.as_tensor(samples.x).to(self._runtime.device, self._runtime.dtype)
+        return probabilities(self.network(x[None]))[0].cpu().numpy()

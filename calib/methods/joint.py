@@ -1,0 +1,136 @@
+"""The paper's method: calibrator, discriminator and reconstructors trained together in two steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from calib.data.study import FloatArray, Samples, Task
+from calib.losses import calibration_loss, classification_loss, reconstruction_loss
+from calib.methods.base import Method
+from calib.nets import Calibrator, Discriminator, Reconstructor, probabilities
+from calib.protocol import Protocol
+from calib.runtime import Runtime
+from calib.training import Losses, Pool, Schedule, Step, train
+
+
+@dataclass
+class Networks:
+    """C, D and one R for each batch that is reconstructed."""
+
+    calibrator: Calibrator
+    discriminator: Discriminator
+    reconstructors: Sequence[Reconstructor]
+
+
+class Joint(Method):
+    """Niu et al. 2021, Methods, Eqs 1-4.
+
+    Args:
+        epochs, batch_size, lr, learning_step, weight_decay: see ``training.Schedule``.
+        alpha1, beta: weights of L_C and L_D in step A.
+        alpha2, gamma: weights of L_C and L_R in step B.
+        lambda1, lambda2: how often step A and step B are repeated in an iteration.
+        dropout: in C and R; the text gives no value, the released code has 0.5.
+        reconstruct_targets: the ablation Recon_T, with a reconstructor for every batch.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        learning_step: int,
+        weight_decay: float,
+        alpha1: float,
+        beta: float,
+        alpha2: float,
+        gamma: float,
+        lambda1: int,
+        lambda2: int,
+        dropout: float,
+        reconstruct_targets: bool,
+        protocol: Protocol,
+    ) -> None:
+        self.schedule = Schedule(epochs, batch_size, lr, learning_step, weight_decay)
+        self.protocol = protocol
+        self.alpha1, self.beta, self.alpha2, self.gamma = alpha1, beta, alpha2, gamma
+        self.lambda1, self.lambda2 = lambda1, lambda2
+        self.dropout = dropout
+        self.reconstruct_targets = reconstruct_targets
+
+    def networks(self, task: Task, runtime: Runtime) -> Networks:
+        """Fresh networks for a task."""
+        features = task.sources[0].x.shape[1]
+        initial = runtime.generator("initial weights")
+        reconstructed = task.batches if self.reconstruct_targets else task.sources
+        networks = Networks(
+            Calibrator(features, self.dropout, initial),
+            Discriminator(features, task.n_classes, initial, self.protocol.residual),
+            [Reconstructor(features, self.dropout, initial) for _ in reconstructed],
+        )
+        networks.calibrator.bn.test_statistics = self.protocol.calibrator_test_statistics
+        networks.discriminator.bn.test_statistics = self.protocol.discriminator_test_statistics
+        for network in (networks.calibrator, networks.discriminator, *networks.reconstructors):
+            network.to(runtime.device, runtime.dtype)
+        return networks
+
+    def steps(self, networks: Networks, pool: Pool, sources: int, runtime: Runtime) -> list[Step]:
+        """Step A moves C and D, step B moves C and R (Fig. 1); together they minimise Eq. 4."""
+        c, d, rs = networks.calibrator, networks.discriminator, networks.reconstructors
+        noise = runtime.generator("dropout", on_device=True)
+        protocol = self.protocol
+
+        def discrepancy(z: Tensor) -> Tensor:
+            return calibration_loss(z, protocol.kernel_widths, protocol.mmd_pairs)
+
+        def step_a(rows: Tensor) -> Losses:
+            z = c(pool.x(rows), noise)  # (batches, rows, features)
+            l_d = classification_loss(
+                d(z[:sources]),
+                pool.y(rows),
+                protocol.class_loss_over_sources,
+                protocol.class_loss_multiclass,
+            )
+            return {"L_C (A)": (self.alpha1, discrepancy(z)), "L_D": (self.beta, l_d)}
+
+        def step_b(rows: Tensor) -> Losses:
+            x = pool.x(rows)
+            z = c(x, noise)
+            x_hat = torch.stack([r(code, noise) for r, code in zip(rs, z, strict=False)])
+            l_r = reconstruction_loss(x[: len(rs)], x_hat, protocol.reconstruction_over_sources)
+            return {"L_C (B)": (self.alpha2, discrepancy(z)), "L_R": (self.gamma, l_r)}
+
+        return [Step([c, d], self.lambda1, step_a), Step([c, *rs], self.lambda2, step_b)]
+
+    def fit(self, task: Task, runtime: Runtime) -> "FittedJoint":
+        """Train C, D and R on the task; targets take part without labels."""
+        networks = self.networks(task, runtime)
+        pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)
+        steps = self.steps(networks, pool, len(task.sources), runtime)
+        train(steps, pool.sizes, self.schedule, self.protocol, runtime, "joint training")
+        return FittedJoint(networks, runtime)
+
+
+class FittedJoint:
+    """Trained networks in test mode: codes Z = C(X), probabilities D(C(X))."""
+
+    def __init__(self, networks: Networks, runtime: Runtime) -> None:
+        self.networks = networks
+        self._runtime = runtime
+
+    @torch.inference_mode()
+    def _codes(self, samples: Samples) -> Tensor:
+        x = torch.as_tensor(samples.x).to(self._runtime.device, self._runtime.dtype)
+        return self.networks.calibrator(x[None])
+
+    def transform(self, samples: Samples) -> FloatArray:
+        """Codes ``(samples, features)`` of a batch."""
+        return self._codes(samples)[0].cpu().numpy()
+
+    @torch.inference_mode()
+    def predict_proba(self, samples: Samples) -> FloatArray:
+        """Class probabilities ``(samples, classes)`` of a batch."""
+        logits = self.networks.discriminator(self._codes(samples))
+        return probabilities(logits)[0].cpu().numpy()

@@ -1,0 +1,1 @@
+"""Tables of run records beside the paper's own numbers."""

@@ -1,0 +1,77 @@
+"""What a training needs from its surroundings: device, number type, randomness, a place to report."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from calib.errors import CalibError, DivergedError, check_choice
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass
+class Runtime:
+    """Device, number type, seed and history of one run.
+
+    Two runtimes of the same seed give the same numbers, however many generators were asked for in
+    between: each named purpose has its own stream.
+    """
+
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32
+    progress: bool = False
+    history: list[dict[str, float | int | str]] = field(default_factory=list)
+
+    @property
+    def numpy_dtype(self) -> str:
+        """NumPy's name of the number type."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @classmethod
+    def from_names(cls, seed: int, device: str, dtype: str, progress: bool) -> "Runtime":
+        """A runtime from configuration values.
+
+        Raises:
+            CalibError: the device cannot be had here, or the number type is unknown.
+        """
+        check_choice("dtype", dtype, DTYPES)
+        try:
+            chosen = torch.device(device)
+            torch.empty(1, device=chosen)
+        except (RuntimeError, AssertionError) as error:
+            raise CalibError(
+                f"device={device} cannot be used on this machine; set device=cpu."
+            ) from error
+        return cls(seed=seed, device=chosen, dtype=DTYPES[dtype], progress=progress)
+
+    def generator(self, purpose: str, on_device: bool = False) -> torch.Generator:
+        """A fresh random stream for one purpose, on the CPU or on the run's device."""
+        seed = np.random.SeedSequence([self.seed, *purpose.encode()]).generate_state(1, np.uint64)
+        device = self.device if on_device else torch.device("cpu")
+        return torch.Generator(device).manual_seed(int(seed[0] >> np.uint64(1)))
+
+    def epochs(self, count: int, what: str) -> "tqdm[int]":
+        """Epoch numbers from 1 to ``count`` behind a progress bar called ``what``."""
+        hidden = None if self.progress else True  # None: hidden where there is no terminal
+        return tqdm(range(1, count + 1), desc=what, unit="epoch", disable=hidden, leave=False)
+
+    def report(self, bar: "tqdm[int]", epoch: int, losses: Mapping[str, float], what: str) -> None:
+        """Record the mean losses of one epoch and show them on the bar.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+        self.history.append({"training": what, "epoch": epoch, **losses})
+        shown = {name: f"{value:.3g}" for name, value in losses.items()}
+        if not all(map(math.isfinite, losses.values())):
+            listed = ", ".join(f"{name} {value}" for name, value in shown.items())
+            raise DivergedError(
+                f"{what}: a loss is no longer a finite number in epoch {epoch} ({listed}); "
+                "lower the learning rate or check the scale of the data."
+            )
+        bar.set_postfix(shown)

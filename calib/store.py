@@ -1,0 +1,101 @@
+"""Run directories: the key that names one, atomic writing, and collecting records into a table."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from calib.errors import CalibError
+from calib.evaluation.metrics import METRICS
+
+RESULT, ERROR = "result.json", "error.txt"
+
+
+def run_key(identity: Mapping[str, Any]) -> str:
+    """Short hash of all that decides a result."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class RunDirectory:
+    """One run's record: ``<out>/runs/<study>/<split>/<method>-<key>``.
+
+    A run is finished when, and only when, ``result.json`` is there: it is written last.
+    """
+
+    def __init__(self, out: Path, study: str, split: str, method: str, key: str) -> None:
+        self.path = out / "runs" / _safe(study) / _safe(split) / f"{_safe(method)}-{key}"
+
+    def result(self) -> dict[str, Any] | None:
+        """The finished run's result, or None."""
+        file = self.path / RESULT
+        return json.loads(file.read_text()) if file.is_file() else None
+
+    def prepare(self) -> None:
+        """Make an empty directory to write into.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in (RESULT, ERROR):
+                (self.path / name).unlink(missing_ok=True)
+            self.write("run.log", lambda file: file.write_text(""))
+        except OSError as error:
+            raise CalibError(
+                f"The output folder {self.path} cannot be written to ({error.strerror}); "
+                "choose another with out=<folder>."
+            ) from error
+
+    def write(self, name: str, writer: Callable[[Path], object]) -> None:
+        """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed."""
+        temporary = self.path / f".{os.getpid()}-{name}"
+        try:
+            writer(temporary)
+            temporary.replace(self.path / name)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file whole or not at all."""
+        self.write(name, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def write_table(self, name: str, table: pd.DataFrame, digits: int) -> None:
+        """Write a CSV file whole or not at all, with ``digits`` significant digits."""
+        self.write(name, lambda f: table.to_csv(f, index=False, float_format=f"%.{digits}g"))
+
+
+def _safe(name: str) -> str:
+    """A name as a folder: other characters than letters, digits and ``._+-`` are replaced and hashed."""
+    cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")
+    if cleaned == name:
+        return name
+    return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def collect(out: Path) -> pd.DataFrame:
+    """All finished runs below an output folder, one row a run and target.
+
+    Columns: study, split, method, protocol, seed, key, target, n, the metrics at sample level, the same
+    with prefix ``subject_``, and seconds of the whole run.
+    """
+    rows = []
+    for file in sorted((out / "runs").glob(f"*/*/*/{RESULT}")):
+        result = json.loads(file.read_text())
+        run = {k: result[k] for k in ("study", "split", "method", "protocol", "seed", "key")}
+        for target, scores in result["targets"].items():
+            subject = scores.get("subject") or {}
+            rows.append(
+                run
+                | {"target": target, "n": scores["n"]}
+                | {metric: scores[metric] for metric in METRICS}
+                | {f"subject_{metric}": subject.get(metric) for metric in METRICS}
+                | {"seconds": result["seconds"]["total"]}
+            )
+    return pd.DataFrame(rows)

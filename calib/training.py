@@ -1,0 +1,180 @@
+"""Lockstep mini-batches over batches, and the paper's training in steps (Eq. 4)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calib.protocol import Protocol
+from calib.runtime import Runtime
+
+Losses = Mapping[str, tuple[float, Tensor]]
+"""Name of a loss -> (its weight, its value); a step minimises the weighted sum."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes:
+        epochs: an epoch is as many iterations as the longest batch has full mini-batches.
+        batch_size: rows of each batch in a mini-batch.
+        lr: Adam's learning rate at the start.
+        learning_step: the learning rate falls by a factor 0.9 over so many iterations (paper) or
+            epochs (released); see ``protocol.lr_decay``.
+        weight_decay: the paper's L2.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    learning_step: int
+    weight_decay: float
+
+    def lr_at(self, epoch: int, iteration: int, decay: str) -> float:
+        """Learning rate in ``epoch`` (from 1) and ``iteration`` (from 0, over all epochs)."""
+        exponent = (
+            epoch / self.learning_step
+            if decay == "continuous_epochs"
+            else iteration // self.learning_step
+        )
+        return self.lr * 0.9**exponent
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the training: the modules it moves, how often it repeats, and its losses.
+
+    ``losses`` is called with the rows of a mini-batch, ``(batches, batch_size)``.
+    """
+
+    modules: Sequence[nn.Module]
+    repeats: int
+    losses: Callable[[Tensor], Losses]
+
+
+class Pool:
+    """The rows of several batches in one tensor; sources, whose labels are known, come first."""
+
+    def __init__(
+        self,
+        x: Sequence[NDArray[np.floating]],
+        y: Sequence[NDArray[np.integer]],
+        runtime: Runtime,
+    ) -> None:
+        self.sizes = [len(rows) for rows in x]
+        self._x = torch.as_tensor(np.concatenate(x)).to(runtime.device, runtime.dtype)
+        self._y = torch.as_tensor(np.concatenate(y)).to(runtime.device)
+        starts = np.cumsum([0, *self.sizes[:-1]])
+        self._starts = torch.as_tensor(starts, device=runtime.device)[:, None]
+        self._sources = len(y)
+
+    def x(self, rows: Tensor) -> Tensor:
+        """Data ``(batches, batch_size, features)`` of ``rows (batches, batch_size)``."""
+        flat = (rows.to(self._starts.device) + self._starts).flatten()
+        return self._x.index_select(0, flat).unflatten(0, rows.shape)
+
+    def y(self, rows: Tensor) -> Tensor:
+        """Labels ``(sources, batch_size)`` of the sources' part of ``rows``."""
+        rows = rows[: self._sources].to(self._starts.device) + self._starts[: self._sources]
+        return self._y[rows]
+
+
+def train(
+    steps: Sequence[Step],
+    sizes: Sequence[int],
+    schedule: Schedule,
+    protocol: Protocol,
+    runtime: Runtime,
+    what: str,
+) -> None:
+    """Train in place: in every iteration each step in turn, each ``repeats`` times (Eq. 4).
+
+    Args:
+        steps: the paper's steps A and B, or one step for a classifier alone.
+        sizes: number of rows of each batch that takes part.
+        what: name of this training in the progress bar and the history.
+
+    Raises:
+        DivergedError: a loss is no longer finite.
+    """
+    modules = list(dict.fromkeys(module for step in steps for module in step.modules))
+    sampling = runtime.generator(f"{what}: mini-batches")
+    iterations = max(1, max(sizes) // schedule.batch_size)
+    for module in modules:
+        module.train()
+    optimizers = _optimizers(steps, schedule, protocol)
+    for epoch in (bar := runtime.epochs(schedule.epochs, what)):
+        if protocol.rebuild_optimizer_each_epoch:
+            optimizers = _optimizers(steps, schedule, protocol)
+        minibatches = lockstep(sizes, schedule.batch_size, sampling, protocol.discard_first_shuffle)
+        totals: dict[str, Tensor] = {}
+        for iteration in range(iterations):
+            lr = schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, protocol.lr_decay)
+            drawn = None if protocol.redraw_each_repetition else next(minibatches)
+            for step, optimizer in zip(steps, optimizers, strict=True):
+                for _ in range(step.repeats):
+                    losses = step.losses(next(minibatches) if drawn is None else drawn)
+                    _minimise(losses, optimizer, lr, protocol)
+                for name, (_, value) in losses.items():
+                    totals[name] = totals.get(name, 0) + value.detach()
+        means = {name: float(total) / iterations for name, total in totals.items()}
+        runtime.report(bar, epoch, means, what)
+    for module in modules:
+        module.eval()
+
+
+def _minimise(
+    losses: Losses, optimizer: torch.optim.Optimizer, lr: float, protocol: Protocol
+) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=protocol.idle_gradient == "none")
+    total = torch.stack([weight * value for weight, value in losses.values()]).sum()
+    total.backward()
+    optimizer.step()
+
+
+def _optimizers(
+    steps: Sequence[Step], schedule: Schedule, protocol: Protocol
+) -> list[torch.optim.Optimizer]:
+    """One Adam a step, or one Adam over all that the steps share; always one entry a step."""
+
+    def adam(modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
+        kind = torch.optim.AdamW if protocol.weight_decay == "decoupled" else torch.optim.Adam
+        parameters = [parameter for module in modules for parameter in module.parameters()]
+        return kind(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+
+    if protocol.optimizer == "per_step":
+        return [adam(step.modules) for step in steps]
+    modules = dict.fromkeys(module for step in steps for module in step.modules)
+    return [adam(list(modules))] * len(steps)
+
+
+def lockstep(
+    sizes: Sequence[int], batch_size: int, generator: torch.Generator, discard_first: bool
+) -> Iterator[Tensor]:
+    """Endless mini-batches of all batches in step: row indices ``(len(sizes), batch_size)``.
+
+    Each batch is shuffled, cut into full mini-batches and shuffled again when they are used up; rows
+    left over wait for another shuffle. With ``discard_first`` the first mini-batch comes from a shuffle
+    of its own, as in the released code, whose iterators are made anew right after it.
+    """
+
+    def stream(size: int) -> Iterator[Tensor]:
+        passes = (part for _ in iter(int, 1) for part in _one_pass(size, batch_size, generator))
+        first = _one_pass(size, batch_size, generator)[:1] if discard_first else []
+        return chain(first, passes)
+
+    return (torch.stack(parts) for parts in zip(*map(stream, sizes), strict=True))
+
+
+def _one_pass(size: int, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
+    """A shuffle of ``size`` rows in full mini-batches; too small a batch is shuffled until one is full."""
+    shuffles = [torch.randperm(size, generator=generator) for _ in range(-(-batch_size // size))]
+    rows = torch.cat(shuffles)
+    return rows[: max(len(rows) // batch_size, 1) * batch_size].view(-1, batch_size).unbind()
