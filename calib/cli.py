@@ -33,6 +33,10 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
+    except OSError as error:  # from Hydra's own files, before any run
+        sys.exit(
+            f"Error: {error.filename} cannot be written to ({error.strerror}); choose another out=<folder>."
+        )
 
 
 def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
@@ -55,11 +59,19 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
 
 
 def quote_splits(arguments: Sequence[str]) -> list[str]:
-    """Put quotes around splits such as ``12_3``, which Hydra would read as the integer 123."""
-    return [
-        BARE_SPLIT.sub(r"'\1'", argument) if re.match(r"\+{0,2}split=", argument) else argument
-        for argument in arguments
-    ]
+    """Put quotes around splits such as ``12_3``, which Hydra would read as the integer 123.
+
+    ``choice(...)`` becomes a plain list, because Hydra strips the quotes of a function's arguments.
+    """
+
+    def quoted(argument: str) -> str:
+        key, equals, value = argument.partition("=")
+        if key.lstrip("+") != "split":
+            return argument
+        value = re.sub(r"^choice\((.*)\)$", lambda found: found[1].replace(" ", ""), value)
+        return key + equals + BARE_SPLIT.sub(r"'\1'", value)
+
+    return [quoted(argument) for argument in arguments]
 
 
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
@@ -93,7 +105,9 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if found := re.search(r"Could not find '([^']+)'|Key '([^']+)' is not in struct", text):
         return _unknown_key(found[1] or found[2], arguments, conf)
     if "Ambiguous value for argument" in text:
-        return f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: add -m to run several values in turn."
+        return (
+            f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: add -m to run several values in turn."
+        )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:2]) or type(error).__name__
 

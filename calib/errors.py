@@ -21,15 +21,23 @@ class DivergedError(CalibError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the choice closest to ``word``, or an empty string."""
-    found = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f"; did you mean '{found[0]}'?" if found else ""
+    """The end of a sentence: ``"; did you mean 'x'?"`` for the choice closest to ``word``, or ``"."``."""
+    spelled = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=0.5)
+    return f"; did you mean '{spelled[found[0]]}'?" if found else "."
 
 
 def check_choice(key: str, value: object, choices: Iterable[object]) -> None:
     """Raise CalibError unless ``value`` is one of ``choices``."""
     choices = list(choices)
     if value not in choices:
-        listed = ", ".join(map(str, choices))
-        hint = nearest(str(value), map(str, choices))
-        raise CalibError(f"{key}={value} is not one of: {listed}{hint}.")
+        names = list(map(str, choices))
+        raise CalibError(f"{key}={value} is not one of: {', '.join(names)}{nearest(str(value), names)}")
+
+
+def check_number(key: str, value: object, least: float, whole: bool = False) -> None:
+    """Raise CalibError unless ``value`` is a number of at least ``least``, and whole if asked."""
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least:
+        kind = "a whole number" if whole else "a number"
+        raise CalibError(f"{key}={value} must be {kind} of at least {least}.")

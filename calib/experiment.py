@@ -19,7 +19,7 @@ from calib.build import build
 from calib.data.split import Split, make_labelled_task, make_task, parse_splits
 from calib.data.study import FloatArray, Study
 from calib.data.transform import prepare
-from calib.errors import CalibError
+from calib.errors import CalibError, check_number
 from calib.evaluation.metrics import by_subject, mean_over, score
 from calib.evaluation.mmd import batch_distances, summarise
 from calib.methods.base import AnyMethod
@@ -63,6 +63,8 @@ def run(config: DictConfig) -> list[Result]:
     Raises:
         CalibError: something in configuration or data is wrong.
     """
+    check_number("threads", config.threads, least=1, whole=True)
+    check_number("seed", config.seed, least=0, whole=True)
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     study = build(config.dataset)
@@ -86,7 +88,8 @@ def plan(config: DictConfig, study: Study, data_sha256: str, split: Split) -> Ru
     """A run with its method built and its key known; nothing is written."""
     settings = OmegaConf.to_container(config.method, resolve=True)
     assert isinstance(settings, dict)
-    card, name = settings.pop("card"), settings.pop("name")
+    name = settings.pop("name")
+    settings.pop("card")
     method = build(OmegaConf.create(settings))
     key = run_key(
         {

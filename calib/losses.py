@@ -13,9 +13,7 @@ PAPER_WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Kernel widths sigma of the released code, in units of the codes; the text gives none."""
 
 
-def mmd2_matrix(
-    groups: Sequence[Tensor] | Tensor, widths: Sequence[float], biased: bool = True
-) -> Tensor:
+def mmd2_matrix(groups: Sequence[Tensor] | Tensor, widths: Sequence[float], biased: bool = True) -> Tensor:
     """Squared maximum mean discrepancy between all pairs of groups, from one Gram matrix.
 
     Gretton et al. 2012 (JMLR 13:723), with the sum of the Gaussian kernels
@@ -112,7 +110,7 @@ def median_widths(rows: Tensor, factors: Sequence[float] = (0.25, 0.5, 1, 2, 4))
 
 def calibration_loss(
     z: Tensor,
-    widths: Sequence[float] | Literal["median"] = PAPER_WIDTHS,
+    widths: Sequence[float] | str = PAPER_WIDTHS,
     pairs: Literal["mean", "sum_ordered"] = "mean",
 ) -> Tensor:
     """L_C, Eq. 1: how far apart the codes ``z (batches, rows, features)`` of the batches lie.
@@ -123,7 +121,7 @@ def calibration_loss(
         pairs: ``"mean"`` over unordered pairs of batches (the text) or ``"sum_ordered"``, the sum over
             ordered pairs (the released code: N(N-1) times the mean).
     """
-    if widths == "median":
+    if isinstance(widths, str):  # "median" is the only word
         widths = median_widths(z.flatten(0, 1))
     total = mmd2_matrix(z, widths).sum()  # the diagonal is zero
     return total if pairs == "sum_ordered" else total / (len(z) * (len(z) - 1))
@@ -156,9 +154,7 @@ def classification_loss(
             as the remnants of the released single-cell code do. Two classes are always summed.
     """
     if logits.shape[-1] == 1:
-        total = F.binary_cross_entropy_with_logits(
-            logits[..., 0], y.to(logits.dtype), reduction="sum"
-        )
+        total = F.binary_cross_entropy_with_logits(logits[..., 0], y.to(logits.dtype), reduction="sum")
     else:
         total = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum")
         total = total / y.shape[1] if multiclass == "mean" else total

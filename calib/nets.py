@@ -6,6 +6,7 @@ weights, dropout) comes from the generator that is passed in.
 """
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -131,8 +132,7 @@ class Discriminator(nn.Module):
         self.bn = BatchNorm(features)
         widths = [features, 100, features, 50, 16, classes if classes > 2 else 1]
         self.fc1, self.fc2, self.fc3, self.fc4, self.fc5 = (
-            default_linear(fan_in, fan_out, generator)
-            for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
+            default_linear(fan_in, fan_out, generator) for fan_in, fan_out in pairwise(widths)
         )
 
     def forward(self, z: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from calib.data.transform import BatchScale, Transform
-from calib.errors import CalibError, check_choice
+from calib.errors import CalibError, check_choice, check_number
 from calib.nets import Statistics
 
 
@@ -56,5 +56,4 @@ class Protocol:
             raise CalibError(
                 "protocol.kernel_widths must be positive numbers, as in [1,2,4,8,16], or 'median'."
             )
-        if self.cv_folds < 2:
-            raise CalibError(f"protocol.cv_folds={self.cv_folds} must be at least 2.")
+        check_number("protocol.cv_folds", self.cv_folds, least=2, whole=True)

@@ -44,9 +44,7 @@ class Runtime:
             chosen = torch.device(device)
             torch.empty(1, device=chosen)
         except (RuntimeError, AssertionError) as error:
-            raise CalibError(
-                f"device={device} cannot be used on this machine; set device=cpu."
-            ) from error
+            raise CalibError(f"device={device} cannot be used on this machine; set device=cpu.") from error
         return cls(seed=seed, device=chosen, dtype=DTYPES[dtype], progress=progress)
 
     def generator(self, purpose: str, on_device: bool = False) -> torch.Generator:

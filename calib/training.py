@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from calib.errors import check_number
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 
@@ -27,6 +28,9 @@ class Schedule:
         learning_step: the learning rate falls by a factor 0.9 over so many iterations (paper) or
             epochs (released); see ``protocol.lr_decay``.
         weight_decay: the paper's L2.
+
+    Raises:
+        CalibError: a value is no number or too small.
     """
 
     epochs: int
@@ -35,12 +39,16 @@ class Schedule:
     learning_step: int
     weight_decay: float
 
+    def __post_init__(self) -> None:
+        for key, least in (("epochs", 1), ("batch_size", 2), ("learning_step", 1)):
+            check_number(key, getattr(self, key), least, whole=True)
+        for key in ("lr", "weight_decay"):
+            check_number(key, getattr(self, key), least=0)
+
     def lr_at(self, epoch: int, iteration: int, decay: str) -> float:
         """Learning rate in ``epoch`` (from 1) and ``iteration`` (from 0, over all epochs)."""
         exponent = (
-            epoch / self.learning_step
-            if decay == "continuous_epochs"
-            else iteration // self.learning_step
+            epoch / self.learning_step if decay == "continuous_epochs" else iteration // self.learning_step
         )
         return self.lr * 0.9**exponent
 
@@ -128,9 +136,7 @@ def train(
         module.eval()
 
 
-def _minimise(
-    losses: Losses, optimizer: torch.optim.Optimizer, lr: float, protocol: Protocol
-) -> None:
+def _minimise(losses: Losses, optimizer: torch.optim.Optimizer, lr: float, protocol: Protocol) -> None:
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=protocol.idle_gradient == "none")
@@ -139,9 +145,7 @@ def _minimise(
     optimizer.step()
 
 
-def _optimizers(
-    steps: Sequence[Step], schedule: Schedule, protocol: Protocol
-) -> list[torch.optim.Optimizer]:
+def _optimizers(steps: Sequence[Step], schedule: Schedule, protocol: Protocol) -> list[torch.optim.Optimizer]:
     """One Adam a step, or one Adam over all that the steps share; always one entry a step."""
 
     def adam(modules: Sequence[nn.Module]) -> torch.optim.Optimizer:

@@ -78,9 +78,7 @@ def _read(file: Path) -> pd.DataFrame:
     return table
 
 
-def _labels(
-    table: pd.DataFrame, label: str, values: Sequence[str], file: Path
-) -> NDArray[np.int64]:
+def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) -> NDArray[np.int64]:
     if label not in table:
         raise DataError(
             f"File {file} has no label column '{label}'; name it with dataset.label "
@@ -89,7 +87,7 @@ def _labels(
     column = table[label]
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    index = pd.Index(values).get_indexer(column.astype(str))
+    index = pd.Index(values).get_indexer(pd.Index(column.astype(str)))
     if (index < 0).any():
         row = int(np.argmax(index < 0))
         raise DataError(

@@ -41,6 +41,7 @@ def simulate(
     multiplicative: float,
     bend: float,
     seed: int,
+    n_sources: int = 2,
 ) -> tuple[Study, Truth]:
     """Simulate one batch for each entry of ``subjects``.
 
@@ -58,6 +59,7 @@ def simulate(
         multiplicative: standard deviation of the log gain of a batch and feature.
         bend: largest deviation of a batch's power from 1.
         seed: seed of the whole study.
+        n_sources: number of source batches in ``split=all``.
     """
     rng = np.random.default_rng(seed)
     level = rng.normal(6.5, 1.0, features)
@@ -84,5 +86,5 @@ def simulate(
         measured = gain * np.exp(level * (1 - power)) * clean[name] ** power + background
         batches[name] = Batch(name, measured, label[owner].astype(np.int64), owner.astype(np.int64))
     names = [f"feature_{index:02d}" for index in range(features)]
-    study = Study("demo", batches, names, ["control", "case"], n_sources=len(subjects) - 1)
+    study = Study("demo", batches, names, ["control", "case"], n_sources)
     return study, Truth(clean, chosen)

@@ -80,8 +80,7 @@ def parse_split(text: object, study: Study) -> Split:
         for position in found[1] + found[2]:
             if not 1 <= int(position) <= len(names):
                 raise SplitError(
-                    f"split={text}: study '{study.name}' has no batch {position}. "
-                    f"It has: {_listed(study)}."
+                    f"split={text}: study '{study.name}' has no batch {position}. It has: {_listed(study)}."
                 )
         sources, targets = ([names[int(position) - 1] for position in side] for side in found.groups())
     else:
@@ -95,9 +94,7 @@ def parse_split(text: object, study: Study) -> Split:
 def _split(sources: Sequence[str], targets: Sequence[str], study: Study, text: str = "") -> Split:
     for side, what in ((sources, "source"), (targets, "target")):
         if not side:
-            raise SplitError(
-                f"split={text} has no {what} batch; study '{study.name}' has: {_listed(study)}."
-            )
+            raise SplitError(f"split={text} has no {what} batch; study '{study.name}' has: {_listed(study)}.")
     taken = [*sources, *targets]
     for name in taken:
         if taken.count(name) > 1:

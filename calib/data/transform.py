@@ -29,6 +29,7 @@ def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -
         scale: per feature within each batch, mean 0 and variance 1, or range 0 to 1: this alone is a
             batch correction. Constant features become 0.
     """
+
     def prepared(x: Array) -> Array:
         x = TRANSFORMS[transform](x)
         if scale != "none":
@@ -40,6 +41,4 @@ def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -
             x = (x - low) / np.where(width > 0, width, 1)
         return x.astype(dtype)
 
-    return replace(
-        study, batches={n: replace(b, x=prepared(b.x)) for n, b in study.batches.items()}
-    )
+    return replace(study, batches={n: replace(b, x=prepared(b.x)) for n, b in study.batches.items()})

@@ -24,7 +24,7 @@ def score(probability: FloatArray, y: IntArray) -> dict[str, float | None]:
         y: true class indices ``(n,)``.
 
     Returns:
-        One value a metric, None where it is not defined (an AUC with a single true class).
+        One value a metric, None where it is not defined (AUC and MCC with a single true class).
     """
     predicted = probability.argmax(axis=1)
     classes = probability.shape[1]
@@ -36,7 +36,7 @@ def score(probability: FloatArray, y: IntArray) -> dict[str, float | None]:
         ),
         "auc": _auc(probability, y),
         "auc_hard": _auc(hard, y),
-        "mcc": float(matthews_corrcoef(y, predicted)),
+        "mcc": float(matthews_corrcoef(y, predicted)) if len(np.unique(y)) > 1 else None,
     }
 
 
@@ -49,9 +49,7 @@ def _auc(scores: NDArray[np.floating], y: IntArray) -> float | None:
     return float(np.mean([roc_auc_score(y == c, scores[:, c]) for c in present]))
 
 
-def by_subject(
-    probability: FloatArray, y: IntArray, subject: IntArray
-) -> tuple[FloatArray, IntArray]:
+def by_subject(probability: FloatArray, y: IntArray, subject: IntArray) -> tuple[FloatArray, IntArray]:
     """Median probability of each subject's samples, and the subject's label ``(subjects,)``.
 
     With more than two classes the medians of the classes need not sum to one; only their order counts.

@@ -34,15 +34,13 @@ def batch_distances(
     rng = np.random.default_rng([seed, ROWS])
     batches = list(next(iter(spaces.values())))
     sizes = {name: len(x) for name, x in next(iter(spaces.values())).items()}
-    drawn = [
-        {name: rng.permutation(size)[:rows] for name, size in sizes.items()} for _ in range(draws)
-    ]
+    drawn = [{name: rng.permutation(size)[:rows] for name, size in sizes.items()} for _ in range(draws)]
     pairs = list(combinations(range(len(batches)), 2))
     table = []
     for space, data in spaces.items():
         centre = np.mean([x.mean(axis=0) for x in data.values()], axis=0)  # spares float32 its digits
         centred = {name: torch.as_tensor(x - centre) for name, x in data.items()}
-        widths = {}
+        widths: dict[str, list[float]] = {}
         for draw, chosen in enumerate(drawn):
             groups = [centred[name][torch.as_tensor(chosen[name])] for name in batches]
             if not widths:
@@ -51,8 +49,7 @@ def batch_distances(
                 mmd2 = mmd2_matrix(groups, values)
                 stated = " ".join(f"{width:.4g}" for width in values)
                 table += [
-                    (space, kernel, stated, batches[i], batches[j], draw, float(mmd2[i, j]))
-                    for i, j in pairs
+                    (space, kernel, stated, batches[i], batches[j], draw, float(mmd2[i, j])) for i, j in pairs
                 ]
     columns = ["space", "kernel", "widths", "batch_a", "batch_b", "draw", "mmd2"]
     return pd.DataFrame(table, columns=columns)
@@ -64,6 +61,6 @@ def summarise(distances: pd.DataFrame) -> dict[str, dict[str, dict[str, object]]
     for (space, kernel), part in distances.groupby(["space", "kernel"], sort=False):
         entry: dict[str, object] = {"widths": part["widths"].iloc[0]}
         for (a, b), pair in part.groupby(["batch_a", "batch_b"], sort=False):
-            entry[f"{a}-{b}"] = {"mean": pair["mmd2"].mean(), "sd": pair["mmd2"].std(ddof=1)}
+            entry[f"{a}-{b}"] = {"mean": float(pair["mmd2"].mean()), "sd": float(pair["mmd2"].std())}
         summary.setdefault(str(space), {})[str(kernel)] = entry
     return summary

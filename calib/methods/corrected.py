@@ -36,9 +36,7 @@ class FittedClassifier(Protocol):
 class Classifier(Protocol):
     """Learns classes from labelled batches."""
 
-    def fit(
-        self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime
-    ) -> FittedClassifier:
+    def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> FittedClassifier:
         """Train on the sources."""
         ...
 

@@ -17,9 +17,9 @@ from calib.runtime import Runtime
 
 
 class CrossValidation(ReferenceMethod):
-    """In-batch cross-validation of D within each target batch; the prediction of a row is the one from
-    the fold that did not train on it.
+    """Cross-validation of D within each target batch.
 
+    The prediction of a row is the one from the fold that did not train on it.
     ``protocol.cv_fresh_network=False`` does as the released code: one network goes on training through
     all folds, so from the second fold on it has been trained on the rows it is tested on.
     """

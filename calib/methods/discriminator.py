@@ -58,9 +58,7 @@ class DiscriminatorClassifier:
             )
             return {"L_D": (1.0, l_d)}
 
-        train(
-            [Step([network], 1, step)], pool.sizes, self.schedule, self.protocol, runtime, what
-        )
+        train([Step([network], 1, step)], pool.sizes, self.schedule, self.protocol, runtime, what)
         return FittedDiscriminator(network, runtime)
 
 

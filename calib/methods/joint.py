@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from calib.data.study import FloatArray, Samples, Task
+from calib.errors import check_number
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
 from calib.methods.base import Method
 from calib.nets import Calibrator, Discriminator, Reconstructor, probabilities
@@ -34,6 +35,9 @@ class Joint(Method):
         lambda1, lambda2: how often step A and step B are repeated in an iteration.
         dropout: in C and R; the text gives no value, the released code has 0.5.
         reconstruct_targets: the ablation Recon_T, with a reconstructor for every batch.
+
+    Raises:
+        CalibError: a value is no number or too small.
     """
 
     def __init__(
@@ -59,6 +63,10 @@ class Joint(Method):
         self.lambda1, self.lambda2 = lambda1, lambda2
         self.dropout = dropout
         self.reconstruct_targets = reconstruct_targets
+        for key in ("alpha1", "beta", "alpha2", "gamma", "dropout"):
+            check_number(key, getattr(self, key), least=0)
+        for key in ("lambda1", "lambda2"):
+            check_number(key, getattr(self, key), least=1, whole=True)
 
     def networks(self, task: Task, runtime: Runtime) -> Networks:
         """Fresh networks for a task."""

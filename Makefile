@@ -1,0 +1,51 @@
+# Every target is a documented command of its own, so nothing here needs make: see README.md.
+# Set-up happens by itself in .venv; choose another Python with make PYTHON=python3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH_INDEX ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint data notes bench clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## install everything into .venv (about a minute; TORCH_INDEX=<address> for another torch)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "calib needs Python 3.11 or newer; choose one with make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup  ## the pipeline on the embedded demo study (no download, under a minute)
+	$(BIN)/python run.py
+
+test: setup  ## fast tests (under five minutes)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: setup  ## slow tests: whole trainings, real data where CALIB_DATA_DIR names it
+	$(BIN)/python -m pytest -n 2 -m slow
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+data: setup  ## download the MI and CHD files and verify them (14 MB)
+	$(BIN)/python scripts/fetch_data.py
+
+notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
+	$(BIN)/python scripts/notes.py
+
+bench: setup  ## time one joint MI training against its matrix products
+	$(BIN)/python scripts/bench.py
+
+clean:  ## delete the environment and the caches, keep outputs/
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,105 @@
+"""Fixtures: small studies with unequal batches, composed configurations, and where the real files are."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from calib.build import build
+from calib.data.simulate import simulate
+from calib.data.study import Study
+from calib.protocol import Protocol
+
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
+METHODS = sorted(file.stem for file in (CONF / "method").glob("*.yaml"))
+
+SMALL = [
+    "dataset.subjects=[8,6,9]",
+    "dataset.replicates=4",
+    "dataset.features=12",
+    "dataset.informative=5",
+]
+"""Overrides that make the demo study tiny."""
+
+FAST = {
+    "joint": ["method.epochs=3", "method.batch_size=8"],
+    "recon_t": ["method.epochs=3", "method.batch_size=8"],
+    "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "cross_validation": [
+        "method.classifier.epochs=2",
+        "method.classifier.batch_size=8",
+        "protocol.cv_folds=3",
+    ],
+}
+"""Overrides that make a run of each method take no time."""
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The configuration that the command line would give."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return hydra.compose("config", list(overrides))
+
+
+def small_run(method: str, out: Path, *overrides: str) -> DictConfig:
+    """The configuration of a run that takes no time."""
+    return compose(f"method={method}", f"out={out}", *SMALL, *FAST[method], *overrides)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_threads() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(params=["paper", "released"])
+def protocol(request: pytest.FixtureRequest) -> Protocol:
+    return build(compose(f"protocol={request.param}").protocol)
+
+
+@pytest.fixture
+def study() -> Study:
+    """Three small batches of different size, float64."""
+    return simulate([8, 6, 9], 4, 12, 5, 0.5, 0.3, 0.5, 0.15, seed=3)[0]
+
+
+@pytest.fixture
+def write_csv(tmp_path: Path) -> Callable[..., list[str]]:
+    """Writes three CSV batches, lets the caller spoil the text of the second, gives the overrides."""
+
+    def write(spoil: Callable[[list[str]], list[str]] = lambda lines: lines, rows: int = 24) -> list[str]:
+        rng = np.random.default_rng(0)
+        overrides = ["dataset=mi"]
+        for number in (1, 2, 3):
+            lines = ["label,board,a,b,c,d"]
+            for row in range(rows):
+                values = rng.gamma(2, 500, 4) * number
+                lines.append(f"{row // 4 % 2},{number}," + ",".join(f"{v:.1f}" for v in values))
+            file = tmp_path / f"{number}.csv"
+            file.write_text("\n".join(spoil(lines) if number == 2 else lines) + "\n")
+            overrides += [f"dataset.files.{number}.path={file}", f"dataset.files.{number}.sha256=null"]
+        return overrides
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with the real MI and CHD files."""
+    folder = os.environ.get("CALIB_DATA_DIR")
+    if folder is None or not (Path(folder) / "mi" / "1.csv").is_file():
+        pytest.skip("the real MI and CHD files are looked for in CALIB_DATA_DIR only")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """The folder with reference numbers that cannot be committed."""
+    folder = os.environ.get("CALIB_GOLDEN_DIR")
+    if folder is None:
+        pytest.skip("CALIB_GOLDEN_DIR does not name a folder with the reference numbers")
+    return Path(folder)

@@ -1,0 +1,239 @@
+"""Runs and their records, for every method; and the honesty of what a method sees."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import calib.experiment
+from calib.build import build
+from calib.data.simulate import demo_study
+from calib.data.study import Study
+from calib.errors import CalibError, DivergedError
+from calib.experiment import run
+from calib.store import RunDirectory, collect
+from tests.conftest import METHODS, compose, small_run
+
+
+def record(out: Path) -> Path:
+    (result,) = out.glob("runs/*/*/*/result.json")
+    return result.parent
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_record(name: str, tmp_path: Path) -> None:
+    (result,) = run(small_run(name, tmp_path))
+    folder = record(tmp_path)
+    assert folder.name == f"{name}-{result['key']}"
+    assert folder.parent == tmp_path / "runs" / "demo" / "12_3"
+    assert {file.name for file in folder.iterdir()} == {
+        "config.yaml", "history.csv", "predictions.csv", "mmd.csv", "embedding.npz", "run.log", "result.json",
+    }  # fmt: skip
+    assert json.loads((folder / "result.json").read_text()) == json.loads(json.dumps(result))
+    assert result["targets"]["3"]["n"] == 36
+    assert result["targets"]["3"]["subject"]["n"] == 9
+    assert result["mean"]["accuracy"] == result["targets"]["3"]["accuracy"]
+    for metric in ("accuracy", "f_score", "auc", "auc_hard", "mcc"):
+        assert -1 <= result["targets"]["3"][metric] <= 1
+    assert set(result["mmd"]) == {"before", "after"}
+    assert result["mmd"]["after"]["fixed"]["widths"] == "1 2 4 8 16"
+    for key in ("versions", "hardware", "git", "data_sha256", "seconds", "peak_memory_mb", "selection"):
+        assert key in result
+
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert list(predictions) == [
+        "study",
+        "batch",
+        "row",
+        "subject",
+        "label",
+        "predicted",
+        "p_control",
+        "p_case",
+    ]
+    np.testing.assert_allclose(predictions[["p_control", "p_case"]].sum(axis=1), 1, rtol=1e-6)
+    assert (predictions["label"] == predictions["predicted"]).mean() == result["mean"]["accuracy"]
+    with np.load(folder / "embedding.npz", allow_pickle=False) as embedding:
+        assert embedding["z"].dtype == np.float32
+        assert len(embedding["z"]) == len(embedding["batch"]) == len(embedding["row"]) == 32 + 24 + 36
+    history = pd.read_csv(folder / "history.csv")
+    assert history["epoch"].max() >= 2
+    assert OmegaConf.load(folder / "config.yaml").method.name == name
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("protocol", ["paper", "released"])
+def test_same_command_same_bytes(name: str, protocol: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = small_run(name, tmp_path / "a", f"protocol={protocol}")
+    run(first)
+    torch.manual_seed(1)  # nothing may hang on global state
+    np.random.seed(1)  # noqa: NPY002
+    run(small_run(name, tmp_path / "b", f"protocol={protocol}"))
+    for file in ("predictions.csv", "history.csv", "mmd.csv", "embedding.npz"):
+        one, other = record(tmp_path / "a") / file, record(tmp_path / "b") / file
+        assert one.read_bytes() == other.read_bytes(), file
+    other_seed = small_run(name, tmp_path / "c", f"protocol={protocol}", "seed=1")
+    run(other_seed)
+    assert (record(tmp_path / "c") / "predictions.csv").read_bytes() != one.with_name(
+        "predictions.csv"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_method_sees_a_target_label(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shuffled(**settings: object) -> Study:
+        study = demo_study(**settings)
+        target = study.batches["3"]
+        y = np.random.default_rng(0).permutation(target.y)
+        return replace(study, batches=study.batches | {"3": replace(target, y=y, subject=None)})
+
+    run(config := small_run(name, tmp_path / "true"))
+    uses_labels = json.loads((record(tmp_path / "true") / "result.json").read_text())["uses_target_labels"]
+    monkeypatch.setattr("calib.data.simulate.demo_study", shuffled)
+    run(OmegaConf.merge(config, {"out": str(tmp_path / "shuffled")}))
+    columns = ["predicted", "p_control", "p_case"]
+    true, false = (
+        pd.read_csv(record(tmp_path / kind) / "predictions.csv")[columns] for kind in ("true", "shuffled")
+    )
+    assert true.equals(false) != uses_labels
+
+
+def test_a_finished_run_comes_from_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_run("joint", tmp_path)
+    (first,) = run(config)
+    with monkeypatch.context() as patch:
+        patch.setattr(calib.experiment, "carry_out", lambda _: pytest.fail("the run was made again"))
+        (second,) = run(config)
+        elsewhere = OmegaConf.merge(config, {"threads": 2, "progress": False})  # cannot change a result
+        (third,) = run(elsewhere)
+    assert first["key"] == second["key"] == third["key"]
+    before = (record(tmp_path) / "result.json").stat().st_mtime_ns
+    run(OmegaConf.merge(config, {"force": True}))
+    assert (record(tmp_path) / "result.json").stat().st_mtime_ns > before
+
+
+def test_whatever_can_change_a_result_changes_the_key(tmp_path: Path) -> None:
+    changes = [
+        "seed=1",
+        "protocol=released",
+        "method.lr=0.01",
+        "dtype=float64",
+        "dataset.seed=1",
+        "split='13_2'",
+    ]
+    keys = {run(small_run("joint", tmp_path, *change))[0]["key"] for change in [[], *[[c] for c in changes]]}
+    assert len(keys) == 1 + len(changes)
+
+
+def test_all_splits_in_one_run(tmp_path: Path) -> None:
+    results = run(small_run("baseline", tmp_path, "split=all"))
+    assert [result["split"] for result in results] == ["12_3", "13_2", "23_1"]
+    table = collect(tmp_path)
+    assert table["split"].tolist() == ["12_3", "13_2", "23_1"]
+    assert table["accuracy"].tolist() == [result["mean"]["accuracy"] for result in results]
+
+
+def test_a_diverged_run_leaves_its_error_and_no_result(tmp_path: Path) -> None:
+    config = small_run("joint", tmp_path, "method.lr=1e30", "method.epochs=20")
+    with pytest.raises(
+        DivergedError, match=r"no longer a finite number in epoch \d+ \(.*L_R .*lower the learning rate"
+    ):
+        run(config)
+    (error,) = tmp_path.glob("runs/*/*/*/error.txt")
+    assert "DivergedError" in error.read_text()
+    assert not list(tmp_path.rglob("result.json"))
+    run(small_run("joint", tmp_path))  # another run is not disturbed
+    with pytest.raises(DivergedError):
+        run(config)  # a failure is never cached
+
+
+def test_a_batch_smaller_than_the_minibatch_trains(tmp_path: Path) -> None:
+    (result,) = run(small_run("joint", tmp_path, "method.batch_size=30"))  # batch 2 has 24 rows
+    history = pd.read_csv(record(tmp_path) / "history.csv")
+    assert history["L_D"].is_unique
+    assert result["targets"]["3"]["accuracy"] is not None
+
+
+def test_output_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CalibError, match="cannot be written to .*; choose another with out="):
+        run(small_run("joint", tmp_path / "file"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calib.experiment, "_save_embedding", full)
+        with pytest.raises(CalibError, match="No space left on device"):
+            run(small_run("joint", tmp_path / "full"))
+    assert not list((tmp_path / "full").rglob("result.json"))
+    assert not list((tmp_path / "full").rglob(".*"))
+
+
+def test_bad_settings_are_named_before_anything_is_written(tmp_path: Path) -> None:
+    for override, message in (
+        ("device=cuda:99", "device=cuda:99 cannot be used on this machine; set device=cpu"),
+        ("dtype=float16", "dtype=float16 is not one of: float32, float64; did you mean 'float64'"),
+        ("protocol.optimizer=one", "protocol.optimizer=one is not one of: per_step, shared"),
+        ("split='12_4'", "has no batch 4"),
+        ("+method.classifier=7", "unexpected keyword argument 'classifier'"),
+    ):
+        with pytest.raises(CalibError) as error:
+            run(small_run("joint", tmp_path, override))
+        assert message in str(error.value)
+    with pytest.raises(CalibError, match=r"class with 16 samples, too few for 40 folds"):
+        run(small_run("cross_validation", tmp_path, "protocol.cv_folds=40"))
+    assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "calibrated.x"])
+def test_a_configuration_may_only_call_this_package(target: str) -> None:
+    with pytest.raises(CalibError, match=f"_target_: {target} is refused"):
+        build(OmegaConf.create({"_target_": "calib.training.Schedule", "epochs": {"_target_": target}}))
+
+
+def test_folds_by_subject_keep_replicates_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    from calib.methods.discriminator import DiscriminatorClassifier
+
+    fit = DiscriminatorClassifier.fit
+
+    def watched(self: DiscriminatorClassifier, sources: list, *rest: object) -> object:
+        seen.append(len(sources[0].x))
+        return fit(self, sources, *rest)
+
+    monkeypatch.setattr(DiscriminatorClassifier, "fit", watched)
+    run(small_run("cross_validation", tmp_path, "protocol.cv_group_by_subject=true"))
+    assert sum(36 - n for n in seen) == 36
+    assert all(n % 4 == 0 for n in seen)
+
+
+def test_tuned_values_follow_study_and_method() -> None:
+    mi, chd = compose("dataset=mi").method, compose("dataset=chd").method
+    assert (mi.epochs, mi.lr, mi.lambda1) == (100, 1e-3, 1)
+    assert (chd.epochs, chd.lr, chd.lambda1) == (50, 1e-4, 4)
+    for method in (mi, chd, compose("dataset=chd", "method=recon_t").method):
+        weights = [method.alpha1, method.beta, method.alpha2, method.gamma, method.lambda2]
+        assert weights == [10, 10, 10, 0.01, 1]
+        assert (method.batch_size, method.weight_decay, method.learning_step) == (128, 5e-5, 10000)
+    assert compose("dataset=chd", "method=recon_t").method.lambda1 == 4
+    for study, epochs in (("mi", 100), ("chd", 50)):
+        classifier = compose(f"dataset={study}", "method=baseline").method.classifier
+        assert (classifier.epochs, classifier.lr) == (epochs, 1e-4)
+        folds = compose(f"dataset={study}", "method=cross_validation").method.classifier
+        assert (folds.epochs, folds.lr, folds.learning_step) == (10, 1e-3, 100)
+    assert compose("dataset=mi", "method.lr=7").method.lr == 7  # the command line has the last word
+
+
+def test_names_become_safe_folders(tmp_path: Path) -> None:
+    path = RunDirectory(tmp_path, "../evil", "a b:c", "m", "k").path
+    assert path.parent.parent.parent == tmp_path / "runs"
+    assert path.resolve().is_relative_to(tmp_path.resolve())
+    other = RunDirectory(tmp_path, "../evil", "a b;c", "m", "k").path
+    assert path != other
