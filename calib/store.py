@@ -80,22 +80,23 @@ def _safe(name: str) -> str:
 
 
 def collect(out: Path) -> pd.DataFrame:
-    """All finished runs below an output folder, one row a run and target.
+    """All finished runs below an output folder, one row a run and target; see ``result_rows``."""
+    files = sorted((out / "runs").glob(f"*/*/*/{RESULT}"))
+    return pd.DataFrame([row for file in files for row in result_rows(json.loads(file.read_text()))])
+
+
+def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The content of a ``result.json`` as table rows, one a target.
 
     Columns: study, split, method, protocol, seed, key, target, n, the metrics at sample level, the same
     with prefix ``subject_``, and seconds of the whole run.
     """
-    rows = []
-    for file in sorted((out / "runs").glob(f"*/*/*/{RESULT}")):
-        result = json.loads(file.read_text())
-        run = {k: result[k] for k in ("study", "split", "method", "protocol", "seed", "key")}
-        for target, scores in result["targets"].items():
-            subject = scores.get("subject") or {}
-            rows.append(
-                run
-                | {"target": target, "n": scores["n"]}
-                | {metric: scores[metric] for metric in METRICS}
-                | {f"subject_{metric}": subject.get(metric) for metric in METRICS}
-                | {"seconds": result["seconds"]["total"]}
-            )
-    return pd.DataFrame(rows)
+    run = {k: result[k] for k in ("study", "split", "method", "protocol", "seed", "key")}
+    return [
+        run
+        | {"target": target, "n": scores["n"]}
+        | {metric: scores.get(metric) for metric in METRICS}
+        | {f"subject_{metric}": scores.get("subject", {}).get(metric) for metric in METRICS}
+        | {"seconds": result["seconds"]["total"]}
+        for target, scores in result["targets"].items()
+    ]

@@ -110,6 +110,18 @@ def test_every_spelling_under_every_launcher(
     assert not list(ROOT.glob("multirun*"))
 
 
+def test_launchers_write_the_same_bytes(tmp_path: Path, call: Callable[..., Done]) -> None:
+    written = []
+    for launcher in ("basic", "joblib"):
+        out = tmp_path / launcher
+        done = call("-m", "split=all", f"hydra/launcher={launcher}", f"out={out}", *TINY)
+        assert done.code == 0, done.err
+        files = sorted(out.rglob("predictions.csv"))
+        written.append({str(file.relative_to(out)): file.read_bytes() for file in files})
+    assert len(written[0]) == 3
+    assert written[0] == written[1]
+
+
 def test_a_sweep_over_methods_seeds_and_hyper_parameters(tmp_path: Path, call: Callable[..., Done]) -> None:
     done = call("-m", "method=joint,recon_t", "seed=0,1", "method.gamma=0.01,0.1", f"out={tmp_path}", *TINY)
     assert done.code == 0, done.err

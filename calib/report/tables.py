@@ -1,0 +1,82 @@
+"""Results beside the paper's numbers, as Markdown."""
+
+from collections.abc import Iterable
+from typing import cast
+
+import pandas as pd
+
+from calib.report.paper import paper_accuracy
+
+MISSING = "–"  # noqa: RUF001
+PROTOCOLS = ("paper", "released")
+
+
+def accuracy_table(results: pd.DataFrame, study: str, method: str) -> str:
+    """Accuracy of one method, a line a target: the paper's number, then ours under each protocol.
+
+    Args:
+        results: one row a run and target, as ``store.collect`` gives it.
+
+    Returns:
+        Markdown; mean and standard deviation over seeds, the number of seeds in brackets, and the
+        average over the lines of the seeds that have them all. What has not been run is a dash.
+    """
+    printed = paper_accuracy(study, method)
+    ours = results[(results["study"] == study) & (results["method"] == method)]
+    cells = ours.groupby(["split", "target", "protocol"])["accuracy"].agg(["mean", "std", "count"])
+    lines = sorted({(split, target) for split, target, _ in cells.index})
+    rows = []
+    for split, target in lines:
+        sources = split.partition("_")[0]
+        keys = [(split, target, protocol) for protocol in PROTOCOLS]
+        values = [_spread(cells.loc[key]) if key in cells.index else MISSING for key in keys]
+        rows.append([sources, target, _number(printed.get((sources, target))), *values])
+    means = []
+    for protocol in PROTOCOLS:
+        chosen = ours[ours["protocol"] == protocol]
+        by_seed = chosen.pivot_table(index="seed", columns=["split", "target"], values="accuracy")
+        complete = by_seed.dropna().mean(axis=1)  # a seed counts where it has every line
+        whole = len(complete) > 0 and by_seed.shape[1] == len(lines)
+        means.append(_spread(complete.agg(["mean", "std", "count"])) if whole else MISSING)
+    average = printed.get(("average", "average"))
+    rows.append(["**average**", "", _number(average), *means])
+    heads = ["sources", "target", "printed", *(f"ours, `{protocol}`" for protocol in PROTOCOLS)]
+    return markdown(heads, rows)
+
+
+def metrics_table(results: pd.DataFrame, study: str) -> str:
+    """All metrics of each method and protocol, averaged over splits, targets and seeds, as Markdown."""
+    columns = {
+        "accuracy": "ACC",
+        "f_score": "F-score",
+        "auc": "AUC",
+        "auc_hard": "AUC, hard labels",
+        "mcc": "MCC",
+        "subject_accuracy": "ACC, subjects",
+        "subject_auc": "AUC, subjects",
+        "seconds": "seconds a run",
+    }
+    ours = results[results["study"] == study]
+    means = ours.groupby(["method", "protocol"])[list(columns)].mean()
+    rows = []
+    for index, row in means.iterrows():
+        method, protocol = cast(tuple[str, str], index)
+        values = [f"{v:.1f}" if c == "seconds" else _number(v) for c, v in row.items()]
+        rows.append([f"`{method}`", protocol, *values])
+    return markdown(["method", "protocol", *columns.values()], rows)
+
+
+def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None or pd.isna(value) else f"{value:.3f}"
+
+
+def _spread(cell: pd.Series) -> str:
+    spread = MISSING if pd.isna(cell["std"]) else f"{cell['std']:.3f}"
+    return f"{cell['mean']:.3f} ± {spread} ({cell['count']:.0f})"

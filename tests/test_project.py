@@ -1,0 +1,81 @@
+"""The files around the code agree with each other."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import CONF, METHODS, ROOT, compose
+
+PINS = dict(
+    line.split("==")
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if not line.startswith("#")
+)
+
+
+def test_one_file_holds_the_pins() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["dependencies"][0] == "python=3.11"
+    pip = environment["dependencies"][-1]["pip"]
+    assert pip == ["--constraint constraints.txt", "--editable .[dev]"]
+    assert PINS["torch"] == "2.13.0"
+    hook = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]
+    assert hook["rev"] == f"v{PINS['ruff']}"
+
+
+def test_every_requirement_is_pinned() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    wanted = re.findall(
+        r'"([A-Za-z][\w.-]*)(?:[<>=,.\d]*)"',
+        text[text.index("dependencies = [") : text.index("[tool.setuptools.dyn")],
+    )
+    names = {name.lower().replace("_", "-") for name in PINS}
+    assert {name.lower().replace("_", "-") for name in wanted if name not in ("dev",)} <= names
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))
+def test_every_setting_has_a_line_of_comment(file: Path) -> None:
+    if file.parent.name in ("search", "tuned"):
+        assert "# " in file.read_text()
+        return
+    described = {
+        "_target_",
+        "name",
+        "card",
+        "label",
+        "summary",
+        "doi",
+        "code",
+        "defaults",
+        "hydra",
+        "protocol",
+    }
+    block = ""
+    for line in file.read_text().split("\nhydra:")[0].splitlines():
+        found = re.match(r"( *)([\w]+):(.*)", line)
+        if found and found[2] not in described:
+            block = found[2] if not found[3].strip() else block
+            assert "#" in line or not found[3].strip(), f"{file.name}: {line}"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_its_card(name: str) -> None:
+    method = compose(f"method={name}").method
+    assert method.name == name
+    assert all(method.card[key] for key in ("label", "summary", "doi", "code"))
+
+
+def test_the_tables_in_the_notes_are_those_of_the_results() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "notes.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_explains_itself() -> None:
+    done = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True)
+    for target in ("demo", "test", "test-slow", "lint", "data", "bench", "clean"):
+        assert re.search(rf"make {target} +\w", done.stdout)
