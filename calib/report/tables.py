@@ -24,12 +24,12 @@ def accuracy_table(results: pd.DataFrame, study: str, method: str) -> str:
     printed = paper_accuracy(study, method)
     ours = results[(results["study"] == study) & (results["method"] == method)]
     cells = ours.groupby(["split", "target", "protocol"])["accuracy"].agg(["mean", "std", "count"])
+    spreads = {key: _spread(cell) for key, cell in cells.iterrows()}
     lines = sorted({(split, target) for split, target, _ in cells.index})
     rows = []
     for split, target in lines:
         sources = split.partition("_")[0]
-        keys = [(split, target, protocol) for protocol in PROTOCOLS]
-        values = [_spread(cells.loc[key]) if key in cells.index else MISSING for key in keys]
+        values = [spreads.get((split, target, protocol), MISSING) for protocol in PROTOCOLS]
         rows.append([sources, target, _number(printed.get((sources, target))), *values])
     means = []
     for protocol in PROTOCOLS:
