@@ -20,6 +20,8 @@ from calib.build import build
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
 
+log = logging.getLogger(__name__)
+
 MULTIRUN = ("-m", "--multirun")
 BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
 
@@ -33,10 +35,8 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
-    except OSError as error:  # from Hydra's own files, before any run
-        sys.exit(
-            f"Error: {error.filename} cannot be written to ({error.strerror}); choose another out=<folder>."
-        )
+    except OSError as error:  # Hydra makes the output folder before any run
+        sys.exit(f"Error: {error.filename}: {error.strerror}; choose another folder with out=<folder>.")
 
 
 def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
@@ -47,13 +47,19 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
 
     @functools.wraps(task)
     def job(config: DictConfig) -> None:
+        hydra_config = HydraConfig.get()
+        sweep = hydra_config.mode == RunMode.MULTIRUN
+        if sweep and "Basic" not in hydra_config.launcher._target_:
+            config.progress = False  # the bars of several runs at once would overwrite each other
         try:
             task(config)
         except CalibError as error:
-            if HydraConfig.get().mode == RunMode.RUN:
+            if not sweep:
                 sys.exit(f"Error: {error}")
-            logging.getLogger("calib").error("Error: %s", error)
+            log.error("#%d failed: %s", hydra_config.job.num, error)
             raise
+        if sweep:
+            log.info("#%d done", hydra_config.job.num)
 
     return job
 

@@ -78,8 +78,8 @@ def run(config: DictConfig) -> list[Result]:
         if result is None:
             result = carry_out(one)
         else:
-            log.info("%s: already done.", one)
-        log.info("%s\n%s\n", result_table(result, protocol.reported_auc), one.directory.path)
+            log.info("Already done:\n%s", result_table(result, protocol.reported_auc))
+        log.info("%s\n", one.directory.path)
         results.append(result)
     return results
 
@@ -123,7 +123,8 @@ def carry_out(run: Run) -> Result:
         started = time.perf_counter()
         fitted = run.method.fit(task, runtime)
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}
-        embedding = {batch.name: fitted.transform(batch) for batch in task.batches}
+        calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
+        embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
         trained = time.perf_counter()
 
         before = {name: run.study.batches[name].x for name in embedding}
@@ -156,6 +157,7 @@ def carry_out(run: Run) -> Result:
         directory.write_table("mmd.csv", distances, digits=7)
         directory.write("embedding.npz", lambda file: _save_embedding(file, embedding))
         directory.write_text(RESULT, json.dumps(result, indent=1))
+        log.info("%s", result_table(result, config.protocol.reported_auc))
     return result
 
 
@@ -167,9 +169,8 @@ def _recorded(run: Run) -> Iterator[None]:
     root = logging.getLogger("calib")
     root.addHandler(handler)
     try:
-        log.info("%s", run)
+        log.info("Running %s", run)
         yield
-        log.info("finished")
     except Exception as error:
         run.directory.write_text(ERROR, traceback.format_exc())
         log.error("%s failed: %s (details: %s)", run, error, run.directory.path / ERROR)

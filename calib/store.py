@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -89,14 +90,21 @@ def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The content of a ``result.json`` as table rows, one a target.
 
     Columns: study, split, method, protocol, seed, key, target, n, the metrics at sample level, the same
-    with prefix ``subject_``, and seconds of the whole run.
+    with prefix ``subject_``, seconds of the whole run, and for each space (before, after) and kernel (fixed,
+    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
     """
     run = {k: result[k] for k in ("study", "split", "method", "protocol", "seed", "key")}
+    distances = {
+        f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
+        for space, kernels in result["mmd"].items()
+        for kernel, pairs in kernels.items()
+    }
     return [
         run
         | {"target": target, "n": scores["n"]}
         | {metric: scores.get(metric) for metric in METRICS}
         | {f"subject_{metric}": scores.get("subject", {}).get(metric) for metric in METRICS}
         | {"seconds": result["seconds"]["total"]}
+        | distances
         for target, scores in result["targets"].items()
     ]

@@ -1,5 +1,6 @@
 """Lockstep mini-batches over batches, and the paper's training in steps (Eq. 4)."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from calib.errors import check_number
 from calib.protocol import Protocol
 from calib.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 Losses = Mapping[str, tuple[float, Tensor]]
 """Name of a loss -> (its weight, its value); a step minimises the weighted sum."""
@@ -113,6 +116,8 @@ def train(
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
     sampling = runtime.generator(f"{what}: mini-batches")
     iterations = max(1, max(sizes) // schedule.batch_size)
+    if min(sizes) < schedule.batch_size:
+        log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", min(sizes))
     for module in modules:
         module.train()
     optimizers = _optimizers(steps, schedule, protocol)

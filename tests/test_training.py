@@ -45,7 +45,7 @@ def test_released_iterators_discard_a_shuffle() -> None:
 
 
 def test_learning_rates() -> None:
-    schedule = Schedule(epochs=1, batch_size=1, lr=1.0, learning_step=10, weight_decay=0)
+    schedule = Schedule(epochs=1, batch_size=2, lr=1.0, learning_step=10, weight_decay=0)
     assert schedule.lr_at(epoch=5, iteration=0, decay="continuous_epochs") == pytest.approx(0.9**0.5)
     assert schedule.lr_at(epoch=5, iteration=9, decay="staircase_iterations") == 1
     assert schedule.lr_at(epoch=5, iteration=10, decay="staircase_iterations") == pytest.approx(0.9)

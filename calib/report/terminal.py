@@ -1,6 +1,6 @@
 """The small table that ends a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -18,17 +18,21 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
     )
     if result["uses_target_labels"]:
         title += "\nReference only: it uses target labels."
-    names = ["ACC", "F-score", "AUC" if auc == "auc" else "AUC(hard)", "MCC", "subjects", "ACC/subject"]
-    lines = [title, f"{'target':<12}{'n':>8}" + "".join(f"{name:>12}" for name in names)]
+    names = ["ACC", "F-score", "AUC" if auc == "auc" else "AUC(hard)", "MCC"]
+    lines = [title, _line("target", "n", names, "subjects", "their ACC")]
     for name, scores in result["targets"].items():
         subject = scores.get("subject", {})
         values = [_number(scores.get(metric)) for metric in metrics]
-        values += [str(subject.get("n", "-")), _number(subject.get("accuracy"))]
-        lines.append(f"{name:<12}{scores['n']:>8}" + "".join(f"{value:>12}" for value in values))
+        count = str(subject.get("n", "-"))
+        lines.append(_line(name, str(scores["n"]), values, count, _number(subject.get("accuracy"))))
     if len(result["targets"]) > 1:
-        values = [_number(result["mean"].get(metric)) for metric in metrics]
-        lines.append(f"{'mean':<12}{'':>8}" + "".join(f"{value:>12}" for value in values))
+        lines.append(_line("mean", "", [_number(result["mean"].get(metric)) for metric in metrics]))
     return "\n".join(lines)
+
+
+def _line(name: str, n: str, values: Sequence[str], subjects: str = "", accuracy: str = "") -> str:
+    shown = "".join(f"{value:>10}" for value in values)
+    return f"{name:<12}{n:>6}{shown}{subjects:>10}{accuracy:>11}".rstrip()
 
 
 def _number(value: float | None) -> str:
