@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from calib.build import build
+from calib.data.files import data_folders
 from calib.data.simulate import simulate
 from calib.data.study import Study
 from calib.protocol import Protocol
@@ -89,11 +90,11 @@ def write_csv(tmp_path: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder with the real MI and CHD files."""
-    folder = os.environ.get("CALIB_DATA_DIR")
-    if folder is None or not (Path(folder) / "mi" / "1.csv").is_file():
-        pytest.skip("the real MI and CHD files are looked for in CALIB_DATA_DIR only")
-    return Path(folder)
+    """The folder with the real MI and CHD files, where they have been downloaded."""
+    for folder in data_folders():
+        if (folder / "mi" / "1.csv").is_file() and (folder / "chd" / "1.csv").is_file():
+            return folder
+    pytest.skip("the real MI and CHD files are not here: run make data, or set CALIB_DATA_DIR")
 
 
 @pytest.fixture(scope="session")

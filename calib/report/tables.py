@@ -7,7 +7,7 @@ import pandas as pd
 
 from calib.report.paper import paper_accuracy
 
-MISSING = "–"  # noqa: RUF001
+MISSING = "–"
 PROTOCOLS = ("paper", "released")
 
 
