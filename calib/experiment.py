@@ -16,6 +16,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from calib.build import build
+from calib.corrections import Corrections
 from calib.data.split import Split, make_labelled_task, make_task, parse_splits
 from calib.data.study import FloatArray, Study
 from calib.data.transform import prepare
@@ -26,7 +27,7 @@ from calib.methods.base import AnyMethod
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
 from calib.runtime import Runtime
-from calib.store import ERROR, RESULT, RunDirectory, run_key
+from calib.store import ERROR, RESULT, Record, run_record, short_hash
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Run:
     split: Split
     method: AnyMethod[Any]
     key: str
-    directory: RunDirectory
+    record: Record
 
     def __str__(self) -> str:
         config = self.config
@@ -74,12 +75,12 @@ def run(config: DictConfig) -> list[Result]:
     results = []
     for split in parse_splits(config.split, study):
         one = plan(config, study, data_sha256, split)
-        result = None if config.force else one.directory.result()
+        result = None if config.force else one.record.result()
         if result is None:
             result = carry_out(one)
         else:
             log.info("Already done:\n%s", result_table(result, protocol.reported_auc))
-        log.info("%s\n", one.directory.path)
+        log.info("%s\n", one.record.path)
         results.append(result)
     return results
 
@@ -91,7 +92,7 @@ def plan(config: DictConfig, study: Study, data_sha256: str, split: Split) -> Ru
     name = settings.pop("name")
     settings.pop("card")
     method = build(OmegaConf.create(settings))
-    key = run_key(
+    key = short_hash(
         {
             "study": study.name,
             "data": data_sha256,
@@ -103,8 +104,8 @@ def plan(config: DictConfig, study: Study, data_sha256: str, split: Split) -> Ru
             "dtype": config.dtype,
         }
     )
-    directory = RunDirectory(Path(config.out), study.name, split.label, name, key)
-    return Run(config, study, data_sha256, split, method, key, directory)
+    record = run_record(Path(config.out), study.name, split.label, name, key)
+    return Run(config, study, data_sha256, split, method, key, record)
 
 
 def carry_out(run: Run) -> Result:
@@ -115,11 +116,12 @@ def carry_out(run: Run) -> Result:
     """
     config = run.config
     runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
+    runtime.corrections = _corrections(run)
     make = make_labelled_task if run.method.uses_target_labels else make_task
     task = make(run.study, run.split)
-    run.directory.prepare()
+    run.record.prepare()
     with _recorded(run):
-        run.directory.write_text("config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        run.record.write_text("config.yaml", OmegaConf.to_yaml(config, resolve=True))
         started = time.perf_counter()
         fitted = run.method.fit(task, runtime)
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}
@@ -144,6 +146,7 @@ def carry_out(run: Run) -> Result:
             "targets": targets,
             "mean": mean_over(targets),
             "mmd": summarise(distances),
+            "correction": runtime.corrections.used,
             "seconds": {"fit": trained - started, "total": time.perf_counter() - started},
             "peak_memory_mb": peak_memory_mb(),
             "versions": versions(),
@@ -151,12 +154,12 @@ def carry_out(run: Run) -> Result:
             "git": revision(),
             "data_sha256": run.data_sha256,
         }
-        directory = run.directory
-        directory.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
-        directory.write_table("predictions.csv", _predictions(run.study, probability), digits=8)
-        directory.write_table("mmd.csv", distances, digits=7)
-        directory.write("embedding.npz", lambda file: _save_embedding(file, embedding))
-        directory.write_text(RESULT, json.dumps(result, indent=1))
+        record = run.record
+        record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
+        record.write_table("predictions.csv", _predictions(run.study, probability), digits=8)
+        record.write_table("mmd.csv", distances, digits=7)
+        record.write("embedding.npz", lambda file: _save_embedding(file, embedding))
+        record.write_text(RESULT, json.dumps(result, indent=1))
         log.info("%s", result_table(result, config.protocol.reported_auc))
     return result
 
@@ -164,7 +167,7 @@ def carry_out(run: Run) -> Result:
 @contextmanager
 def _recorded(run: Run) -> Iterator[None]:
     """Log to the run's own ``run.log``, and keep the traceback of a failure in its ``error.txt``."""
-    handler = logging.FileHandler(run.directory.path / "run.log", mode="w", encoding="utf-8")
+    handler = logging.FileHandler(run.record.path / "run.log", mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("calib")
     root.addHandler(handler)
@@ -172,17 +175,25 @@ def _recorded(run: Run) -> Iterator[None]:
         log.info("Running %s", run)
         yield
     except Exception as error:
-        run.directory.write_text(ERROR, traceback.format_exc())
-        log.error("%s failed: %s (details: %s)", run, error, run.directory.path / ERROR)
+        run.record.write_text(ERROR, traceback.format_exc())
+        log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)
         if isinstance(error, OSError):
             raise CalibError(
-                f"The output folder {run.directory.path} cannot be written to ({error.strerror}); "
+                f"The output folder {run.record.path} cannot be written to ({error.strerror}); "
                 "make room or choose another with out=<folder>."
             ) from error
         raise
     finally:
         root.removeHandler(handler)
         handler.close()
+
+
+def _corrections(run: Run) -> Corrections:
+    """The store of corrections for the study as the run's protocol prepares it."""
+    config = run.config
+    scaling = [config.protocol.transform, config.protocol.batch_scale, config.dtype]
+    identity = {"data": run.data_sha256, "scaling": scaling}
+    return Corrections(Path(config.out), run.study.name, identity, config.force)
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:

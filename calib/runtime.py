@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,12 +11,15 @@ from tqdm import tqdm
 
 from calib.errors import CalibError, DivergedError, check_choice
 
+if TYPE_CHECKING:
+    from calib.corrections import Corrections
+
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass
 class Runtime:
-    """Device, number type, seed and history of one run.
+    """Device, number type, seed, history and stored corrections of one run.
 
     Two runtimes of the same seed give the same numbers, however many generators were asked for in
     between: each named purpose has its own stream.
@@ -26,6 +30,7 @@ class Runtime:
     dtype: torch.dtype = torch.float32
     progress: bool = False
     history: list[dict[str, float | int | str]] = field(default_factory=list)
+    corrections: "Corrections | None" = None
 
     @property
     def numpy_dtype(self) -> str:

@@ -17,28 +17,35 @@ from calib.evaluation.metrics import METRICS
 RESULT, ERROR = "result.json", "error.txt"
 
 
-def run_key(identity: Mapping[str, Any]) -> str:
-    """Short hash of all that decides a result."""
+def short_hash(identity: Mapping[str, Any]) -> str:
+    """Twelve characters that stand for all that decides a result."""
     text = json.dumps(identity, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-class RunDirectory:
-    """One run's record: ``<out>/runs/<study>/<split>/<method>-<key>``.
+def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
+    """The record of a run: ``<out>/runs/<study>/<split>/<method>-<key>``."""
+    return Record(out / "runs" / _safe(study) / _safe(split) / f"{_safe(method)}-{key}")
 
-    A run is finished when, and only when, ``result.json`` is there: it is written last.
-    """
 
-    def __init__(self, out: Path, study: str, split: str, method: str, key: str) -> None:
-        self.path = out / "runs" / _safe(study) / _safe(split) / f"{_safe(method)}-{key}"
+def correction_record(out: Path, study: str, corrector: str, key: str) -> "Record":
+    """The record of a correction: ``<out>/corrections/<study>/<corrector>-<key>``."""
+    return Record(out / "corrections" / _safe(study) / f"{_safe(corrector)}-{key}")
+
+
+class Record:
+    """A directory that is finished when, and only when, ``result.json`` is there: it is written last."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def result(self) -> dict[str, Any] | None:
-        """The finished run's result, or None."""
+        """The content of ``result.json``, or None where the record is not finished."""
         file = self.path / RESULT
         return json.loads(file.read_text()) if file.is_file() else None
 
     def prepare(self) -> None:
-        """Make an empty directory to write into.
+        """Make the directory, without the result or error of an earlier attempt.
 
         Raises:
             CalibError: the place cannot be written to.
@@ -47,7 +54,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in (RESULT, ERROR):
                 (self.path / name).unlink(missing_ok=True)
-            self.write("run.log", lambda file: file.write_text(""))
+            self.write_text("run.log", "")
         except OSError as error:
             raise CalibError(
                 f"The output folder {self.path} cannot be written to ({error.strerror}); "

@@ -52,7 +52,7 @@ def planned(out: Path) -> Iterator[Run]:
 def collect(out: Path) -> pd.DataFrame:
     """The recorded ones among the planned runs, one row a run and target."""
     runs = list(tqdm(planned(out), desc="planned runs", unit="run", disable=None))
-    found = [result for run in runs if (result := run.directory.result())]
+    found = [result for run in runs if (result := run.record.result())]
     print(f"{len(found)} of {len(runs)} runs are recorded in {out}")
     return pd.DataFrame([row for result in found for row in result_rows(result)])
 

@@ -32,6 +32,7 @@ FAST = {
     "joint": ["method.epochs=3", "method.batch_size=8"],
     "recon_t": ["method.epochs=3", "method.batch_size=8"],
     "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "cross_validation": [
         "method.classifier.epochs=2",
         "method.classifier.batch_size=8",

@@ -188,12 +188,16 @@ def test_from_the_shell(tmp_path: Path) -> None:
 
     shown = shell("--help")
     assert shown.code == 0
-    for text in ("dataset: chd, demo, mi", "method: baseline, cross_validation, joint, recon_t", "split:"):
+    for text in (
+        "dataset: chd, demo, mi",
+        "method: baseline, combat, cross_validation, joint, recon_t",
+        "split:",
+    ):
         assert text in shown.out
     done = shell("split=13_2", *TINY)
     assert done.code == 0, done.err
     assert splits(tmp_path / "outputs") == ["13_2"]
     wrong = shell("method=jiont", *TINY)
     assert (wrong.code, wrong.err.strip()) == (
-        1, "Error: method=jiont is unknown; did you mean 'joint'? There is: baseline, cross_validation, joint, recon_t.",
+        1, "Error: method=jiont is unknown; did you mean 'joint'? There is: baseline, combat, cross_validation, joint, recon_t.",
     )  # fmt: skip

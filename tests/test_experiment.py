@@ -16,7 +16,7 @@ from calib.data.simulate import demo_study
 from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
 from calib.experiment import run
-from calib.store import RunDirectory, collect
+from calib.store import collect, run_record
 from tests.conftest import METHODS, compose, small_run
 
 
@@ -232,8 +232,8 @@ def test_tuned_values_follow_study_and_method() -> None:
 
 
 def test_names_become_safe_folders(tmp_path: Path) -> None:
-    path = RunDirectory(tmp_path, "../evil", "a b:c", "m", "k").path
+    path = run_record(tmp_path, "../evil", "a b:c", "m", "k").path
     assert path.parent.parent.parent == tmp_path / "runs"
     assert path.resolve().is_relative_to(tmp_path.resolve())
-    other = RunDirectory(tmp_path, "../evil", "a b;c", "m", "k").path
+    other = run_record(tmp_path, "../evil", "a b;c", "m", "k").path
     assert path != other

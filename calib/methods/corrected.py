@@ -1,28 +1,13 @@
 """Correct, then classify: a label-free corrector and a classifier trained on the corrected sources."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from calib.corrections import Corrector
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.methods.base import Method
 from calib.runtime import Runtime
-
-
-class FittedCorrector(Protocol):
-    """A corrector that has seen all batches of a study."""
-
-    def transform(self, samples: Samples) -> FloatArray:
-        """Corrected data ``(samples, dimensions)`` of a batch."""
-        ...
-
-
-class Corrector(Protocol):
-    """Removes differences between batches without looking at a label."""
-
-    def fit(self, batches: Sequence[Samples], runtime: Runtime) -> FittedCorrector:
-        """Learn the correction from all batches, sources and targets alike."""
-        ...
 
 
 class FittedClassifier(Protocol):
@@ -42,42 +27,46 @@ class Classifier(Protocol):
 
 
 class CorrectThenClassify(Method):
-    """A corrector fitted on all batches, then a classifier fitted on the corrected sources."""
+    """A corrector that sees all batches, then a classifier trained on the corrected sources."""
 
     def __init__(self, corrector: Corrector, classifier: Classifier) -> None:
         self.corrector = corrector
         self.classifier = classifier
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
-        """Fit the corrector, then the classifier."""
-        corrector = self.corrector.fit([Samples(b.name, b.x) for b in task.batches], runtime)
-        corrected = [replace(source, x=corrector.transform(source)) for source in task.sources]
-        return FittedPair(corrector, self.classifier.fit(corrected, task.n_classes, runtime))
+        """Correct all batches, targets included, then train on the sources."""
+        batches = [Samples(batch.name, batch.x) for batch in task.batches]
+        if runtime.corrections is None:
+            corrected = self.corrector.correct(batches, runtime)
+        else:
+            corrected = runtime.corrections.obtain(self.corrector, batches, runtime)
+        sources = [replace(source, x=corrected[source.name]) for source in task.sources]
+        return FittedPair(corrected, self.classifier.fit(sources, task.n_classes, runtime))
 
 
 class FittedPair:
-    """A fitted corrector and the classifier trained behind it."""
+    """Corrected batches and the classifier trained on the sources among them."""
 
-    def __init__(self, corrector: FittedCorrector, classifier: FittedClassifier) -> None:
-        self._corrector = corrector
+    def __init__(self, corrected: Mapping[str, FloatArray], classifier: FittedClassifier) -> None:
+        self._corrected = corrected
         self._classifier = classifier
 
     def transform(self, samples: Samples) -> FloatArray:
-        """Corrected data of a batch."""
-        return self._corrector.transform(samples)
+        """Corrected data of a batch that was there when the corrector was fitted."""
+        return self._corrected[samples.name]
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities of a batch."""
+        """Class probabilities of such a batch."""
         return self._classifier.predict_proba(replace(samples, x=self.transform(samples)))
 
 
 class Uncorrected:
     """No correction: the paper's baseline."""
 
-    def fit(self, batches: Sequence[Samples], runtime: Runtime) -> "Uncorrected":
-        """Nothing to learn."""
-        return self
+    version = 1
+    uses_seed = False
+    stored = False
 
-    def transform(self, samples: Samples) -> FloatArray:
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
         """The data as they are."""
-        return samples.x
+        return {batch.name: batch.x for batch in batches}

@@ -1,0 +1,103 @@
+"""Corrections of a study, computed once and reused by every split.
+
+A corrector looks at no label, so its result depends on the study, the batches and the seed, but not on
+which batches are sources.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from calib.data.study import FloatArray, Samples
+from calib.provenance import peak_memory_mb
+from calib.runtime import Runtime
+from calib.store import RESULT, correction_record, short_hash
+
+log = logging.getLogger(__name__)
+
+
+class Corrector(Protocol):
+    """Removes differences between batches without looking at a label.
+
+    ``version`` is raised whenever a change gives other numbers; ``uses_seed`` says whether the seed can
+    change them; ``stored`` is False for corrections that cost less to make than to read.
+    """
+
+    version: ClassVar[int]
+    uses_seed: ClassVar[bool]
+    stored: ClassVar[bool]
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Corrected data ``(samples, dimensions)`` of every batch, by name."""
+        ...
+
+
+class Corrections:
+    """The stored corrections of one prepared study below an output folder.
+
+    Args:
+        study: name of the study.
+        identity: what decides its data: checksum, scaling, number type.
+        force: compute again what is stored.
+    """
+
+    def __init__(self, out: Path, study: str, identity: Mapping[str, Any], force: bool = False) -> None:
+        self.out, self.study, self.identity, self.force = out, study, identity, force
+        self.used: dict[str, Any] | None = None
+
+    def obtain(
+        self, corrector: Corrector, batches: Sequence[Samples], runtime: Runtime
+    ) -> Mapping[str, FloatArray]:
+        """Corrected data of every batch, from the store where they are.
+
+        Several processes that want the same correction compute it once: the others wait. What was used
+        is told by ``used``: the key, seconds and memory of its computation.
+        """
+        if not corrector.stored:
+            return corrector.correct(batches, runtime)
+        batches = sorted(batches, key=lambda batch: batch.name)  # the order must not depend on the split
+        name = type(corrector).__name__.lower()
+        key = short_hash(
+            {
+                **self.identity,
+                "corrector": name,
+                "settings": vars(corrector),
+                "version": corrector.version,
+                "batches": [batch.name for batch in batches],
+                "seed": runtime.seed if corrector.uses_seed else None,
+            }
+        )
+        record = correction_record(self.out, self.study, name, key)
+        record.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(record.path / ".lock"):
+            self.used = None if self.force else record.result()
+            if self.used is None:
+                record.prepare()
+                started, known = time.perf_counter(), len(runtime.history)
+                corrected = corrector.correct(batches, runtime)
+                seconds = time.perf_counter() - started
+                record.write("corrected.npz", lambda file: _save(file, corrected))
+                record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
+                self.used = {"key": key, "seconds": seconds, "peak_memory_mb": peak_memory_mb()}
+                record.write_text(RESULT, json.dumps(self.used, indent=1))
+            else:
+                log.info("Correction from %s", record.path)
+        return _load(record.path / "corrected.npz", [batch.name for batch in batches])
+
+
+def _save(file: Path, corrected: Mapping[str, FloatArray]) -> None:
+    arrays: dict[str, Any] = {f"batch_{i}": x for i, x in enumerate(corrected.values())}
+    with file.open("wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def _load(file: Path, names: Sequence[str]) -> dict[str, FloatArray]:
+    with np.load(file, allow_pickle=False) as stored:
+        return {name: stored[f"batch_{i}"] for i, name in enumerate(names)}

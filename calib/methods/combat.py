@@ -1,0 +1,184 @@
+"""ComBat: additive and multiplicative batch effects, shrunk by empirical Bayes.
+
+Johnson, Li & Rabinovic 2007 (doi 10.1093/biostatistics/kxj037), step by step as Bioconductor's
+``sva::ComBat`` does it, so that results agree to rounding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from calib.data.study import FloatArray, Samples
+from calib.errors import CalibError, check_choice
+from calib.runtime import Runtime
+
+Array = NDArray[np.floating]
+CONVERGED = 1e-4
+"""Largest relative change of a parameter at which the empirical Bayes iteration stops."""
+
+
+class ComBat:
+    """ComBat without covariates as a corrector: a class covariate would need the targets' labels.
+
+    Args:
+        mean_only: correct the additive effect only.
+        reference: name of the batch that is left as it is and to which the others are adjusted.
+        parametric: inverse-gamma and normal priors; otherwise the empirical distribution over features.
+    """
+
+    version = 1
+    uses_seed = False
+    stored = True
+
+    def __init__(self, mean_only: bool, reference: str | None, parametric: bool) -> None:
+        self.mean_only = mean_only
+        self.reference = reference
+        self.parametric = parametric
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Corrected data of every batch, in the unit of the data.
+
+        Raises:
+            CalibError: there is one batch only, or no batch of the reference's name.
+        """
+        names = [batch.name for batch in batches]
+        if self.reference is not None:
+            check_choice("method.corrector.reference", self.reference, names)
+        corrected = combat(
+            np.concatenate([batch.x for batch in batches]),
+            np.repeat(names, [len(batch.x) for batch in batches]),
+            mean_only=self.mean_only,
+            reference=self.reference,
+            parametric=self.parametric,
+        )
+        ends = np.cumsum([len(batch.x) for batch in batches])[:-1]
+        parts = np.split(corrected.astype(runtime.numpy_dtype), ends)
+        return dict(zip(names, parts, strict=True))
+
+
+@dataclass(frozen=True)
+class _Estimates:
+    """Empirical Bayes estimates of one batch: additive gamma and multiplicative delta, per feature."""
+
+    gamma: Array
+    delta: Array
+
+
+def combat(
+    x: NDArray[np.floating],
+    batch: NDArray[np.str_],
+    covariates: Array | None = None,
+    mean_only: bool = False,
+    reference: str | None = None,
+    parametric: bool = True,
+) -> Array:
+    """Batch-corrected data.
+
+    Args:
+        x: ``(samples, features)``; NaN marks a missing value and stays one.
+        batch: name of each sample's batch ``(samples,)``. A batch with one sample forces ``mean_only``.
+        covariates: design columns to preserve ``(samples, columns)``; a constant column is dropped.
+        mean_only, reference, parametric: see ``ComBat``.
+
+    Returns:
+        ``(samples, features)``. A feature that is constant within a batch is returned as it is.
+
+    Raises:
+        CalibError: fewer than two batches or features, or covariates confounded with the batches.
+    """
+    x = np.asarray(x, np.float64)
+    levels, owner = np.unique(batch, return_inverse=True)
+    if len(levels) < 2:
+        raise CalibError(f"ComBat needs at least two batches; there is only '{levels[0]}'.")
+    sizes = np.bincount(owner)
+    mean_only = mean_only or bool((sizes == 1).any())
+    varying = np.ones(x.shape[1], bool)
+    for level in np.flatnonzero(sizes > 1):
+        varying &= np.nanvar(x[owner == level], axis=0) > 0
+    if varying.sum() < 2:
+        raise CalibError(
+            f"ComBat needs at least two features that vary in every batch; there are {varying.sum()}."
+        )
+    ref = None if reference is None else int(np.flatnonzero(levels == reference)[0])
+
+    y = x[:, varying]
+    one_hot = np.eye(len(levels))[owner]
+    if ref is not None:
+        one_hot[:, ref] = 1  # the other columns become offsets from the reference
+    kept = np.empty((len(x), 0)) if covariates is None else np.asarray(covariates, np.float64)
+    kept = kept[:, ~(kept == 1).all(axis=0)]
+    design = np.hstack([one_hot, kept])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise CalibError("ComBat cannot tell the covariates from the batches; drop a covariate.")
+
+    effects = _least_squares(design, y)
+    share = sizes / len(x) if ref is None else np.eye(len(levels))[ref]
+    grand_mean = share @ effects[: len(levels)]
+    residuals = y - design @ effects
+    pooled = residuals if ref is None else residuals[owner == ref]
+    variance = np.nanvar(pooled, axis=0, ddof=1) if np.isnan(y).any() else (pooled**2).mean(axis=0)
+    standard_mean = grand_mean + kept @ effects[len(levels) :]
+    z = (y - standard_mean) / np.sqrt(variance)
+
+    gamma_hat = _least_squares(one_hot, z)
+    corrected = x.copy()
+    for i in range(len(levels)):
+        if i == ref:
+            continue
+        rows = owner == i
+        delta_hat = np.ones(z.shape[1]) if mean_only else np.nanvar(z[rows], axis=0, ddof=1)
+        shrink = _parametric if parametric else _nonparametric
+        estimates = shrink(z[rows], gamma_hat[i], delta_hat, mean_only)
+        adjusted = (z[rows] - estimates.gamma) / np.sqrt(estimates.delta)
+        corrected[np.ix_(rows, varying)] = adjusted * np.sqrt(variance) + standard_mean[rows]
+    return corrected
+
+
+def _least_squares(design: Array, y: Array) -> Array:
+    """Coefficients ``(columns, features)``, each feature from its own observed samples."""
+    missing = np.isnan(y)
+    whole = ~missing.any(axis=0)
+    coefficients = np.empty((design.shape[1], y.shape[1]))
+    coefficients[:, whole] = np.linalg.solve(design.T @ design, design.T @ y[:, whole])
+    for feature in np.flatnonzero(~whole):
+        seen = ~missing[:, feature]
+        d = design[seen]
+        coefficients[:, feature] = np.linalg.solve(d.T @ d, d.T @ y[seen, feature])
+    return coefficients
+
+
+def _parametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -> _Estimates:
+    """Posterior modes under a normal prior of gamma and an inverse-gamma prior of delta."""
+    gamma_bar, tau2 = gamma_hat.mean(), gamma_hat.var(ddof=1)
+    if mean_only:
+        return _Estimates((tau2 * gamma_hat + gamma_bar) / (tau2 + 1), delta_hat)
+    m, s2 = delta_hat.mean(), delta_hat.var(ddof=1)
+    a, b = (2 * s2 + m**2) / s2, (m * s2 + m**3) / s2
+    n = (~np.isnan(z)).sum(axis=0)
+    gamma, delta = gamma_hat, delta_hat
+    while True:
+        new_gamma = (tau2 * n * gamma_hat + delta * gamma_bar) / (tau2 * n + delta)
+        squares = np.nansum((z - new_gamma) ** 2, axis=0)
+        new_delta = (squares / 2 + b) / (n / 2 + a - 1)
+        # as in sva, the change of gamma is divided by a signed gamma, so negative ones never delay the stop
+        change = max((abs(new_gamma - gamma) / gamma).max(), (abs(new_delta - delta) / delta).max())
+        gamma, delta = new_gamma, new_delta
+        if change <= CONVERGED:
+            return _Estimates(gamma, delta)
+
+
+def _nonparametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -> _Estimates:
+    """Means of all other features' estimates, weighted by their likelihood for this feature.
+
+    In log space: the product of hundreds of densities underflows, and the literal formula gives 0/0.
+    """
+    n = (~np.isnan(z)).sum(axis=0)[:, None]
+    sum1, sum2 = np.nansum(z, axis=0)[:, None], np.nansum(z**2, axis=0)[:, None]
+    squares = sum2 - 2 * gamma_hat * sum1 + n * gamma_hat**2  # (feature, other feature)
+    log_likelihood = -n / 2 * np.log(2 * np.pi * delta_hat) - squares / (2 * delta_hat)
+    np.fill_diagonal(log_likelihood, -np.inf)
+    weight = softmax(log_likelihood, axis=1)
+    return _Estimates(weight @ gamma_hat, weight @ delta_hat)
