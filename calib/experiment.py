@@ -87,10 +87,7 @@ def run(config: DictConfig) -> list[Result]:
 
 def plan(config: DictConfig, study: Study, data_sha256: str, split: Split) -> Run:
     """A run with its method built and its key known; nothing is written."""
-    settings = OmegaConf.to_container(config.method, resolve=True)
-    assert isinstance(settings, dict)
-    name = settings.pop("name")
-    settings.pop("card")
+    settings = method_settings(config)
     method = build(OmegaConf.create(settings))
     key = short_hash(
         {
@@ -104,8 +101,15 @@ def plan(config: DictConfig, study: Study, data_sha256: str, split: Split) -> Ru
             "dtype": config.dtype,
         }
     )
-    record = run_record(Path(config.out), study.name, split.label, name, key)
+    record = run_record(Path(config.out), study.name, split.label, config.method.name, key)
     return Run(config, study, data_sha256, split, method, key, record)
+
+
+def method_settings(config: DictConfig) -> dict[str, Any]:
+    """A method's YAML without what only describes it."""
+    settings = OmegaConf.to_container(config.method, resolve=True)
+    assert isinstance(settings, dict)
+    return {str(key): value for key, value in settings.items() if key not in ("name", "card")}
 
 
 def carry_out(run: Run) -> Result:

@@ -5,16 +5,17 @@ The values live in ``conf/protocol/{paper,released}.yaml``, with the reason besi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from calib.data.transform import BatchScale, Transform
 from calib.errors import CalibError, check_choice, check_number
 from calib.nets import Statistics
+from calib.training import Rules
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """The options of one protocol; see ``conf/protocol/paper.yaml`` for what each means.
+class Protocol(Rules):
+    """All options of one protocol; ``conf/protocol/paper.yaml`` says what each means.
 
     Raises:
         CalibError: an option has a value outside its choices.
@@ -29,13 +30,6 @@ class Protocol:
     class_loss_over_sources: Literal["mean", "sum"]
     class_loss_multiclass: Literal["sum", "mean"]
     reconstruction_over_sources: Literal["mean", "sum"]
-    redraw_each_repetition: bool
-    optimizer: Literal["per_step", "shared"]
-    idle_gradient: Literal["none", "zero"]
-    rebuild_optimizer_each_epoch: bool
-    lr_decay: Literal["staircase_iterations", "continuous_epochs"]
-    weight_decay: Literal["coupled", "decoupled"]
-    discard_first_shuffle: bool
     calibrator_test_statistics: Statistics
     discriminator_test_statistics: Statistics
     reported_auc: Literal["auc", "auc_hard"]
@@ -44,16 +38,9 @@ class Protocol:
     cv_group_by_subject: bool
 
     def __post_init__(self) -> None:
-        for option, kind in get_type_hints(Protocol).items():
-            value = getattr(self, option)
-            if get_origin(kind) is Literal:
-                check_choice(f"protocol.{option}", value, get_args(kind))
-            elif kind is bool:
-                check_choice(f"protocol.{option}", value, (True, False))
+        super().__post_init__()
         if isinstance(self.kernel_widths, str):
-            check_choice("protocol.kernel_widths", self.kernel_widths, ["median"])
+            check_choice("kernel_widths", self.kernel_widths, ["median"])
         elif not self.kernel_widths or min(self.kernel_widths) <= 0:
-            raise CalibError(
-                "protocol.kernel_widths must be positive numbers, as in [1,2,4,8,16], or 'median'."
-            )
-        check_number("protocol.cv_folds", self.cv_folds, least=2, whole=True)
+            raise CalibError("kernel_widths must be positive numbers, as in [1,2,4,8,16], or 'median'.")
+        check_number("cv_folds", self.cv_folds, least=2, whole=True)

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calib.errors import check_number
-from calib.protocol import Protocol
+from calib.errors import check_choice, check_number
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Schedule:
         batch_size: rows of each batch in a mini-batch.
         lr: Adam's learning rate at the start.
         learning_step: the learning rate falls by a factor 0.9 over so many iterations (paper) or
-            epochs (released); see ``protocol.lr_decay``.
+            epochs (released); see ``Rules.lr_decay``.
         weight_decay: the paper's L2.
 
     Raises:
@@ -54,6 +54,30 @@ class Schedule:
             epoch / self.learning_step if decay == "continuous_epochs" else iteration // self.learning_step
         )
         return self.lr * 0.9**exponent
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How mini-batches are drawn and parameters moved; ``conf/protocol/paper.yaml`` says what each means.
+
+    Raises:
+        CalibError: an option has a value outside its choices.
+    """
+
+    redraw_each_repetition: bool
+    optimizer: Literal["per_step", "shared"]
+    idle_gradient: Literal["none", "zero"]
+    rebuild_optimizer_each_epoch: bool
+    lr_decay: Literal["staircase_iterations", "continuous_epochs"]
+    weight_decay: Literal["coupled", "decoupled"]
+    discard_first_shuffle: bool
+
+    def __post_init__(self) -> None:
+        for option, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal:
+                check_choice(option, getattr(self, option), get_args(kind))
+            elif kind is bool:
+                check_choice(option, getattr(self, option), (True, False))
 
 
 @dataclass(frozen=True)
@@ -99,7 +123,7 @@ def train(
     steps: Sequence[Step],
     sizes: Sequence[int],
     schedule: Schedule,
-    protocol: Protocol,
+    rules: Rules,
     runtime: Runtime,
     what: str,
 ) -> None:
@@ -120,19 +144,19 @@ def train(
         log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", min(sizes))
     for module in modules:
         module.train()
-    optimizers = _optimizers(steps, schedule, protocol)
+    optimizers = _optimizers(steps, schedule, rules)
     for epoch in (bar := runtime.epochs(schedule.epochs, what)):
-        if protocol.rebuild_optimizer_each_epoch:
-            optimizers = _optimizers(steps, schedule, protocol)
-        minibatches = lockstep(sizes, schedule.batch_size, sampling, protocol.discard_first_shuffle)
+        if rules.rebuild_optimizer_each_epoch:
+            optimizers = _optimizers(steps, schedule, rules)
+        minibatches = lockstep(sizes, schedule.batch_size, sampling, rules.discard_first_shuffle)
         totals: dict[str, Tensor] = {}
         for iteration in range(iterations):
-            lr = schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, protocol.lr_decay)
-            drawn = None if protocol.redraw_each_repetition else next(minibatches)
+            lr = schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, rules.lr_decay)
+            drawn = None if rules.redraw_each_repetition else next(minibatches)
             for step, optimizer in zip(steps, optimizers, strict=True):
                 for _ in range(step.repeats):
                     losses = step.losses(next(minibatches) if drawn is None else drawn)
-                    _minimise(losses, optimizer, lr, protocol)
+                    _minimise(losses, optimizer, lr, rules)
                 for name, (_, value) in losses.items():
                     totals[name] = totals.get(name, 0) + value.detach()
         means = {name: float(total) / iterations for name, total in totals.items()}
@@ -141,24 +165,24 @@ def train(
         module.eval()
 
 
-def _minimise(losses: Losses, optimizer: torch.optim.Optimizer, lr: float, protocol: Protocol) -> None:
+def _minimise(losses: Losses, optimizer: torch.optim.Optimizer, lr: float, rules: Rules) -> None:
     for group in optimizer.param_groups:
         group["lr"] = lr
-    optimizer.zero_grad(set_to_none=protocol.idle_gradient == "none")
+    optimizer.zero_grad(set_to_none=rules.idle_gradient == "none")
     total = torch.stack([weight * value for weight, value in losses.values()]).sum()
     total.backward()
     optimizer.step()
 
 
-def _optimizers(steps: Sequence[Step], schedule: Schedule, protocol: Protocol) -> list[torch.optim.Optimizer]:
+def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list[torch.optim.Optimizer]:
     """One Adam a step, or one Adam over all that the steps share; always one entry a step."""
 
     def adam(modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
-        kind = torch.optim.AdamW if protocol.weight_decay == "decoupled" else torch.optim.Adam
+        kind = torch.optim.AdamW if rules.weight_decay == "decoupled" else torch.optim.Adam
         parameters = [parameter for module in modules for parameter in module.parameters()]
         return kind(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
 
-    if protocol.optimizer == "per_step":
+    if rules.optimizer == "per_step":
         return [adam(step.modules) for step in steps]
     modules = dict.fromkeys(module for step in steps for module in step.modules)
     return [adam(list(modules))] * len(steps)

@@ -33,6 +33,7 @@ FAST = {
     "recon_t": ["method.epochs=3", "method.batch_size=8"],
     "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "cross_validation": [
         "method.classifier.epochs=2",
         "method.classifier.batch_size=8",

@@ -149,7 +149,7 @@ def test_a_named_search(tmp_path: Path, call: Callable[..., Done]) -> None:
         (["method.lr="], "lr= must be a number of at least 0"),
         (["threads=0"], "threads=0 must be a whole number of at least 1"),
         (["method.epochs=0.5"], "epochs=0.5 must be a whole number of at least 1"),
-        (["protocol.residual=none"], "protocol.residual=none is not one of: normalised, activated"),
+        (["protocol.residual=none"], "residual=none is not one of: normalised, activated"),
         (["method.lr=1e30"], "lower the learning rate"),
         (["out=/proc/nowhere"], "cannot be written to"),
         (["dataset=mi", "dataset.files.1.path=/nowhere/1.csv"], "/nowhere/1.csv does not exist"),
@@ -190,7 +190,7 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert shown.code == 0
     for text in (
         "dataset: chd, demo, mi",
-        "method: baseline, combat, cross_validation, joint, recon_t",
+        "method: baseline, combat, cross_validation, joint, pairwise, recon_t",
         "split:",
     ):
         assert text in shown.out
@@ -199,5 +199,5 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert splits(tmp_path / "outputs") == ["13_2"]
     wrong = shell("method=jiont", *TINY)
     assert (wrong.code, wrong.err.strip()) == (
-        1, "Error: method=jiont is unknown; did you mean 'joint'? There is: baseline, combat, cross_validation, joint, recon_t.",
+        1, "Error: method=jiont is unknown; did you mean 'joint'? There is: baseline, combat, cross_validation, joint, pairwise, recon_t.",
     )  # fmt: skip

@@ -180,7 +180,7 @@ def test_bad_settings_are_named_before_anything_is_written(tmp_path: Path) -> No
     for override, message in (
         ("device=cuda:99", "device=cuda:99 cannot be used on this machine; set device=cpu"),
         ("dtype=float16", "dtype=float16 is not one of: float32, float64; did you mean 'float64'"),
-        ("protocol.optimizer=one", "protocol.optimizer=one is not one of: per_step, shared"),
+        ("protocol.optimizer=one", "optimizer=one is not one of: per_step, shared"),
         ("split='12_4'", "has no batch 4"),
         ("+method.classifier=7", "unexpected keyword argument 'classifier'"),
     ):

@@ -141,7 +141,7 @@ def test_same_seed_same_weights_other_seed_others(protocol: Protocol) -> None:
 
 def test_protocol_refuses_unknown_choices(protocol: Protocol) -> None:
     with pytest.raises(
-        CalibError, match="protocol.mmd_pairs=means is not one of: mean, sum_ordered; did you mean 'mean'"
+        CalibError, match="mmd_pairs=means is not one of: mean, sum_ordered; did you mean 'mean'"
     ):
         replace(protocol, mmd_pairs="means")
     with pytest.raises(CalibError, match="kernel_widths"):

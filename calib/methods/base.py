@@ -28,7 +28,7 @@ class AnyMethod(ABC, Generic[AnyTask]):
     records are not taken for its results.
     """
 
-    version: ClassVar[int] = 1
+    version: int = 1
     uses_target_labels: ClassVar[bool] = False
 
     @abstractmethod

@@ -32,6 +32,7 @@ class CorrectThenClassify(Method):
     def __init__(self, corrector: Corrector, classifier: Classifier) -> None:
         self.corrector = corrector
         self.classifier = classifier
+        self.version = type(self).version + corrector.version  # either one's change is a change of both
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
         """Correct all batches, targets included, then train on the sources."""
@@ -63,7 +64,7 @@ class FittedPair:
 class Uncorrected:
     """No correction: the paper's baseline."""
 
-    version = 1
+    version = 0
     uses_seed = False
     stored = False
 
