@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.errors import CalibError
 
-ALLOWED = ("calib.", "sklearn.")
+ALLOWED = ("calib", "sklearn")
 
 
 def build(config: DictConfig, **arguments: Any) -> Any:
@@ -18,20 +18,29 @@ def build(config: DictConfig, **arguments: Any) -> Any:
         CalibError: a target lies outside the allowed packages, or does not take the values given.
     """
     for target in _targets(OmegaConf.to_container(config, resolve=True)):
-        if not target.startswith(ALLOWED):
+        if not _allowed(target):
             raise CalibError(
-                f"_target_: {target} is refused; only names that begin with "
+                f"_target_: {target} is refused; only what is defined in "
                 f"{' or '.join(ALLOWED)} may be called from a configuration."
             )
     try:
         return hydra.utils.instantiate(config, _convert_="all", **arguments)
     except hydra.errors.InstantiationException as error:
-        if isinstance(error.__cause__, CalibError):
-            raise error.__cause__ from None
-        if isinstance(error.__cause__, TypeError | ImportError | AttributeError):
-            reason = str(error.__cause__).strip().splitlines()[0]
-            raise CalibError(f"The settings of {config._target_} are wrong: {reason}.") from error
-        raise
+        cause = error.__cause__ or error
+        if isinstance(cause, TypeError) and "argument" in str(cause):
+            raise CalibError(f"The settings of {config._target_} are wrong: {cause}.") from error
+        raise cause from None
+
+
+def _allowed(target: str) -> bool:
+    """Whether a name leads to something defined in an allowed package, not merely imported there."""
+    if target.partition(".")[0] not in ALLOWED:
+        return False
+    try:
+        found = hydra.utils.get_object(target)
+    except Exception as error:
+        raise CalibError(f"_target_: {target} does not exist; check its spelling.") from error
+    return str(getattr(found, "__module__", "")).partition(".")[0] in ALLOWED
 
 
 def _targets(node: Any) -> Iterator[str]:

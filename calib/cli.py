@@ -87,14 +87,15 @@ def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
     the splits one after another.
     """
     arguments = list(arguments)
-    swept = [a for a in arguments if re.match(r"dataset(\.\w+)*=.*(,|\()", a)]
-    if not any(a in MULTIRUN for a in arguments) or "split=all" not in arguments or swept:
+    swept = [a for a in arguments if re.match(r"dataset(\.\w+)*=[^\[{]*(,|\()", a)]
+    every = [a for a in arguments if re.fullmatch(r"split=['\"]?all['\"]?", a)]
+    if not any(a in MULTIRUN for a in arguments) or not every or swept:
         return arguments
     overrides = [a for a in arguments if re.match(r"(\+|~)*dataset[=.]", a)]
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         study = build(hydra.compose("config", overrides).dataset)
     splits = ",".join(f"'{split.label}'" for split in all_splits(study))
-    return [f"split={splits}" if a == "split=all" else a for a in arguments]
+    return [f"split={splits}" if a in every else a for a in arguments]
 
 
 def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
@@ -107,9 +108,10 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         hint = nearest(wrong, error.options)
         return f"{group}={wrong} is unknown{hint} There is: {', '.join(error.options)}."
     if found := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(found[1], arguments, conf)
+        return _unknown_key(found[1], arguments, conf) or f"{found[1]} does not take this value."
     if found := re.search(r"Could not find '([^']+)'|Key '([^']+)' is not in struct", text):
-        return _unknown_key(found[1] or found[2], arguments, conf)
+        key = found[1] or found[2]
+        return _unknown_key(key, arguments, conf) or f"{key} does not take this value."
     if "Ambiguous value for argument" in text:
         return (
             f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: add -m to run several values in turn."
@@ -119,7 +121,7 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
 
 
 def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
-    """The sentence for a key that the configuration does not have."""
+    """The sentence for a key that the configuration does not have, or nothing if it has it."""
     GlobalHydra.instance().clear()
     groups = [a for a in arguments if re.match(r"(dataset|method|protocol)=[\w.]+$", a)]
     try:
@@ -127,6 +129,8 @@ def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
             known = list(_keys(OmegaConf.to_container(hydra.compose("config", groups))))
     except ConfigCompositionException:
         known = []
+    if key in known:
+        return ""
     return f"The configuration has no key '{key}'{nearest(key, known)} See python run.py --help."
 
 

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from calib.data.study import FloatArray, Samples
 from calib.provenance import peak_memory_mb
@@ -75,8 +74,7 @@ class Corrections:
             }
         )
         record = correction_record(self.out, self.study, name, key)
-        record.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(record.path / ".lock"):
+        with record.locked():
             self.used = None if self.force else record.result()
             if self.used is None:
                 record.prepare()
@@ -86,7 +84,7 @@ class Corrections:
                 record.write("corrected.npz", lambda file: _save(file, corrected))
                 record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
                 self.used = {"key": key, "seconds": seconds, "peak_memory_mb": peak_memory_mb()}
-                record.write_text(RESULT, json.dumps(self.used, indent=1))
+                record.write_text(RESULT, json.dumps(self.used, indent=1, allow_nan=False))
             else:
                 log.info("Correction from %s", record.path)
         return _load(record.path / "corrected.npz", [batch.name for batch in batches])

@@ -22,7 +22,7 @@ class DivergedError(CalibError):
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """The end of a sentence: ``"; did you mean 'x'?"`` for the choice closest to ``word``, or ``"."``."""
-    spelled = {choice.lower(): choice for choice in choices}
+    spelled = {choice.lower(): choice for choice in choices if choice != word}
     found = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=0.5)
     return f"; did you mean '{spelled[found[0]]}'?" if found else "."
 
@@ -30,9 +30,17 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def check_choice(key: str, value: object, choices: Iterable[object]) -> None:
     """Raise CalibError unless ``value`` is one of ``choices``."""
     choices = list(choices)
-    if value not in choices:
-        names = list(map(str, choices))
+    if value not in choices or type(value) not in map(type, choices):  # 1 is not True
+        names = [
+            "null" if choice is None else str(choice).lower() if isinstance(choice, bool) else str(choice)
+            for choice in choices
+        ]
         raise CalibError(f"{key}={value} is not one of: {', '.join(names)}{nearest(str(value), names)}")
+
+
+def check_flag(key: str, value: object) -> None:
+    """Raise CalibError unless ``value`` is true or false."""
+    check_choice(key, value, (True, False))
 
 
 def check_number(key: str, value: object, least: float, whole: bool = False) -> None:

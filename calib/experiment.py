@@ -5,8 +5,7 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,26 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from calib.build import build
 from calib.corrections import Corrections
-from calib.data.split import Split, make_labelled_task, make_task, parse_splits
+from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import FloatArray, Study
-from calib.data.transform import prepare
-from calib.errors import CalibError, check_number
+from calib.errors import CalibError, DivergedError
 from calib.evaluation.metrics import by_subject, mean_over, score
 from calib.evaluation.mmd import batch_distances, summarise
-from calib.methods.base import AnyMethod
+from calib.planning import Run, load, plan
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
 from calib.runtime import Runtime
-from calib.store import ERROR, RESULT, Record, run_record, short_hash
+from calib.store import ERROR, RESULT
 
 log = logging.getLogger(__name__)
+
+SELECTION = "last epoch, settings as given; nothing is chosen by a target's labels"
+"""The rule that chose every number of a record."""
 
 Result = dict[str, Any]
 Arrays = Mapping[str, FloatArray]
 """Batch name -> one row a sample."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One study, split, method and seed, with the place of its record."""
-
-    config: DictConfig
-    study: Study
-    data_sha256: str
-    split: Split
-    method: AnyMethod[Any]
-    key: str
-    record: Record
-
-    def __str__(self) -> str:
-        config = self.config
-        return f"{self.study.name} {self.split.label} {config.method.name} seed {config.seed}"
 
 
 def run(config: DictConfig) -> list[Result]:
@@ -64,52 +47,20 @@ def run(config: DictConfig) -> list[Result]:
     Raises:
         CalibError: something in configuration or data is wrong.
     """
-    check_number("threads", config.threads, least=1, whole=True)
-    check_number("seed", config.seed, least=0, whole=True)
+    study, data = load(config)
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
-    study = build(config.dataset)
-    data_sha256 = study.sha256()
-    protocol = build(config.protocol)
-    study = prepare(study, protocol.transform, protocol.batch_scale, config.dtype)
     results = []
     for split in parse_splits(config.split, study):
-        one = plan(config, study, data_sha256, split)
+        one = plan(config, study, data, split)
         result = None if config.force else one.record.result()
         if result is None:
             result = carry_out(one)
         else:
-            log.info("Already done:\n%s", result_table(result, protocol.reported_auc))
+            log.info("Already done:\n%s", result_table(result, config.protocol.reported_auc))
         log.info("%s\n", one.record.path)
         results.append(result)
     return results
-
-
-def plan(config: DictConfig, study: Study, data_sha256: str, split: Split) -> Run:
-    """A run with its method built and its key known; nothing is written."""
-    settings = method_settings(config)
-    method = build(OmegaConf.create(settings))
-    key = short_hash(
-        {
-            "study": study.name,
-            "data": data_sha256,
-            "split": split.label,
-            "method": settings,
-            "protocol": OmegaConf.to_container(config.protocol, resolve=True),
-            "version": method.version,
-            "seed": config.seed,
-            "dtype": config.dtype,
-        }
-    )
-    record = run_record(Path(config.out), study.name, split.label, config.method.name, key)
-    return Run(config, study, data_sha256, split, method, key, record)
-
-
-def method_settings(config: DictConfig) -> dict[str, Any]:
-    """A method's YAML without what only describes it."""
-    settings = OmegaConf.to_container(config.method, resolve=True)
-    assert isinstance(settings, dict)
-    return {str(key): value for key, value in settings.items() if key not in ("name", "card")}
 
 
 def carry_out(run: Run) -> Result:
@@ -120,18 +71,24 @@ def carry_out(run: Run) -> Result:
     """
     config = run.config
     runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
-    runtime.corrections = _corrections(run)
+    runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
     make = make_labelled_task if run.method.uses_target_labels else make_task
     task = make(run.study, run.split)
     run.record.prepare()
     with _recorded(run):
-        run.record.write_text("config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        made = OmegaConf.merge(config, {"split": run.split.label})  # one of those that split=all stands for
+        run.record.write_text("config.yaml", OmegaConf.to_yaml(made, resolve=True))
+        code = revision()
         started = time.perf_counter()
         fitted = run.method.fit(task, runtime)
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}
         calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
         embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
         trained = time.perf_counter()
+        if not all(np.isfinite(x).all() for x in (*probability.values(), *embedding.values())):
+            raise DivergedError(
+                f"{run}: the trained model gives values that are no numbers; lower the learning rate."
+            )
 
         before = {name: run.study.batches[name].x for name in embedding}
         distances = batch_distances({"before": before, "after": embedding}, config.seed)
@@ -146,7 +103,7 @@ def carry_out(run: Run) -> Result:
             "protocol": config.protocol.name,
             "seed": config.seed,
             "key": run.key,
-            "selection": "last epoch, published hyper-parameters; nothing chosen on target labels",
+            "selection": SELECTION,
             "targets": targets,
             "mean": mean_over(targets),
             "mmd": summarise(distances),
@@ -155,15 +112,15 @@ def carry_out(run: Run) -> Result:
             "peak_memory_mb": peak_memory_mb(),
             "versions": versions(),
             "hardware": hardware(config.device, config.threads),
-            "git": revision(),
-            "data_sha256": run.data_sha256,
+            "git": code,
+            **run.data,
         }
         record = run.record
         record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
         record.write_table("predictions.csv", _predictions(run.study, probability), digits=8)
         record.write_table("mmd.csv", distances, digits=7)
         record.write("embedding.npz", lambda file: _save_embedding(file, embedding))
-        record.write_text(RESULT, json.dumps(result, indent=1))
+        record.write_text(RESULT, json.dumps(result, indent=1, allow_nan=False))
         log.info("%s", result_table(result, config.protocol.reported_auc))
     return result
 
@@ -179,25 +136,13 @@ def _recorded(run: Run) -> Iterator[None]:
         log.info("Running %s", run)
         yield
     except Exception as error:
-        run.record.write_text(ERROR, traceback.format_exc())
         log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)
-        if isinstance(error, OSError):
-            raise CalibError(
-                f"The output folder {run.record.path} cannot be written to ({error.strerror}); "
-                "make room or choose another with out=<folder>."
-            ) from error
+        with suppress(CalibError):  # a full disk is what the error is about already
+            run.record.write_text(ERROR, traceback.format_exc())
         raise
     finally:
         root.removeHandler(handler)
         handler.close()
-
-
-def _corrections(run: Run) -> Corrections:
-    """The store of corrections for the study as the run's protocol prepares it."""
-    config = run.config
-    scaling = [config.protocol.transform, config.protocol.batch_scale, config.dtype]
-    identity = {"data": run.data_sha256, "scaling": scaling}
-    return Corrections(Path(config.out), run.study.name, identity, config.force)
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:

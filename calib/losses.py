@@ -65,10 +65,10 @@ class _KernelSums(torch.autograd.Function):
 
 
 def squared_distances(rows: Tensor) -> Tensor:
-    """Squared Euclidean distances ``(n, n)`` between rows ``(n, features)``."""
+    """Squared Euclidean distances ``(n, n)`` between rows ``(n, features)``, none negative by rounding."""
     gram = rows @ rows.T
     norms = gram.diagonal().clone()
-    return gram.mul_(-2).add_(norms[:, None]).add_(norms[None, :])
+    return gram.mul_(-2).add_(norms[:, None]).add_(norms[None, :]).clamp_(min=0)
 
 
 _CHUNK = 64
@@ -104,7 +104,7 @@ def median_widths(rows: Tensor, factors: Sequence[float] = (0.25, 0.5, 1, 2, 4))
     """
     upper = torch.triu_indices(len(rows), len(rows), offset=1, device=rows.device)
     distances2 = squared_distances(rows.detach())[upper[0], upper[1]]
-    median = float(distances2.clamp_min(0).sqrt().median()) or 1.0
+    median = float(distances2.sqrt().median()) or 1.0
     return [median * factor for factor in factors]
 
 

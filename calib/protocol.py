@@ -5,10 +5,10 @@ The values live in ``conf/protocol/{paper,released}.yaml``, with the reason besi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from calib.data.transform import BatchScale, Transform
-from calib.errors import CalibError, check_choice, check_number
+from calib.errors import CalibError, check_choice
 from calib.nets import Statistics
 from calib.training import Rules
 
@@ -37,10 +37,12 @@ class Protocol(Rules):
     cv_fresh_network: bool
     cv_group_by_subject: bool
 
+    NOT_USED_BY_METHODS: ClassVar = ("reported_auc", "cv_folds", "cv_fresh_network", "cv_group_by_subject")
+    """Options that cannot change what a method does with the rest: shown, or handed over by name."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.kernel_widths, str):
             check_choice("kernel_widths", self.kernel_widths, ["median"])
         elif not self.kernel_widths or min(self.kernel_widths) <= 0:
             raise CalibError("kernel_widths must be positive numbers, as in [1,2,4,8,16], or 'median'.")
-        check_number("cv_folds", self.cv_folds, least=2, whole=True)

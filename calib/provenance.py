@@ -31,7 +31,7 @@ def hardware(device: str, threads: int) -> dict[str, str | int]:
 
 
 def revision() -> dict[str, str | bool] | None:
-    """Commit of the code and whether files differ from it; None outside a git checkout."""
+    """Commit of the code and whether its tracked files differ; None where the code is not under git."""
     root = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:
@@ -39,7 +39,9 @@ def revision() -> dict[str, str | bool] | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        git("ls-files", "--error-unmatch", "calib/provenance.py")
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from calib.errors import CalibError
 from calib.evaluation.metrics import METRICS
@@ -45,30 +47,57 @@ class Record:
         return json.loads(file.read_text()) if file.is_file() else None
 
     def prepare(self) -> None:
-        """Make the directory, without the result or error of an earlier attempt.
+        """Make the directory, without the files of an earlier attempt, the result first.
 
         Raises:
             CalibError: the place cannot be written to.
         """
-        try:
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in (RESULT, ERROR):
-                (self.path / name).unlink(missing_ok=True)
+            for file in sorted(self.path.iterdir(), key=lambda file: file.name != RESULT):
+                if not file.name.startswith("."):
+                    file.unlink()
             self.write_text("run.log", "")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the directory, or wait for them.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write(self, name: str, writer: Callable[[Path], object]) -> None:
+        """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed.
+
+        Raises:
+            CalibError: the place cannot be written to, or is full.
+        """
+        temporary = self.path / f".{os.getpid()}-{name}"
+        with self._writing():
+            try:
+                writer(temporary)
+                temporary.replace(self.path / name)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise CalibError(
                 f"The output folder {self.path} cannot be written to ({error.strerror}); "
-                "choose another with out=<folder>."
+                "make room or choose another with out=<folder>."
             ) from error
-
-    def write(self, name: str, writer: Callable[[Path], object]) -> None:
-        """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed."""
-        temporary = self.path / f".{os.getpid()}-{name}"
-        try:
-            writer(temporary)
-            temporary.replace(self.path / name)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file whole or not at all."""
@@ -80,8 +109,8 @@ class Record:
 
 
 def _safe(name: str) -> str:
-    """A name as a folder: other characters than letters, digits and ``._+-`` are replaced and hashed."""
-    cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")
+    """A name as a folder: up to 80 letters, digits and ``._+-``; any other is cleaned, cut and hashed."""
+    cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")[:80]
     if cleaned == name:
         return name
     return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
@@ -96,11 +125,12 @@ def collect(out: Path) -> pd.DataFrame:
 def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The content of a ``result.json`` as table rows, one a target.
 
-    Columns: study, split, method, protocol, seed, key, target, n, the metrics at sample level, the same
-    with prefix ``subject_``, seconds of the whole run, and for each space (before, after) and kernel (fixed,
-    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
+    Columns: study, split, method, uses_target_labels, protocol, seed, key, target, n, the metrics at sample
+    level, the same with prefix ``subject_``, seconds of the whole run, and for each space (before, after) and
+    kernel (fixed, median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
     """
-    run = {k: result[k] for k in ("study", "split", "method", "protocol", "seed", "key")}
+    described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
+    run = {k: result[k] for k in described}
     distances = {
         f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
         for space, kernels in result["mmd"].items()

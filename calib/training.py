@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calib.errors import check_choice, check_number
+from calib.errors import check_choice, check_flag, check_number
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Rules:
             if get_origin(kind) is Literal:
                 check_choice(option, getattr(self, option), get_args(kind))
             elif kind is bool:
-                check_choice(option, getattr(self, option), (True, False))
+                check_flag(option, getattr(self, option))
 
 
 @dataclass(frozen=True)

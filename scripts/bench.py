@@ -11,12 +11,10 @@ from pathlib import Path
 import hydra
 import torch
 
-from calib.build import build
 from calib.data.split import make_task, parse_split
-from calib.data.transform import prepare
 from calib.errors import CalibError
-from calib.experiment import plan
 from calib.methods.joint import Joint
+from calib.planning import load, plan
 from calib.runtime import Runtime
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -55,9 +53,9 @@ def main() -> None:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose("config", ["dataset=mi", f"method.epochs={EPOCHS}"])
     full = 100
-    study = prepare(build(config.dataset), "none", "none", "float32")
+    study, data = load(config)
     split = parse_split("12_3", study)
-    method: Joint = plan(config, study, "", split).method
+    method: Joint = plan(config, study, data, split).method
     task = make_task(study, split)
     method.fit(task, Runtime(0))  # warm-up
 

@@ -14,10 +14,9 @@ import hydra
 import pandas as pd
 from tqdm import tqdm
 
-from calib.build import build
 from calib.data.split import all_splits
 from calib.errors import CalibError
-from calib.experiment import Run, plan
+from calib.planning import Run, load, plan
 from calib.report.tables import accuracy_table, metrics_table
 from calib.store import result_rows
 
@@ -38,8 +37,7 @@ def planned(out: Path) -> Iterator[Run]:
     """Every run that the notes rest on."""
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         for name in STUDIES:
-            study = build(hydra.compose("config", [f"dataset={name}"]).dataset)
-            data = study.sha256()
+            study, data = load(hydra.compose("config", [f"dataset={name}"]))
             for method in METHODS:
                 for protocol in PROTOCOLS:
                     for seed in SEEDS:
@@ -79,13 +77,15 @@ def main() -> None:
         table = collect(options.out)
         if table.empty:
             sys.exit(f"Error: no planned run is recorded in {options.out}; make them with: {COMMAND}")
-        RESULTS.write_text(f"# {COMMAND}\n" + table.to_csv(index=False, float_format="%.6g"))
+        text = f"# {COMMAND}\n" + table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        RESULTS.write_text(text, encoding="utf-8")
     results = pd.read_csv(RESULTS, comment="#", dtype={"target": str})
     for page in PAGES:
-        text = page.read_text()
-        if options.check and renewed(text, results) != text:
+        text = page.read_text(encoding="utf-8")
+        if not options.check:
+            page.write_text(renewed(text, results), encoding="utf-8")
+        elif renewed(text, results) != text:
             sys.exit(f"Error: the tables in {page.name} are not those of {RESULTS.name}; run make notes.")
-        page.write_text(renewed(text, results))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def test_impute(write_csv: WriteCsv) -> None:
             x = load(*write_csv(cell(3, 4, missing)), f"dataset.impute={rule}").batches["2"].x
             assert x[2, 2] == pytest.approx(value)
             np.testing.assert_array_equal(np.delete(x, 2, axis=0), np.delete(clean, 2, axis=0))
-    with pytest.raises(CalibError, match="dataset.impute=mode is not one of: None, mean, median, zero"):
+    with pytest.raises(CalibError, match="dataset.impute=mode is not one of: null, mean, median, zero"):
         load(*write_csv(), "dataset.impute=mode")
 
 

@@ -13,9 +13,13 @@ from omegaconf import OmegaConf
 import calib.experiment
 from calib.build import build
 from calib.data.simulate import demo_study
+from calib.data.split import parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
 from calib.experiment import run
+from calib.methods.combat import ComBat
+from calib.methods.discriminator import DiscriminatorClassifier
+from calib.planning import load, plan
 from calib.store import collect, run_record
 from tests.conftest import METHODS, compose, small_run
 
@@ -95,6 +99,7 @@ def test_no_method_sees_a_target_label(name: str, tmp_path: Path, monkeypatch: p
 
     run(config := small_run(name, tmp_path / "true"))
     uses_labels = json.loads((record(tmp_path / "true") / "result.json").read_text())["uses_target_labels"]
+    shuffled.__module__ = demo_study.__module__  # or the configuration may not call it
     monkeypatch.setattr("calib.data.simulate.demo_study", shuffled)
     run(OmegaConf.merge(config, {"out": str(tmp_path / "shuffled")}))
     columns = ["predicted", "p_control", "p_case"]
@@ -127,8 +132,42 @@ def test_whatever_can_change_a_result_changes_the_key(tmp_path: Path) -> None:
         "dataset.seed=1",
         "split='13_2'",
     ]
-    keys = {run(small_run("joint", tmp_path, *change))[0]["key"] for change in [[], *[[c] for c in changes]]}
-    assert len(keys) == 1 + len(changes)
+    changes += [
+        "protocol=paper protocol.transform=arcsinh",
+        "protocol.batch_scale=standardise",
+        "protocol.residual=activated",
+        "protocol.mmd_pairs=sum_ordered",
+        "protocol.kernel_widths=[1,2]",
+        "protocol.class_loss_over_sources=sum",
+        "protocol.redraw_each_repetition=false",
+        "protocol.optimizer=shared",
+        "protocol.calibrator_test_statistics=own",
+        "method.alpha1=9",
+    ]
+    keys = {change: key_of("joint", tmp_path, *change.split()) for change in ["", *changes]}
+    assert len(set(keys.values())) == 1 + len(changes)
+
+
+def key_of(method: str, out: Path, *overrides: str) -> str:
+    config = small_run(method, out, *overrides)
+    study, data = load(config)
+    (split,) = parse_splits(config.split, study)
+    return plan(config, study, data, split).key
+
+
+def test_what_cannot_change_a_result_leaves_the_key(tmp_path: Path) -> None:
+    changes = ["protocol.reported_auc=auc_hard", "protocol.cv_folds=4", "method.alpha1=10.0", "threads=2"]
+    assert len({key_of("joint", tmp_path, *change.split()) for change in ["", *changes]}) == 1
+    assert key_of("cross_validation", tmp_path) != key_of("cross_validation", tmp_path, "protocol.cv_folds=4")
+
+
+@pytest.mark.parametrize("part", [ComBat, DiscriminatorClassifier])
+def test_a_new_version_of_a_part_changes_the_key(
+    part: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = key_of("combat", tmp_path)
+    monkeypatch.setattr(part, "version", 2)
+    assert key_of("combat", tmp_path) != before
 
 
 def test_all_splits_in_one_run(tmp_path: Path) -> None:
@@ -162,7 +201,7 @@ def test_a_batch_smaller_than_the_minibatch_trains(tmp_path: Path) -> None:
 
 def test_output_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CalibError, match="cannot be written to .*; choose another with out="):
+    with pytest.raises(CalibError, match="cannot be written to .*; make room or choose another with out="):
         run(small_run("joint", tmp_path / "file"))
 
     def full(*_: object) -> None:
@@ -179,39 +218,51 @@ def test_output_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytes
 def test_bad_settings_are_named_before_anything_is_written(tmp_path: Path) -> None:
     for override, message in (
         ("device=cuda:99", "device=cuda:99 cannot be used on this machine; set device=cpu"),
-        ("dtype=float16", "dtype=float16 is not one of: float32, float64; did you mean 'float64'"),
+        ("dtype=bfloat16", "dtype=bfloat16 is not one of: float32, float64; did you mean 'float64'"),
+        ("seed=5000000000", "4294967295 - seed=-705032705 must be a number of at least 0"),
+        ("force=no", "force=no is not one of: true, false"),
+        ("method.reconstruct_targets=no", "reconstruct_targets=no is not one of: true, false"),
+        ("method.dropout=1.5", "dropout=1.5 must be below 1"),
         ("protocol.optimizer=one", "optimizer=one is not one of: per_step, shared"),
         ("split='12_4'", "has no batch 4"),
+        ("protocol.kernel_widths=[]", "kernel_widths must be positive numbers"),
         ("+method.classifier=7", "unexpected keyword argument 'classifier'"),
     ):
         with pytest.raises(CalibError) as error:
             run(small_run("joint", tmp_path, override))
         assert message in str(error.value)
+    with pytest.raises(CalibError, match="folds=1 must be a whole number of at least 2"):
+        run(small_run("cross_validation", tmp_path, "protocol.cv_folds=1"))
+    grouped = ["protocol.cv_group_by_subject=true", "protocol.cv_folds=6"]
+    with pytest.raises(CalibError, match=r"class with 4 subjects, too few for 6 folds"):
+        run(small_run("cross_validation", tmp_path, *grouped))
     with pytest.raises(CalibError, match=r"class with 16 samples, too few for 40 folds"):
         run(small_run("cross_validation", tmp_path, "protocol.cv_folds=40"))
     assert not list(tmp_path.rglob("result.json"))
 
 
-@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "calibrated.x"])
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "calibrated.x", "calib.store.os.getcwd"])
 def test_a_configuration_may_only_call_this_package(target: str) -> None:
     with pytest.raises(CalibError, match=f"_target_: {target} is refused"):
         build(OmegaConf.create({"_target_": "calib.training.Schedule", "epochs": {"_target_": target}}))
 
 
 def test_folds_by_subject_keep_replicates_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    from calib.methods.discriminator import DiscriminatorClassifier
-
+    trained: list[set[float]] = []
     fit = DiscriminatorClassifier.fit
 
     def watched(self: DiscriminatorClassifier, sources: list, *rest: object) -> object:
-        seen.append(len(sources[0].x))
+        trained.append(set(sources[0].x[:, 0].tolist()))
         return fit(self, sources, *rest)
 
     monkeypatch.setattr(DiscriminatorClassifier, "fit", watched)
-    run(small_run("cross_validation", tmp_path, "protocol.cv_group_by_subject=true"))
-    assert sum(36 - n for n in seen) == 36
-    assert all(n % 4 == 0 for n in seen)
+    config = small_run("cross_validation", tmp_path, "protocol.cv_group_by_subject=true")
+    run(config)
+    target = load(config)[0].batches["3"]
+    for subject in np.unique(target.subject):
+        rows = set(target.x[target.subject == subject, 0].tolist())
+        assert [len(rows & fold) for fold in trained].count(len(rows)) == 2  # in two folds of three, whole
+        assert [len(rows & fold) for fold in trained].count(0) == 1
 
 
 def test_tuned_values_follow_study_and_method() -> None:

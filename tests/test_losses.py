@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import calib.losses
 from calib.losses import (
     PAPER_WIDTHS,
     calibration_loss,
@@ -26,8 +27,12 @@ def groups(dtype: torch.dtype) -> list[Tensor]:
     ]
 
 
+@pytest.mark.parametrize("chunk", [64, 5])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
-def test_mmd_matches_the_released_function(dtype: torch.dtype, bound: float) -> None:
+def test_mmd_matches_the_released_function(
+    dtype: torch.dtype, bound: float, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calib.losses, "_CHUNK", chunk)
     lines = [line.rsplit(",", 1) for line in (GOLDEN / "expected.csv").read_text().splitlines()[1:]]
     expected = {name: float(value) for name, value in lines}
     a, b, c = groups(dtype)
@@ -54,6 +59,12 @@ def test_mmd_floor_when_all_rows_are_far_apart() -> None:
     assert z.grad.abs().max() < 1e-20
 
 
+def test_mmd_of_near_duplicates_far_from_the_origin_is_finite() -> None:
+    torch.manual_seed(0)
+    rows = 3e4 + torch.rand(6, 50).repeat_interleave(20, dim=0) + torch.randn(120, 50) * 1e-5
+    assert mmd2_matrix(rows.reshape(2, 60, 50), PAPER_WIDTHS).isfinite().all()
+
+
 def test_mmd_of_unequal_groups_is_the_textbook_formula() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(9, 3, dtype=torch.float64), torch.randn(14, 3, dtype=torch.float64) + 1
@@ -70,8 +81,10 @@ def test_mmd_of_unequal_groups_is_the_textbook_formula() -> None:
     assert mmd2_matrix([x, y], widths, biased=False)[1, 0] == pytest.approx(float(unbiased), abs=1e-12)
 
 
+@pytest.mark.parametrize("chunk", [64, 5])
 @pytest.mark.parametrize("widths", [PAPER_WIDTHS, (0.5, 2.0, 3.0)])
-def test_mmd_gradient(widths: tuple[float, ...]) -> None:
+def test_mmd_gradient(widths: tuple[float, ...], chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calib.losses, "_CHUNK", chunk)
     torch.manual_seed(1)
     z = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
     weight = torch.rand(3, 3, dtype=torch.float64)

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 import calib.training
 from calib.build import build
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.experiment import method_settings
 from calib.methods.pairwise import FittedPairs, PairNetworks, Pairwise
+from calib.planning import method_settings
 from calib.runtime import Runtime
 from calib.training import Pool, train
 from tests.conftest import compose

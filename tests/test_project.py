@@ -1,6 +1,7 @@
 """The files around the code agree with each other."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_every_requirement_is_pinned() -> None:
 @pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))
 def test_every_setting_has_a_line_of_comment(file: Path) -> None:
     if file.parent.name in ("search", "tuned"):
-        assert "# " in file.read_text()
+        assert "# " in file.read_text().replace("# @package", "")
         return
     described = {
         "_target_",
@@ -75,6 +76,7 @@ def test_the_tables_in_the_notes_are_those_of_the_results() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_explains_itself() -> None:
     done = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True)
     for target in ("demo", "test", "test-slow", "lint", "data", "bench", "clean"):

@@ -93,7 +93,7 @@ def test_sources_need_labels_and_two_classes(study: Study) -> None:
             replace(first, y=np.zeros(len(first.x), np.int64)),
             "Source batch '1' has samples of one class only",
         ),
-        (Batch("1", first.x), "Batch '1' has no labels, so it cannot be a source"),
+        (Batch("1", first.x), "Batch '1' has no labels, which a source or reference needs"),
     ):
         with pytest.raises(DataError, match=message):
             make_task(replace(study, batches=study.batches | {"1": changed}), parse_split("12_3", study))

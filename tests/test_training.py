@@ -146,5 +146,3 @@ def test_protocol_refuses_unknown_choices(protocol: Protocol) -> None:
         replace(protocol, mmd_pairs="means")
     with pytest.raises(CalibError, match="kernel_widths"):
         replace(protocol, kernel_widths=[1, 0])
-    with pytest.raises(CalibError, match="cv_folds=1"):
-        replace(protocol, cv_folds=1)

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 import calib.training
-from calib.build import build
 from calib.data.split import make_task, parse_split
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.data.transform import prepare
-from calib.experiment import plan
 from calib.methods.joint import FittedJoint, Joint, Networks
+from calib.planning import load, plan
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 from calib.training import Pool, train
@@ -138,10 +136,10 @@ def test_released_code_on_mi(
     config = compose(
         "dataset=mi", "protocol=released", "dtype=float64", "method.dropout=0", "method.epochs=1"
     )
-    study = prepare(build(config.dataset), "none", "none", config.dtype)
+    study, data = load(config)
     split = parse_split("12_3", study)
     task = make_task(study, split)
-    joint = plan(config, study, "", split).method
+    joint = plan(config, study, data, split).method
     runtime = Runtime.from_names(0, config.device, config.dtype, progress=False)
     networks = joint.networks(task, runtime)
     for name, module in modules(networks):

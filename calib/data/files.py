@@ -36,7 +36,10 @@ def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path
 
 
 def _verified(file: Path, sha256: str | None) -> Path:
-    found = pooch.file_hash(str(file), alg="sha256") if sha256 else None
+    try:
+        found = pooch.file_hash(str(file), alg="sha256") if sha256 else None
+    except OSError as error:
+        raise DataError(f"File {file} cannot be read ({error.strerror}).") from error
     if found != sha256:
         raise DataError(
             f"File {file} is not the expected one: its sha256 is {found}, not {sha256}. "

@@ -58,7 +58,7 @@ def parse_split(text: object, study: Study) -> Split:
     if not isinstance(text, str):
         raise SplitError(
             f"split={text} has lost its underscore: 12_3 is the number 123 to YAML and Hydra, "
-            "so write it in quotes, split='12_3'."
+            "so write it in quotes, split='12_3' (in a sweep as a plain list, split=12_3,13_2)."
         )
     names = list(study.batches)
     if ":" in text:
@@ -117,7 +117,7 @@ def make_task(study: Study, split: Split) -> Task:
         DataError: a source without labels or with one class.
     """
     return Task(
-        [study.batches[name].labelled() for name in split.sources],
+        [study.batches[name].source() for name in split.sources],
         [study.batches[name].unlabelled() for name in split.targets],
         len(study.classes),
     )
@@ -126,7 +126,7 @@ def make_task(study: Study, split: Split) -> Task:
 def make_labelled_task(study: Study, split: Split) -> LabelledTask:
     """The task of a split with the targets' labels, for references only."""
     return LabelledTask(
-        [study.batches[name].labelled() for name in split.sources],
+        [study.batches[name].source() for name in split.sources],
         [study.batches[name].labelled() for name in split.targets],
         len(study.classes),
         {name: study.batches[name].subject for name in split.targets},

@@ -48,19 +48,27 @@ class Batch:
         return Samples(self.name, self.x)
 
     def labelled(self) -> LabelledSamples:
+        """This batch with its labels.
+
+        Raises:
+            DataError: it has none.
+        """
+        if self.y is None:
+            raise DataError(f"Batch '{self.name}' has no labels, which a source or reference needs.")
+        return LabelledSamples(self.name, self.x, self.y)
+
+    def source(self) -> LabelledSamples:
         """This batch as a source.
 
         Raises:
-            DataError: the batch has no labels, or one class only.
+            DataError: it has no labels, or one class only.
         """
-        if self.y is None:
-            raise DataError(f"Batch '{self.name}' has no labels, so it cannot be a source.")
-        if len(np.unique(self.y)) < 2:
+        if self.y is not None and len(np.unique(self.y)) < 2:
             raise DataError(
                 f"Source batch '{self.name}' has samples of one class only; "
                 "a source needs at least two classes, so choose another split."
             )
-        return LabelledSamples(self.name, self.x, self.y)
+        return self.labelled()
 
 
 @dataclass(frozen=True)

@@ -66,4 +66,4 @@ def mean_over(scores: Mapping[str, Mapping[str, float | None]]) -> dict[str, flo
         known = [value for value in values if value is not None]
         return float(np.mean(known)) if known and len(known) == len(values) else None
 
-    return {metric: mean([s[metric] for s in scores.values()]) for metric in METRICS}
+    return {metric: mean([s.get(metric) for s in scores.values()]) for metric in METRICS}

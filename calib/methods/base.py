@@ -28,8 +28,13 @@ class AnyMethod(ABC, Generic[AnyTask]):
     records are not taken for its results.
     """
 
-    version: int = 1
+    version: ClassVar[int] = 1
     uses_target_labels: ClassVar[bool] = False
+
+    @property
+    def versions(self) -> list[int]:
+        """The version of the method and of every exchangeable part of it."""
+        return [self.version]
 
     @abstractmethod
     def fit(self, task: AnyTask, runtime: Runtime) -> Fitted:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from calib.data.study import FloatArray, Samples
-from calib.errors import CalibError, check_choice
+from calib.errors import CalibError, check_choice, check_flag
 from calib.runtime import Runtime
 
 Array = NDArray[np.floating]
@@ -34,6 +34,8 @@ class ComBat:
     stored = True
 
     def __init__(self, mean_only: bool, reference: str | None, parametric: bool) -> None:
+        check_flag("mean_only", mean_only)
+        check_flag("parametric", parametric)
         self.mean_only = mean_only
         self.reference = reference
         self.parametric = parametric

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from calib.corrections import Corrector
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
@@ -19,7 +19,9 @@ class FittedClassifier(Protocol):
 
 
 class Classifier(Protocol):
-    """Learns classes from labelled batches."""
+    """Learns classes from labelled batches; ``version`` is raised when a change gives other numbers."""
+
+    version: ClassVar[int]
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> FittedClassifier:
         """Train on the sources."""
@@ -32,7 +34,11 @@ class CorrectThenClassify(Method):
     def __init__(self, corrector: Corrector, classifier: Classifier) -> None:
         self.corrector = corrector
         self.classifier = classifier
-        self.version = type(self).version + corrector.version  # either one's change is a change of both
+
+    @property
+    def versions(self) -> list[int]:
+        """Versions of the pair, its corrector and its classifier."""
+        return [self.version, self.corrector.version, self.classifier.version]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
         """Correct all batches, targets included, then train on the sources."""
@@ -64,7 +70,7 @@ class FittedPair:
 class Uncorrected:
     """No correction: the paper's baseline."""
 
-    version = 0
+    version = 1
     uses_seed = False
     stored = False
 

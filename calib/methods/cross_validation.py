@@ -9,10 +9,9 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from calib.data.study import FloatArray, IntArray, LabelledSamples, LabelledTask, Samples
-from calib.errors import CalibError
+from calib.errors import CalibError, check_flag, check_number
 from calib.methods.base import ReferenceMethod
 from calib.methods.discriminator import DiscriminatorClassifier
-from calib.protocol import Protocol
 from calib.runtime import Runtime
 
 
@@ -20,13 +19,30 @@ class CrossValidation(ReferenceMethod):
     """Cross-validation of D within each target batch.
 
     The prediction of a row is the one from the fold that did not train on it.
-    ``protocol.cv_fresh_network=False`` does as the released code: one network goes on training through
-    all folds, so from the second fold on it has been trained on the rows it is tested on.
+
+    Args:
+        classifier: D and how it is trained.
+        folds: number of stratified folds.
+        fresh_network: a new network for every fold. False does as the released code: one network goes on
+            training through all folds, so from the second on it has been trained on rows it is tested on.
+        group_by_subject: keep all samples of a subject in one fold.
     """
 
-    def __init__(self, classifier: DiscriminatorClassifier, protocol: Protocol) -> None:
+    def __init__(
+        self, classifier: DiscriminatorClassifier, folds: int, fresh_network: bool, group_by_subject: bool
+    ) -> None:
+        check_number("folds", folds, least=2, whole=True)
+        check_flag("fresh_network", fresh_network)
+        check_flag("group_by_subject", group_by_subject)
         self.classifier = classifier
-        self.protocol = protocol
+        self.folds = folds
+        self.fresh_network = fresh_network
+        self.group_by_subject = group_by_subject
+
+    @property
+    def versions(self) -> list[int]:
+        """Versions of the method and of D."""
+        return [self.version, self.classifier.version]
 
     def fit(self, task: LabelledTask, runtime: Runtime) -> "OutOfFold":
         """Cross-validate within each target; the sources are not used.
@@ -43,7 +59,7 @@ class CrossValidation(ReferenceMethod):
                 part = LabelledSamples(target.name, target.x[train_rows], target.y[train_rows])
                 what = f"batch {target.name}, fold {number}"
                 fitted = self.classifier.fit([part], task.n_classes, runtime, what, network)
-                if not self.protocol.cv_fresh_network:
+                if not self.fresh_network:
                     network = fitted.network
                 held_out = Samples(target.name, target.x[test_rows])
                 probability[test_rows] = fitted.predict_proba(held_out)
@@ -53,23 +69,29 @@ class CrossValidation(ReferenceMethod):
     def _folds(
         self, target: LabelledSamples, subject: IntArray | None, seed: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        count = self.protocol.cv_folds
-        smallest = np.bincount(target.y)[np.unique(target.y)].min()
-        if smallest < count:
+        unit, y = np.arange(len(target.y)), target.y
+        if self.group_by_subject:
+            if subject is None:
+                raise CalibError(
+                    f"group_by_subject=true, but the subjects of batch '{target.name}' are unknown; "
+                    "set protocol.cv_group_by_subject=false."
+                )
+            unit = subject
+        counts = [len(np.unique(unit[y == c])) for c in np.unique(y)]
+        if len(counts) < 2:
             raise CalibError(
-                f"Batch '{target.name}' has a class with {smallest} samples, too few for "
-                f"{count} folds; set protocol.cv_folds to at most {smallest}."
+                f"Batch '{target.name}' has samples of one class only: nothing to cross-validate."
             )
-        if not self.protocol.cv_group_by_subject:
-            split = StratifiedKFold(count, shuffle=True, random_state=seed)
-            return split.split(target.x, target.y)
-        if subject is None:
+        if min(counts) < self.folds:
+            what = "subjects" if self.group_by_subject else "samples"
             raise CalibError(
-                f"protocol.cv_group_by_subject=true, but the subjects of batch '{target.name}' are "
-                "unknown; set it to false."
+                f"Batch '{target.name}' has a class with {min(counts)} {what}, too few for "
+                f"{self.folds} folds; set protocol.cv_folds to at most {min(counts)}."
             )
-        grouped = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        return grouped.split(target.x, target.y, subject)
+        if self.group_by_subject:
+            grouped = StratifiedGroupKFold(self.folds, shuffle=True, random_state=seed)
+            return grouped.split(target.x, y, subject)
+        return StratifiedKFold(self.folds, shuffle=True, random_state=seed).split(target.x, y)
 
 
 class OutOfFold:

@@ -16,6 +16,8 @@ from calib.training import Losses, Pool, Schedule, Step, train
 class DiscriminatorClassifier:
     """D trained with Eq. 3 on the sources, each source normalised by its own batch statistics."""
 
+    version = 1
+
     def __init__(
         self,
         epochs: int,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from calib.data.study import FloatArray, Samples, Task
-from calib.errors import check_number
+from calib.errors import CalibError, check_flag, check_number
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
 from calib.methods.base import Method
 from calib.nets import Calibrator, Discriminator, Reconstructor, probabilities
@@ -67,6 +67,9 @@ class Joint(Method):
             check_number(key, getattr(self, key), least=0)
         for key in ("lambda1", "lambda2"):
             check_number(key, getattr(self, key), least=1, whole=True)
+        if dropout >= 1:
+            raise CalibError(f"dropout={dropout} must be below 1.")
+        check_flag("reconstruct_targets", reconstruct_targets)
 
     def networks(self, task: Task, runtime: Runtime) -> Networks:
         """Fresh networks for a task."""

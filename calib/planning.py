@@ -1,0 +1,100 @@
+"""What a run is: study, split, method and seed, and the key that stands for all that decides its result."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from calib.build import build
+from calib.data.split import Split
+from calib.data.study import Study
+from calib.data.transform import prepare
+from calib.errors import check_choice, check_flag, check_number
+from calib.methods.base import AnyMethod
+from calib.protocol import Protocol
+from calib.runtime import DTYPES
+from calib.store import Record, run_record, short_hash
+
+RECORD_VERSION = 1
+"""Raised when a change to what all methods share (training loop, metrics, distances) gives other numbers."""
+
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One study, split, method and seed, with the place of its record.
+
+    ``data`` decides the numbers that the method is given: checksum, scaling and number type.
+    """
+
+    config: DictConfig
+    study: Study
+    data: dict[str, str]
+    split: Split
+    method: AnyMethod[Any]
+    key: str
+    record: Record
+
+    def __str__(self) -> str:
+        config = self.config
+        return f"{self.study.name} {self.split.label} {config.method.name} seed {config.seed}"
+
+
+def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
+    """The configured study, scaled as the protocol says, and what decides its numbers.
+
+    Raises:
+        CalibError: a setting or a data file is wrong.
+    """
+    check_number("threads", config.threads, least=1, whole=True)
+    check_number("seed", config.seed, least=0, whole=True)
+    check_number(f"{MAX_SEED} - seed", MAX_SEED - config.seed, least=0)
+    check_choice("dtype", config.dtype, DTYPES)
+    for flag in ("force", "progress"):
+        check_flag(flag, config[flag])
+    protocol: Protocol = build(config.protocol)
+    study: Study = build(config.dataset)
+    scaling = f"{protocol.transform} {protocol.batch_scale}"
+    data = {"data_sha256": study.sha256(), "scaling": scaling, "dtype": config.dtype}
+    return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data
+
+
+def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -> Run:
+    """A run with its method built and its key known; nothing is written.
+
+    Raises:
+        CalibError: a setting of the method is wrong.
+    """
+    settings = method_settings(config)
+    method = build(OmegaConf.create(settings))
+    identity = {
+        "study": study.name,
+        "split": split.label,
+        "method": _canonical(settings),
+        "protocol": config.protocol.name,
+        "seed": config.seed,
+        "versions": [RECORD_VERSION, *method.versions],
+        **data,
+    }
+    key = short_hash(identity)
+    record = run_record(Path(str(config.out)), study.name, split.label, config.method.name, key)
+    return Run(config, study, data, split, method, key, record)
+
+
+def method_settings(config: DictConfig) -> dict[str, Any]:
+    """A method's YAML without what only describes it."""
+    settings = OmegaConf.to_container(config.method, resolve=True)
+    assert isinstance(settings, dict)
+    return {str(key): value for key, value in settings.items() if key not in ("name", "card")}
+
+
+def _canonical(node: Any) -> Any:
+    """Settings with one spelling for one meaning: 10 for 10.0, no options that no method uses."""
+    if isinstance(node, dict):
+        unused = Protocol.NOT_USED_BY_METHODS
+        return {key: _canonical(value) for key, value in node.items() if key not in unused}
+    if isinstance(node, list):
+        return [_canonical(value) for value in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node
