@@ -33,6 +33,11 @@ FAST = {
     "recon_t": ["method.epochs=3", "method.batch_size=8"],
     "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "normae": [
+        "method.classifier.epochs=3",
+        "method.classifier.batch_size=8",
+        "method.corrector={pretrain_epochs: 2, adversary_epochs: 1, epochs: 2, batch_size: 30}",
+    ],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "cross_validation": [
         "method.classifier.epochs=2",

@@ -1,0 +1,214 @@
+"""NormAE: an autoencoder whose code hides the batch from an adversary.
+
+Rong et al. 2020 (doi 10.1021/acs.analchem.9b05460); original code
+https://github.com/luyiyun/NormAE, in the version of 2019 to 2021 that the paper used (``deprecated/`` there). Without injection order its order head and
+the order column of the batch injector are left out, as the paper does.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calib.data.study import FloatArray, Samples
+from calib.errors import CalibError, check_number
+from calib.nets import Dropout, default_linear
+from calib.runtime import Runtime
+
+
+class Coder(nn.Module):
+    """Linear, BN, LeakyReLU(0.01), dropout for every hidden layer; then a linear layer."""
+
+    def __init__(self, widths: Sequence[int], dropout: float, generator: torch.Generator) -> None:
+        super().__init__()
+        *hidden, last = pairwise(widths)
+        self.hidden = nn.ModuleList(default_linear(a, b, generator) for a, b in hidden)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(b) for _, b in hidden)
+        self.last = default_linear(*last, generator)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Outputs ``(rows, widths[-1])`` of ``x (rows, widths[0])``."""
+        for layer, norm in zip(self.hidden, self.norms, strict=True):
+            x = self.dropout(F.leaky_relu(norm(layer(x))), generator)
+        return self.last(x)
+
+
+class Networks(nn.Module):
+    """Encoder, decoder, injector of the batch into the code, and the adversary that guesses the batch."""
+
+    def __init__(
+        self,
+        features: int,
+        batches: int,
+        hidden: Sequence[int],
+        latent: int,
+        inject: Sequence[int],
+        adversary: Sequence[int],
+        dropout: tuple[float, float, float],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        encoder, decoder, guess = dropout
+        self.encoder = Coder([features, *hidden, latent], encoder, generator)
+        self.decoder = Coder([latent, *reversed(hidden), features], decoder, generator)
+        self.inject = Coder([batches, *inject, latent], 0, generator)
+        self.adversary = Coder([latent, *adversary, batches], guess, generator)
+
+
+class NormAE:
+    """NormAE as a corrector: the data decoded from their code without the batch.
+
+    Args:
+        pretrain_epochs: epochs of reconstruction alone.
+        adversary_epochs: epochs of the adversary alone.
+        epochs: epochs of both, one step each for every mini-batch.
+        batch_size: rows of a mini-batch, drawn from all batches together.
+        lr: Adam's learning rate of encoder, decoder and injector.
+        lr_adversary: Adam's learning rate of the adversary.
+        strength: weight of the adversary's cross-entropy, which the encoder maximises.
+        zeros: features with at least this share of zeros are left out.
+        hidden, latent, inject, adversary: widths of the layers.
+        dropout: of encoder, decoder and adversary.
+    """
+
+    version = 1
+    uses_seed = True
+    stored = True
+
+    def __init__(
+        self,
+        pretrain_epochs: int,
+        adversary_epochs: int,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        lr_adversary: float,
+        strength: float,
+        zeros: float,
+        hidden: Sequence[int],
+        latent: int,
+        inject: Sequence[int],
+        adversary: Sequence[int],
+        dropout: Sequence[float],
+    ) -> None:
+        for key, count in (("pretrain_epochs", pretrain_epochs), ("adversary_epochs", adversary_epochs)):
+            check_number(key, count, least=0, whole=True)
+        check_number("epochs", epochs, least=1, whole=True)
+        check_number("batch_size", batch_size, least=2, whole=True)
+        check_number("latent", latent, least=1, whole=True)
+        for key, value in (("lr", lr), ("lr_adversary", lr_adversary), ("strength", strength)):
+            check_number(key, value, least=0)
+        self.pretrain_epochs, self.adversary_epochs, self.epochs = pretrain_epochs, adversary_epochs, epochs
+        self.batch_size, self.lr, self.lr_adversary, self.strength = batch_size, lr, lr_adversary, strength
+        self.zeros = zeros
+        self.hidden, self.latent, self.inject, self.adversary = hidden, latent, inject, adversary
+        self.dropout = dropout
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Corrected data of every batch, in the unit of the data, without the features left out.
+
+        Raises:
+            CalibError: every feature is left out.
+            DivergedError: a loss is no longer finite.
+        """
+        raw = fill_zeros(np.concatenate([batch.x for batch in batches]), self.zeros)
+        scaler = StandardScaler().fit(raw)
+        x = torch.as_tensor(scaler.transform(raw)).to(runtime.device, runtime.dtype)
+        sizes = [len(batch.x) for batch in batches]
+        owner = torch.arange(len(batches)).repeat_interleave(torch.tensor(sizes)).to(runtime.device)
+        networks = Networks(
+            x.shape[1], len(batches), self.hidden, self.latent, self.inject, self.adversary,
+            (self.dropout[0], self.dropout[1], self.dropout[2]), runtime.generator("NormAE: initial weights"),
+        ).to(runtime.device, runtime.dtype)  # fmt: skip
+        self.train(networks, x, owner, runtime)
+        with torch.inference_mode():
+            decoded = networks.decoder(networks.encoder(x)).cpu().numpy()
+        corrected = scaler.inverse_transform(decoded).astype(runtime.numpy_dtype)
+        parts = np.split(corrected, np.cumsum(sizes)[:-1])
+        return {batch.name: part for batch, part in zip(batches, parts, strict=True)}
+
+    def train(self, networks: Networks, x: Tensor, owner: Tensor, runtime: Runtime) -> None:
+        """The three phases, on standardised ``x (rows, features)`` and batch indices ``owner (rows,)``."""
+        n = networks
+        noise = runtime.generator("NormAE: dropout", on_device=True)
+        shuffle = runtime.generator("NormAE: mini-batches")
+        coders = [*n.encoder.parameters(), *n.decoder.parameters(), *n.inject.parameters()]
+        guesser = list(n.adversary.parameters())
+        adam_coders = torch.optim.Adam(coders, lr=self.lr, betas=(0.5, 0.9), fused=True)
+        adam_guesser = torch.optim.Adam(guesser, lr=self.lr_adversary, betas=(0.5, 0.9), fused=True)
+        one_hot = F.one_hot(owner, int(owner.max()) + 1).to(x.dtype)
+
+        def guess(rows: Tensor) -> Tensor:
+            """One step of the adversary; the encoder's batch norm goes on following the data."""
+            with torch.no_grad():
+                code = n.encoder(x[rows], noise)
+            loss = F.cross_entropy(n.adversary(code, noise), owner[rows])
+            _descend(loss, guesser, adam_guesser)
+            return loss.detach()
+
+        def reconstruct(rows: Tensor, adversarial: bool) -> dict[str, Tensor]:
+            """One step of the coders, against the adversary where there is one."""
+            code = n.encoder(x[rows], noise)
+            error = F.l1_loss(n.decoder(code + n.inject(one_hot[rows], noise), noise), x[rows])
+            if not adversarial:
+                _descend(error, coders, adam_coders)
+                return {"reconstruction": error.detach()}
+            n.adversary.requires_grad_(False)
+            deceit = F.cross_entropy(n.adversary(code, noise), owner[rows])
+            n.adversary.requires_grad_(True)
+            _descend(error - self.strength * deceit, coders, adam_coders)
+            return {"reconstruction": error.detach(), "adversary deceived": deceit.detach()}
+
+        phases = [
+            ("NormAE, reconstruction", self.pretrain_epochs, False, True),
+            ("NormAE, adversary", self.adversary_epochs, True, False),
+            ("NormAE, both", self.epochs, True, True),
+        ]
+        n.train()
+        for what, count, guessing, coding in phases:
+            for epoch in (bar := runtime.epochs(count, what)):
+                totals: dict[str, Tensor] = {}
+                for rows in self._minibatches(len(x), shuffle):
+                    rows = rows.to(x.device)
+                    losses = {"adversary": guess(rows)} if guessing else {}
+                    if coding:
+                        losses |= reconstruct(rows, adversarial=guessing)
+                    for name, loss in losses.items():
+                        totals[name] = totals.get(name, 0) + loss * len(rows)
+                means = {name: float(total) / len(x) for name, total in totals.items()}
+                runtime.report(bar, epoch, means, what)
+        n.eval()
+
+    def _minibatches(self, rows: int, generator: torch.Generator) -> list[Tensor]:
+        """A shuffle in mini-batches, the last one partial; a single row left over waits (no variance)."""
+        parts = torch.randperm(rows, generator=generator).split(self.batch_size)
+        return [part for part in parts if len(part) > 1]
+
+
+def _descend(loss: Tensor, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(parameters, max_norm=1)
+    optimizer.step()
+
+
+def fill_zeros(x: FloatArray, share: float) -> FloatArray:
+    """Features with fewer zeros than ``share``, each zero replaced by half of the smallest other value.
+
+    Raises:
+        CalibError: no feature is left.
+    """
+    kept = (x == 0).mean(axis=0) < share
+    if not kept.any():
+        raise CalibError(
+            f"NormAE leaves out features with {share:.0%} zeros or more, and that is all of them; "
+            "raise method.corrector.zeros."
+        )
+    x = np.asarray(x[:, kept], np.float64)
+    smallest = np.where(x == 0, np.inf, x).min(axis=0)
+    return np.where(x == 0, smallest / 2, x)
