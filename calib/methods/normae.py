@@ -1,8 +1,8 @@
 """NormAE: an autoencoder whose code hides the batch from an adversary.
 
-Rong et al. 2020 (doi 10.1021/acs.analchem.9b05460); original code
-https://github.com/luyiyun/NormAE, in the version of 2019 to 2021 that the paper used (``deprecated/`` there). Without injection order its order head and
-the order column of the batch injector are left out, as the paper does.
+Rong et al. 2020 (doi 10.1021/acs.analchem.9b05460); original code https://github.com/luyiyun/NormAE, in the
+version of 2019 to 2021 that the paper used (``deprecated/`` there). Without injection order its order head
+and the order column of the batch injector are left out, as the paper does.
 """
 
 from collections.abc import Mapping, Sequence
