@@ -192,6 +192,50 @@ def test_a_diverged_run_leaves_its_error_and_no_result(tmp_path: Path) -> None:
         run(config)  # a failure is never cached
 
 
+def test_a_divergence_in_the_last_update_is_noticed(tmp_path: Path) -> None:
+    lr = "method.classifier.lr=1e30"
+    with pytest.raises(
+        DivergedError, match=r"gives values that are no numbers; lower the learning rate|no longer"
+    ):
+        run(
+            small_run(
+                "baseline", tmp_path, lr, "method.classifier.epochs=1", "method.classifier.batch_size=24"
+            )
+        )
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_forced_run_that_fails_leaves_no_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(small_run("joint", tmp_path))
+    monkeypatch.setattr(calib.experiment, "batch_distances", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(small_run("joint", tmp_path, "force=true"))
+    (folder,) = tmp_path.glob("runs/*/*/*")
+    assert {file.name for file in folder.iterdir()} == {"config.yaml", "error.txt", "run.log"}
+
+
+def test_a_target_without_labels_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlabelled(**settings: object) -> Study:
+        study = demo_study(**settings)
+        return replace(study, batches=study.batches | {"3": replace(study.batches["3"], y=None)})
+
+    unlabelled.__module__ = demo_study.__module__  # or the configuration may not call it
+    monkeypatch.setattr("calib.data.simulate.demo_study", unlabelled)
+    (result,) = run(small_run("joint", tmp_path))
+    assert result["targets"]["3"] == {"n": 36}
+    assert result["mean"]["accuracy"] is None
+    predictions = pd.read_csv(record(tmp_path) / "predictions.csv")
+    assert predictions["label"].isna().all()
+    assert predictions["predicted"].isin(["control", "case"]).all()
+    assert collect(tmp_path)["accuracy"].isna().all()
+
+
+def test_the_record_names_its_own_split(tmp_path: Path) -> None:
+    run(small_run("baseline", tmp_path, "split=all"))
+    written = [OmegaConf.load(file).split for file in tmp_path.rglob("config.yaml")]
+    assert sorted(written) == ["12_3", "13_2", "23_1"]
+
+
 def test_a_batch_smaller_than_the_minibatch_trains(tmp_path: Path) -> None:
     (result,) = run(small_run("joint", tmp_path, "method.batch_size=30"))  # batch 2 has 24 rows
     history = pd.read_csv(record(tmp_path) / "history.csv")
