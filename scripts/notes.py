@@ -23,12 +23,12 @@ from calib.store import result_rows
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "spine.csv"
 PAGES = (ROOT / "docs" / "reproduction-notes.md",)
-METHODS = ("joint", "recon_t", "baseline", "cross_validation")
+METHODS = ("joint", "recon_t", "baseline", "combat", "cross_validation")
 PROTOCOLS = ("paper", "released")
 STUDIES = ("mi", "chd")
 SEEDS = range(5)
 COMMAND = (
-    "python run.py -m dataset=mi split=all method=joint,recon_t,baseline,cross_validation "
+    "python run.py -m dataset=mi split=all method=joint,recon_t,baseline,combat,cross_validation "
     "protocol=paper,released seed=0,1,2,3,4 (and dataset=chd); make notes"
 )
 
