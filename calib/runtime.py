@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calib.errors import CalibError, DivergedError, check_choice
@@ -51,6 +52,10 @@ class Runtime:
         except (RuntimeError, AssertionError) as error:
             raise CalibError(f"device={device} cannot be used on this machine; set device=cpu.") from error
         return cls(seed=seed, device=chosen, dtype=DTYPES[dtype], progress=progress)
+
+    def tensor(self, x: NDArray[np.floating]) -> torch.Tensor:
+        """``x`` on the run's device, in its number type."""
+        return torch.as_tensor(x).to(self.device, self.dtype)
 
     def generator(self, purpose: str, on_device: bool = False) -> torch.Generator:
         """A fresh random stream for one purpose, on the CPU or on the run's device."""

@@ -102,7 +102,7 @@ class Pool:
         runtime: Runtime,
     ) -> None:
         self.sizes = [len(rows) for rows in x]
-        self._x = torch.as_tensor(np.concatenate(x)).to(runtime.device, runtime.dtype)
+        self._x = runtime.tensor(np.concatenate(x))
         self._y = torch.as_tensor(np.concatenate(y)).to(runtime.device)
         starts = np.cumsum([0, *self.sizes[:-1]])
         self._starts = torch.as_tensor(starts, device=runtime.device)[:, None]

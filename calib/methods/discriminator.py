@@ -74,5 +74,4 @@ class FittedDiscriminator:
     @torch.inference_mode()
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Class probabilities ``(samples, classes)`` of a batch."""
-        x = torch.as_tensor(samples.x).to(self._runtime.device, self._runtime.dtype)
-        return probabilities(self.network(x[None]))[0].cpu().numpy()
+        return probabilities(self.network(self._runtime.tensor(samples.x)[None]))[0].cpu().numpy()

@@ -133,8 +133,7 @@ class FittedJoint:
 
     @torch.inference_mode()
     def _codes(self, samples: Samples) -> Tensor:
-        x = torch.as_tensor(samples.x).to(self._runtime.device, self._runtime.dtype)
-        return self.networks.calibrator(x[None])
+        return self.networks.calibrator(self._runtime.tensor(samples.x)[None])
 
     def transform(self, samples: Samples) -> FloatArray:
         """Codes ``(samples, features)`` of a batch."""

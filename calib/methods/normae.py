@@ -118,7 +118,7 @@ class NormAE:
         """
         raw = fill_zeros(np.concatenate([batch.x for batch in batches]), self.zeros)
         scaler = StandardScaler().fit(raw)
-        x = torch.as_tensor(scaler.transform(raw)).to(runtime.device, runtime.dtype)
+        x = runtime.tensor(scaler.transform(raw))
         sizes = [len(batch.x) for batch in batches]
         owner = torch.arange(len(batches)).repeat_interleave(torch.tensor(sizes)).to(runtime.device)
         networks = Networks(

@@ -146,7 +146,7 @@ class FittedPairs:
         return as_target or [n for (source, _), n in self.pairs.items() if source == samples.name]
 
     def _codes(self, samples: Samples, networks: PairNetworks) -> Tensor:
-        return networks.codes(torch.as_tensor(samples.x).to(self.runtime.device, self.runtime.dtype)[None])
+        return networks.codes(self.runtime.tensor(samples.x)[None])
 
     @torch.inference_mode()
     def transform(self, samples: Samples) -> FloatArray:
