@@ -8,6 +8,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -17,11 +18,12 @@ from tqdm import tqdm
 from calib.data.split import all_splits
 from calib.errors import CalibError
 from calib.planning import Run, load, plan
-from calib.report.tables import accuracy_table, metrics_table
+from calib.report.tables import accuracy_table, metrics_table, options_table
 from calib.store import result_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results" / "spine.csv"
+OPTIONS = ROOT / "docs" / "results" / "mi_options.csv"
 PAGES = (ROOT / "docs" / "reproduction-notes.md",)
 METHODS = ("joint", "recon_t", "baseline", "combat", "cross_validation")
 PROTOCOLS = ("paper", "released")
@@ -57,11 +59,16 @@ def collect(out: Path) -> pd.DataFrame:
 
 def renewed(text: str, results: pd.DataFrame) -> str:
     """A page with each table between ``<!-- table: kind arguments -->`` and ``<!-- end -->`` made anew."""
-    makers = {"accuracy": accuracy_table, "metrics": metrics_table}
+    single = pd.read_csv(OPTIONS, comment="#", dtype={"target": str})
+    makers = {
+        "accuracy": partial(accuracy_table, results),
+        "metrics": partial(metrics_table, results),
+        "options": partial(options_table, single, results),
+    }
 
     def make(found: re.Match[str]) -> str:
         kind, *arguments = found[1].split()
-        return f"<!-- table: {found[1]} -->\n{makers[kind](results, *arguments)}\n<!-- end -->"
+        return f"<!-- table: {found[1]} -->\n{makers[kind](*arguments)}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (.*?) -->\n.*?<!-- end -->", make, text, flags=re.DOTALL)
 

@@ -82,6 +82,27 @@ def metrics_table(results: pd.DataFrame, study: str) -> str:
     return markdown(["method", "protocol", *columns.values()], rows) + note
 
 
+def options_table(single: pd.DataFrame, results: pd.DataFrame, study: str) -> str:
+    """Accuracy of the joint model with one option of ``paper`` set as in ``released``, as Markdown.
+
+    Args:
+        single: as ``results``, with a column ``option`` that says what was set.
+        results: whole protocols, for the first and last line; the seeds of ``single`` are taken.
+    """
+    joint = results[(results["study"] == study) & (results["method"] == "joint")]
+    whole = joint[joint["seed"].isin(single["seed"])]
+    ends = [whole[whole["protocol"] == p].assign(option=f"all of `{p}`") for p in PROTOCOLS]
+    table = pd.concat([ends[0], single[single["study"] == study], ends[1]])
+    cells = table.pivot_table(index="option", columns=["split", "target"], values="accuracy", sort=False)
+    rows = [
+        [option, *map(_number, line.tolist()), _number(line.mean())]
+        for option, line in zip(cells.index, cells.to_numpy(), strict=True)
+    ]
+    lines = [cast(tuple[str, str], column) for column in cells.columns]
+    heads = [f"{split.partition('_')[0]} to {target}" for split, target in lines]
+    return markdown(["set in `paper`", *heads, "mean"], rows)
+
+
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     heads = list(heads)
