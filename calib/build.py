@@ -1,6 +1,7 @@
 """Objects from configuration: the one place where a YAML file may name code to call."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -11,7 +12,13 @@ from calib.errors import CalibError
 ALLOWED = ("calib", "sklearn")
 
 
-def build(config: DictConfig, **arguments: Any) -> Any:
+def compose(conf: Path, *overrides: str) -> DictConfig:
+    """The configuration that the command line would give with these overrides, from the folder ``conf``."""
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        return hydra.compose("config", list(overrides))
+
+
+def build(config: DictConfig) -> Any:
     """Call the ``_target_`` of a configuration node, nested ones first.
 
     Raises:
@@ -24,7 +31,7 @@ def build(config: DictConfig, **arguments: Any) -> Any:
                 f"{' or '.join(ALLOWED)} may be called from a configuration."
             )
     try:
-        return hydra.utils.instantiate(config, _convert_="all", **arguments)
+        return hydra.utils.instantiate(config, _convert_="all")
     except hydra.errors.InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, TypeError) and "argument" in str(cause):

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from calib.build import build
+from calib.build import build, compose
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
 
@@ -92,8 +92,7 @@ def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
     if not any(a in MULTIRUN for a in arguments) or not every or swept:
         return arguments
     overrides = [a for a in arguments if re.match(r"(\+|~)*dataset[=.]", a)]
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        study = build(hydra.compose("config", overrides).dataset)
+    study = build(compose(conf, *overrides).dataset)
     splits = ",".join(f"'{split.label}'" for split in all_splits(study))
     return [f"split={splits}" if a in every else a for a in arguments]
 
@@ -125,8 +124,7 @@ def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
     GlobalHydra.instance().clear()
     groups = [a for a in arguments if re.match(r"(dataset|method|protocol)=[\w.]+$", a)]
     try:
-        with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-            known = list(_keys(OmegaConf.to_container(hydra.compose("config", groups))))
+        known = _keys(OmegaConf.to_container(compose(conf, *groups)))
     except ConfigCompositionException:
         known = []
     if key in known:

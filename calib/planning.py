@@ -10,7 +10,7 @@ from calib.build import build
 from calib.data.split import Split
 from calib.data.study import Study
 from calib.data.transform import prepare
-from calib.errors import check_choice, check_flag, check_number
+from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.methods.base import AnyMethod
 from calib.protocol import Protocol
 from calib.runtime import DTYPES
@@ -50,7 +50,8 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     """
     check_number("threads", config.threads, least=1, whole=True)
     check_number("seed", config.seed, least=0, whole=True)
-    check_number(f"{MAX_SEED} - seed", MAX_SEED - config.seed, least=0)
+    if config.seed > MAX_SEED:
+        raise CalibError(f"seed={config.seed} must be at most {MAX_SEED}.")
     check_choice("dtype", config.dtype, DTYPES)
     for flag in ("force", "progress"):
         check_flag(flag, config[flag])

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import hydra
 import torch
 
+from calib.build import compose
 from calib.data.split import make_task, parse_split
 from calib.errors import CalibError
 from calib.methods.joint import Joint
@@ -50,8 +50,7 @@ def main() -> None:
     """Print seconds of a whole training, of its matrix products, and their ratio."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("config", ["dataset=mi", f"method.epochs={EPOCHS}"])
+    config = compose(CONF, "dataset=mi", f"method.epochs={EPOCHS}")
     full = 100
     study, data = load(config)
     split = parse_split("12_3", study)

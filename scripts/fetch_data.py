@@ -3,9 +3,7 @@
 import sys
 from pathlib import Path
 
-import hydra
-
-from calib.build import build
+from calib.build import build, compose
 from calib.errors import CalibError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -15,9 +13,7 @@ DOWNLOADED = ("mi", "chd")
 def main() -> None:
     """Load each downloadable study once and say what it holds."""
     for name in DOWNLOADED:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            config = hydra.compose("config", [f"dataset={name}"])
-        study = build(config.dataset)
+        study = build(compose(CONF, f"dataset={name}").dataset)
         sizes = ", ".join(f"{b.name}: {len(b.x)}" for b in study.batches.values())
         print(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
 

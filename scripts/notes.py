@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import hydra
 import pandas as pd
 from tqdm import tqdm
 
+from calib.build import compose
 from calib.data.split import all_splits
 from calib.errors import CalibError
 from calib.planning import Run, load, plan
@@ -22,6 +22,7 @@ from calib.report.tables import accuracy_table, metrics_table, options_table
 from calib.store import result_rows
 
 ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "spine.csv"
 OPTIONS = ROOT / "docs" / "results" / "mi_options.csv"
 PAGES = (ROOT / "docs" / "reproduction-notes.md",)
@@ -37,16 +38,15 @@ COMMAND = (
 
 def planned(out: Path) -> Iterator[Run]:
     """Every run that the notes rest on."""
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for name in STUDIES:
-            study, data = load(hydra.compose("config", [f"dataset={name}"]))
-            for method in METHODS:
-                for protocol in PROTOCOLS:
-                    for seed in SEEDS:
-                        choice = [f"dataset={name}", f"method={method}", f"protocol={protocol}"]
-                        config = hydra.compose("config", [*choice, f"seed={seed}", f"out={out}"])
-                        for split in all_splits(study):
-                            yield plan(config, study, data, split)
+    for name in STUDIES:
+        study, data = load(compose(CONF, f"dataset={name}"))
+        for method in METHODS:
+            for protocol in PROTOCOLS:
+                for seed in SEEDS:
+                    choice = [f"dataset={name}", f"method={method}", f"protocol={protocol}"]
+                    config = compose(CONF, *choice, f"seed={seed}", f"out={out}")
+                    for split in all_splits(study):
+                        yield plan(config, study, data, split)
 
 
 def collect(out: Path) -> pd.DataFrame:

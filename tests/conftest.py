@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import hydra
 import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
 
+import calib.build
 from calib.build import build
 from calib.data.files import data_folders
 from calib.data.simulate import simulate
@@ -50,8 +50,7 @@ FAST = {
 
 def compose(*overrides: str) -> DictConfig:
     """The configuration that the command line would give."""
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.compose("config", list(overrides))
+    return calib.build.compose(CONF, *overrides)
 
 
 def small_run(method: str, out: Path, *overrides: str) -> DictConfig:

@@ -1,6 +1,7 @@
 """Corrections are computed once for a set of batches and reused by every split and seed that may."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_other_data_settings_or_force_compute_anew(tmp_path: Path) -> None:
     changed.strength = 2  # type: ignore[attr-defined]
     Corrections(tmp_path, "study", {"data": "x"}).obtain(changed, batches("a", "b"), Runtime(0))
     assert Counting.calls == 4
+
+
+def test_a_run_writes_the_same_bytes_with_a_correction_made_or_found(tmp_path: Path) -> None:
+    files = []
+    for override in ("force=false", "method.classifier.lr=1e-3", "force=false"):
+        if files:  # the first correction is there: run again without touching it
+            (finished,) = tmp_path.glob("runs/*/*/*")
+            shutil.rmtree(finished)
+        run(small_run("normae", tmp_path, override))
+        (history,) = tmp_path.glob("runs/*/*/*/history.csv")
+        files.append((history.read_bytes(), history.with_name("predictions.csv").read_bytes()))
+    assert files[0] == files[2] != files[1]
+    assert len(list(tmp_path.glob("corrections/*/*"))) == 1
 
 
 def test_combat_is_computed_once_for_all_splits_and_seeds(
