@@ -59,9 +59,13 @@ class Runtime:
 
     def generator(self, purpose: str, on_device: bool = False) -> torch.Generator:
         """A fresh random stream for one purpose, on the CPU or on the run's device."""
-        seed = np.random.SeedSequence([self.seed, *purpose.encode()]).generate_state(1, np.uint64)
         device = self.device if on_device else torch.device("cpu")
-        return torch.Generator(device).manual_seed(int(seed[0] >> np.uint64(1)))
+        return torch.Generator(device).manual_seed(self.derived_seed(purpose))
+
+    def derived_seed(self, purpose: str) -> int:
+        """A seed for one purpose, from 0 to 2^63, for a library that brings its own random streams."""
+        seed = np.random.SeedSequence([self.seed, *purpose.encode()]).generate_state(1, np.uint64)
+        return int(seed[0] >> np.uint64(1))
 
     def epochs(self, count: int, what: str) -> "tqdm[int]":
         """Epoch numbers from 1 to ``count`` behind a progress bar called ``what``."""

@@ -1,0 +1,79 @@
+"""Clusters of samples without labels: neighbour graphs and Louvain's method.
+
+What the single-cell comparators share: BERMUDA clusters every batch on a graph of shared neighbours as
+Seurat does, DESC all samples on a graph of neighbours as scanpy does.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+from sknetwork.clustering import Louvain, get_modularity
+
+from calib.data.study import FloatArray
+
+TOLERANCE = 1e-7
+"""Smallest gain of modularity for which Louvain's method goes on."""
+
+
+def neighbours(x: FloatArray, k: int) -> NDArray[np.intp]:
+    """The ``k`` nearest samples of every sample, itself first: indices ``(samples, k)``.
+
+    With fewer than ``k`` samples, all of them.
+    """
+    k = min(k, len(x))
+    itself = np.arange(len(x))[:, None]
+    if k < 2:
+        return itself
+    others = NearestNeighbors(n_neighbors=k - 1).fit(x).kneighbors(return_distance=False)
+    return np.hstack([itself, others])
+
+
+def shared_neighbours(nearest: NDArray[np.intp], prune: float) -> sparse.csr_array:
+    """Jaccard index of the neighbourhoods of every two samples, Seurat's ``FindNeighbors``.
+
+    Args:
+        nearest: neighbours of every sample, itself included ``(samples, k)``.
+        prune: smaller weights become 0.
+
+    Returns:
+        Symmetric ``(samples, samples)``, 1 on the diagonal.
+    """
+    n, k = nearest.shape
+    member = sparse.csr_array((np.ones(n * k), nearest.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    graph = sparse.csr_array(member @ member.T)
+    graph.data /= 2 * k - graph.data
+    graph.data[graph.data < prune] = 0
+    graph.eliminate_zeros()
+    return graph
+
+
+def louvain(graph: sparse.csr_array, resolution: float, starts: int, seed: int) -> NDArray[np.intp]:
+    """Clusters of largest modularity, numbered from the largest cluster down.
+
+    Blondel et al. 2008 (doi 10.1088/1742-5468/2008/10/P10008).
+
+    Args:
+        graph: symmetric weights ``(samples, samples)``; the diagonal is left out.
+        resolution: larger for more, smaller clusters.
+        starts: number of random orders of the samples that are tried; the best result counts.
+        seed: of the first start.
+
+    Returns:
+        Cluster of every sample ``(samples,)``, from 0.
+    """
+    graph = sparse.csr_matrix(graph - sparse.diags_array(graph.diagonal()))
+    graph.eliminate_zeros()
+    graph.indices, graph.indptr = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)
+    if graph.nnz == 0:
+        return np.arange(graph.shape[0])
+    best, found = -np.inf, np.zeros(graph.shape[0], np.intp)
+    for start in np.random.SeedSequence(seed).generate_state(starts):
+        method = Louvain(
+            resolution, "newman", TOLERANCE, TOLERANCE, shuffle_nodes=True, random_state=int(start)
+        )
+        labels = method.fit_predict(graph)
+        modularity = get_modularity(graph, labels, resolution=resolution)
+        if modularity > best:
+            best, found = modularity, labels
+    return found.astype(np.intp)
