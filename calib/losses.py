@@ -40,6 +40,24 @@ def mmd2_matrix(groups: Sequence[Tensor] | Tensor, widths: Sequence[float], bias
     return within[:, None] + within[None, :] - 2 * sums / (count[:, None] * count[None, :])
 
 
+def mmd2_paired(a: Tensor, b: Tensor, widths: Sequence[float]) -> Tensor:
+    """Biased squared maximum mean discrepancy of each group in ``a`` from the one beside it in ``b``.
+
+    Args:
+        a, b: ``(pairs, rows, features)``.
+        widths: as in ``mmd2_matrix``, which is for all pairs of groups.
+
+    Returns:
+        ``(pairs,)``.
+    """
+    z = torch.cat([a, b], dim=1)
+    norms = z.square().sum(dim=-1)
+    distances2 = norms[:, :, None] + norms[:, None, :] - 2 * z @ z.mT
+    kernel = torch.stack([torch.exp(distances2 * (-0.5 / width**2)) for width in widths]).sum(dim=0)
+    m = a.shape[1]
+    return (kernel[:, :m, :m] + kernel[:, m:, m:] - kernel[:, :m, m:] - kernel[:, m:, :m]).mean(dim=(1, 2))
+
+
 class _KernelSums(torch.autograd.Function):
     """Kernel values summed over each pair of groups: ``member.T @ K(rows) @ member``.
 

@@ -33,6 +33,11 @@ FAST = {
     "recon_t": ["method.epochs=3", "method.batch_size=8"],
     "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "bermuda": [
+        "method.classifier.epochs=3",
+        "method.classifier.batch_size=8",
+        "method.corrector={epochs: 3, starts: 2}",
+    ],
     "normae": [
         "method.classifier.epochs=3",
         "method.classifier.batch_size=8",

@@ -15,6 +15,7 @@ from calib.losses import (
     classification_loss,
     median_widths,
     mmd2_matrix,
+    mmd2_paired,
     reconstruction_loss,
 )
 
@@ -128,3 +129,10 @@ def test_reconstruction_loss() -> None:
     x_hat[1] = 3
     assert reconstruction_loss(x, x_hat, "mean") == 5
     assert reconstruction_loss(x, x_hat, "sum") == 10
+
+
+def test_groups_side_by_side_are_compared_as_in_the_matrix() -> None:
+    a, b = torch.randn(2, 4, 9, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    expected = [mmd2_matrix([x, y], PAPER_WIDTHS)[0, 1] for x, y in zip(a, b, strict=True)]
+    torch.testing.assert_close(mmd2_paired(a, b, PAPER_WIDTHS), torch.stack(expected))
+    assert mmd2_paired(a[:0], b[:0], PAPER_WIDTHS).shape == (0,)

@@ -1,0 +1,221 @@
+"""BERMUDA: an autoencoder that draws together the clusters that batches have in common.
+
+Wang et al. 2019 (doi 10.1186/s13059-019-1764-6); original code https://github.com/txWang/BERMUDA, with
+clusters from Seurat. No label is used: the clusters of every batch are found without them.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calib.clustering import louvain, neighbours, shared_neighbours
+from calib.data.study import FloatArray, Samples
+from calib.errors import check_flag, check_number
+from calib.losses import PAPER_WIDTHS, mmd2_paired
+from calib.metaneighbor import best_pairs, similarity
+from calib.runtime import Runtime
+from calib.training import lockstep
+
+log = logging.getLogger(__name__)
+SCALE_LIMIT = 10
+"""Standardised values are clipped there before PCA, as Seurat's ``ScaleData`` does."""
+
+
+class Autoencoder(nn.Module):
+    """features -> hidden -> code -> hidden -> features; ReLU on all layers but the code."""
+
+    def __init__(self, features: int, hidden: int, code: int, generator: torch.Generator) -> None:
+        super().__init__()
+        layers = [
+            nn.Linear(a, b)
+            for a, b in ((features, hidden), (hidden, code), (code, hidden), (hidden, features))
+        ]
+        for layer in layers:
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.constant_(layer.bias, 0.01)
+        self.encoder = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+        self.decoder = nn.Sequential(layers[2], nn.ReLU(), layers[3], nn.ReLU())
+
+
+class Bermuda:
+    """BERMUDA as a corrector: the code of an autoencoder trained on clusters and pairs of clusters.
+
+    Args:
+        normalise: total of each sample before clusters are compared; None where it is settled already.
+        log: logarithm of the data, log(1 + x), for clusters and autoencoder; negative values count as 0.
+        components: principal components on which each batch is clustered.
+        neighbours, prune: of Seurat's graph of shared neighbours.
+        resolution, starts: of Louvain's method.
+        threshold: smallest similarity of a pair of clusters (S_thr).
+        hidden, code: widths of the autoencoder.
+        epochs: an epoch is as many iterations as the largest cluster has full mini-batches.
+        batch_size: rows of each cluster in a mini-batch.
+        lr: Adam's learning rate, halved every ``lr_step`` epochs.
+        weight_decay: L2.
+        gamma: weight that the transfer loss rises to.
+    """
+
+    version = 1
+    uses_seed = True
+    stored = True
+
+    def __init__(
+        self,
+        normalise: float | None,
+        log: bool,
+        components: int,
+        neighbours: int,
+        prune: float,
+        resolution: float,
+        starts: int,
+        threshold: float,
+        hidden: int,
+        code: int,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        lr_step: int,
+        weight_decay: float,
+        gamma: float,
+    ) -> None:
+        if normalise is not None:
+            check_number("normalise", normalise, least=1)
+        check_flag("log", log)
+        counts = {
+            "components": components, "neighbours": neighbours, "starts": starts, "hidden": hidden,
+            "code": code, "epochs": epochs, "lr_step": lr_step, "batch_size": batch_size,
+        }  # fmt: skip
+        for key, count in counts.items():
+            check_number(key, count, least=1, whole=True)
+        shares = {
+            "prune": prune, "resolution": resolution, "threshold": threshold,
+            "lr": lr, "weight_decay": weight_decay, "gamma": gamma,
+        }  # fmt: skip
+        for key, value in shares.items():
+            check_number(key, value, least=0)
+        self.normalise, self.log = normalise, log
+        self.components, self.neighbours, self.prune = components, neighbours, prune
+        self.resolution, self.starts, self.threshold = resolution, starts, threshold
+        self.hidden, self.code, self.epochs, self.batch_size = hidden, code, epochs, batch_size
+        self.lr, self.lr_step, self.weight_decay, self.gamma = lr, lr_step, weight_decay, gamma
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """The code of every sample ``(samples, code)``, by batch.
+
+        Raises:
+            DivergedError: a loss is no longer finite.
+        """
+        positive = [batch.x.clip(min=0) if self.log else batch.x for batch in batches]
+        compared = [self._comparable(x) for x in positive]
+        clusters = [
+            self._clusters(x, runtime.derived_seed(f"BERMUDA: clusters of {batch.name}"))
+            for x, batch in zip(compared, batches, strict=True)
+        ]
+        for batch, cluster in zip(batches, clusters, strict=True):
+            log.info(
+                "BERMUDA: batch %s has clusters of %s samples", batch.name, np.bincount(cluster).tolist()
+            )
+        pairs = self._pairs(compared, clusters)
+
+        scaled = [MinMaxScaler().fit_transform(np.log2(1 + x) if self.log else x) for x in positive]
+        rng = np.random.default_rng(runtime.derived_seed("BERMUDA: oversampling"))
+        training = [
+            runtime.tensor(rows)
+            for x, cluster in zip(scaled, clusters, strict=True)
+            for rows in oversampled(x, cluster, rng)
+        ]
+        weights = runtime.generator("BERMUDA: initial weights")
+        network = Autoencoder(scaled[0].shape[1], self.hidden, self.code, weights)
+        network.to(runtime.device, runtime.dtype)
+        self.train(network, training, pairs, runtime)
+        with torch.inference_mode():
+            codes = [network.encoder(runtime.tensor(x)).cpu().numpy() for x in scaled]
+        return {batch.name: code for batch, code in zip(batches, codes, strict=True)}
+
+    def _comparable(self, x: FloatArray) -> FloatArray:
+        """Data for finding and comparing clusters: each sample at the same total, logarithm."""
+        if self.normalise is not None:
+            total = x.sum(axis=1, keepdims=True)
+            x = x / np.where(total > 0, total, 1) * self.normalise
+        return np.log1p(x) if self.log else x
+
+    def _clusters(self, x: FloatArray, seed: int) -> NDArray[np.intp]:
+        """Clusters of one batch ``(samples,)``, as Seurat finds them."""
+        standardised = StandardScaler().fit_transform(x) * math.sqrt((len(x) - 1) / len(x))
+        components = min(self.components, *x.shape)
+        pca = PCA(components, svd_solver="full").fit_transform(standardised.clip(max=SCALE_LIMIT))
+        graph = shared_neighbours(neighbours(pca, self.neighbours), self.prune)
+        return louvain(graph, self.resolution, self.starts, seed)
+
+    def _pairs(self, x: Sequence[FloatArray], clusters: Sequence[NDArray[np.intp]]) -> list[tuple[int, int]]:
+        """Pairs of clusters that are drawn together; clusters are counted on over the batches."""
+        counts = [int(cluster.max()) + 1 for cluster in clusters]
+        offsets = np.cumsum([0, *counts[:-1]])
+        shifted = np.concatenate([cluster + first for cluster, first in zip(clusters, offsets, strict=True)])
+        batch = np.repeat(np.arange(len(x)), [len(rows) for rows in x])
+        similar = similarity(np.concatenate(x), shifted, batch)
+        pairs = best_pairs(similar, np.repeat(np.arange(len(x)), counts), self.threshold)
+        log.info("BERMUDA: %d pairs of clusters are at least %g similar", len(pairs), self.threshold)
+        if not pairs:
+            log.warning(
+                "BERMUDA found no clusters of different batches that are %g similar, so nothing draws the "
+                "batches together; consider a lower method.corrector.threshold.",
+                self.threshold,
+            )
+        return pairs
+
+    def train(
+        self,
+        network: Autoencoder,
+        clusters: Sequence[Tensor],
+        pairs: Sequence[tuple[int, int]],
+        runtime: Runtime,
+    ) -> None:
+        """Train in place on clusters ``(rows, features)``, pairs of which are drawn together."""
+        sizes = [len(rows) for rows in clusters]
+        if min(sizes) < self.batch_size:
+            log.warning(
+                "BERMUDA: the largest cluster of a batch has %d samples, fewer than the %d of a mini-batch "
+                "(the original fails): they repeat in it.",
+                min(sizes),
+                self.batch_size,
+            )
+        x = torch.cat(tuple(clusters))
+        starts = torch.as_tensor(np.cumsum([0, *sizes[:-1]]))[:, None]
+        first, second = torch.tensor(pairs, dtype=torch.long, device=x.device).reshape(-1, 2).unbind(dim=1)
+        shuffle = runtime.generator("BERMUDA: mini-batches")
+        iterations = max(1, max(sizes) // self.batch_size)
+        network.train()
+        for epoch in (bar := runtime.epochs(self.epochs, "BERMUDA")):
+            lr = self.lr / 2 ** (epoch // self.lr_step)
+            adam = torch.optim.Adam(network.parameters(), lr, weight_decay=self.weight_decay, fused=True)
+            gamma = self.gamma * (2 / (1 + math.exp(-10 * epoch / self.epochs)) - 1)
+            minibatches = lockstep(sizes, self.batch_size, shuffle, discard_first=True)
+            totals = torch.zeros(2, device=x.device, dtype=x.dtype)
+            for _ in range(iterations):
+                rows = x[(next(minibatches) + starts).to(x.device)]  # (clusters, batch_size, features)
+                code = network.encoder(rows)
+                error = F.mse_loss(network.decoder(code), rows) * len(sizes)  # summed over clusters
+                transfer = mmd2_paired(code[first], code[second], PAPER_WIDTHS).sum()
+                adam.zero_grad()
+                (error + gamma * transfer).backward()
+                adam.step()
+                totals += torch.stack([error.detach(), transfer.detach()])
+            error, transfer = (totals / iterations).tolist()
+            runtime.report(bar, epoch, {"reconstruction": error, "transfer": transfer}, "BERMUDA")
+        network.eval()
+
+
+def oversampled(x: FloatArray, cluster: NDArray[np.intp], rng: np.random.Generator) -> list[FloatArray]:
+    """The rows of each cluster, and repeats drawn at random until all are as large as the largest."""
+    members = [np.flatnonzero(cluster == k) for k in range(cluster.max() + 1)]
+    size = max(map(len, members))
+    return [x[np.concatenate([rows, rng.choice(rows, size - len(rows))])] for rows in members]
