@@ -20,6 +20,8 @@ from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.metrics import by_subject, mean_over, score
 from calib.evaluation.mmd import batch_distances, summarise
+from calib.methods.base import Savable
+from calib.models import MODEL, save_model
 from calib.planning import Run, load, plan
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
@@ -53,7 +55,8 @@ def run(config: DictConfig) -> list[Result]:
     results = []
     for split in parse_splits(config.split, study):
         one = plan(config, study, data, split)
-        result = None if config.force else one.record.result()
+        lacking = config.save_model and not (one.record.path / MODEL).is_file()
+        result = None if config.force or lacking else one.record.result()
         if result is None:
             result = carry_out(one)
         else:
@@ -120,6 +123,9 @@ def carry_out(run: Run) -> Result:
         record.write_table("predictions.csv", _predictions(run.study, probability), digits=8)
         record.write_table("mmd.csv", distances, digits=7)
         record.write("embedding.npz", lambda file: _save_embedding(file, embedding))
+        if config.save_model:
+            assert isinstance(fitted, Savable)  # the plan has seen to it
+            save_model(record, fitted, run.study)
         record.write_text(RESULT, json.dumps(result, indent=1, allow_nan=False))
         log.info("%s", result_table(result, config.protocol.reported_auc))
     return result

@@ -137,12 +137,12 @@ def calibration_loss(
         z: codes of one mini-batch of every batch.
         widths: kernel widths, or ``"median"`` for the median heuristic on this mini-batch.
         pairs: ``"mean"`` over unordered pairs of batches (the text) or ``"sum_ordered"``, the sum over
-            ordered pairs (the released code: N(N-1) times the mean).
+            ordered pairs (the released code: N(N-1) times the mean). A batch on its own has no pair: 0.
     """
     if isinstance(widths, str):  # "median" is the only word
         widths = median_widths(z.flatten(0, 1))
     total = mmd2_matrix(z, widths).sum()  # the diagonal is zero
-    return total if pairs == "sum_ordered" else total / (len(z) * (len(z) - 1))
+    return total if pairs == "sum_ordered" else total / max(len(z) * (len(z) - 1), 1)
 
 
 def reconstruction_loss(

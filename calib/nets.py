@@ -6,12 +6,17 @@ weights, dropout) comes from the generator that is passed in.
 """
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from calib.errors import CalibError
 
 Statistics = Literal["running", "own"]
 
@@ -169,3 +174,29 @@ def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.
     bound = 1 / math.sqrt(fan_in)
     nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return layer
+
+
+def arrays(networks: Mapping[str, nn.Module]) -> dict[str, NDArray[np.floating]]:
+    """Parameters and buffers of several networks, by ``<network>.<name>``."""
+    return {
+        f"{network}.{name}": value.cpu().numpy()
+        for network, module in networks.items()
+        for name, value in module.state_dict().items()
+    }
+
+
+def load_arrays(networks: Mapping[str, nn.Module], state: Mapping[str, NDArray[np.floating]]) -> None:
+    """Give several networks the parameters and buffers that ``arrays`` took from their like.
+
+    Raises:
+        CalibError: a parameter is missing or has another shape.
+    """
+    for network, module in networks.items():
+        own = {n.removeprefix(f"{network}."): v for n, v in state.items() if n.startswith(f"{network}.")}
+        try:
+            module.load_state_dict({name: torch.as_tensor(value) for name, value in own.items()})
+        except RuntimeError as error:
+            raise CalibError(
+                f"The saved {network} does not fit the method's settings; was config.yaml changed?"
+            ) from error
+        module.eval()

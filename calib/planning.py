@@ -53,7 +53,7 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     if config.seed > MAX_SEED:
         raise CalibError(f"seed={config.seed} must be at most {MAX_SEED}.")
     check_choice("dtype", config.dtype, DTYPES)
-    for flag in ("force", "progress"):
+    for flag in ("force", "progress", "save_model"):
         check_flag(flag, config[flag])
     protocol: Protocol = build(config.protocol)
     study: Study = build(config.dataset)
@@ -70,6 +70,11 @@ def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -
     """
     settings = method_settings(config)
     method = build(OmegaConf.create(settings))
+    if config.save_model and not method.judges_new_batches:
+        raise CalibError(
+            f"method={config.method.name} knows only the batches that it is fitted on, so there is no model "
+            "to save; use joint, recon_t or baseline, or save_model=false."
+        )
     identity = {
         "study": study.name,
         "split": split.label,

@@ -1,14 +1,16 @@
 """Collect the records of the notes' runs and renew the tables in docs/; ``make notes``.
 
 Options: --out FOLDER (where the records are, default outputs), --tables-only (renew the tables from the
-committed docs/results/spine.csv), --check (fail if a table in docs/ is not what that file gives).
+committed docs/results/runs.csv), --check (fail if a table in docs/ is not what that file gives).
 """
 
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -18,57 +20,106 @@ from calib.build import compose
 from calib.data.split import all_splits
 from calib.errors import CalibError
 from calib.planning import Run, load, plan
-from calib.report.tables import accuracy_table, metrics_table, options_table
+from calib.report.tables import (
+    accuracy_table,
+    comparison_table,
+    metrics_table,
+    options_table,
+    single_source_table,
+)
 from calib.store import result_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
-RESULTS = ROOT / "docs" / "results" / "spine.csv"
-OPTIONS = ROOT / "docs" / "results" / "mi_options.csv"
+RESULTS = ROOT / "docs" / "results" / "runs.csv"
 PAGES = (ROOT / "docs" / "reproduction-notes.md",)
-METHODS = ("joint", "recon_t", "baseline", "combat", "cross_validation")
-PROTOCOLS = ("paper", "released")
-STUDIES = ("mi", "chd")
-SEEDS = range(5)
-COMMAND = (
-    "python run.py -m dataset=mi split=all method=joint,recon_t,baseline,combat,cross_validation "
-    "protocol=paper,released seed=0,1,2,3,4 (and dataset=chd); make notes"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Runs that the notes rest on: all splits of each study, every combination of the rest.
+
+    ``variants`` are overrides besides the published values, "" for none.
+    """
+
+    methods: Sequence[str]
+    seeds: Sequence[int]
+    variants: Sequence[str] = ("",)
+    protocols: Sequence[str] = ("paper", "released")
+    studies: Sequence[str] = ("mi", "chd")
+
+
+ONE_SOURCE = "dataset.n_sources=1"
+ONE_OPTION = (
+    "protocol.optimizer=shared",
+    "protocol.optimizer=shared protocol.idle_gradient=zero",
+    "protocol.rebuild_optimizer_each_epoch=true",
+    "protocol.class_loss_over_sources=sum",
+    "protocol.redraw_each_repetition=false",
+    "protocol.mmd_pairs=sum_ordered",
+    "protocol.reconstruction_over_sources=sum",
+    "protocol.residual=activated",
+)
+SERIES = (
+    Series(["joint", "recon_t", "baseline", "combat", "cross_validation"], range(5)),
+    Series(["normae", "bermuda"], range(3)),
+    Series(["normae"], [0], ["method.corrector.lr_adversary=5e-3"]),
+    Series(["pairwise"], [0], [ONE_SOURCE], ["paper"]),
+    Series(["joint"], [0], [ONE_SOURCE]),
+    Series(["joint"], range(2), ONE_OPTION, ["paper"], ["mi"]),
 )
 
 
-def planned(out: Path) -> Iterator[Run]:
-    """Every run that the notes rest on."""
-    for name in STUDIES:
-        study, data = load(compose(CONF, f"dataset={name}"))
-        for method in METHODS:
-            for protocol in PROTOCOLS:
-                for seed in SEEDS:
-                    choice = [f"dataset={name}", f"method={method}", f"protocol={protocol}"]
-                    config = compose(CONF, *choice, f"seed={seed}", f"out={out}")
-                    for split in all_splits(study):
-                        yield plan(config, study, data, split)
+def commands() -> list[str]:
+    """The command line of every series."""
+    return [
+        f"python run.py -m dataset={','.join(s.studies)} split=all method={','.join(s.methods)} "
+        f"protocol={','.join(s.protocols)} seed={','.join(map(str, s.seeds))} {variant}".strip()
+        for s in SERIES
+        for variant in s.variants
+    ]
+
+
+def planned(out: Path) -> Iterator[tuple[str, Run]]:
+    """Every run that the notes rest on, with its variant."""
+    for series in SERIES:
+        for name, variant in product(series.studies, series.variants):
+            fixed = [f"dataset={name}", f"out={out}", *variant.split()]
+            study, data = load(compose(CONF, *fixed, f"method={series.methods[0]}"))
+            for method, protocol, seed in product(series.methods, series.protocols, series.seeds):
+                config = compose(CONF, f"method={method}", f"protocol={protocol}", f"seed={seed}", *fixed)
+                for split in all_splits(study):
+                    yield variant, plan(config, study, data, split)
 
 
 def collect(out: Path) -> pd.DataFrame:
     """The recorded ones among the planned runs, one row a run and target."""
     runs = list(tqdm(planned(out), desc="planned runs", unit="run", disable=None))
-    found = [result for run in runs if (result := run.record.result())]
+    found = [(variant, result) for variant, run in runs if (result := run.record.result())]
     print(f"{len(found)} of {len(runs)} runs are recorded in {out}")
-    return pd.DataFrame([row for result in found for row in result_rows(result)])
+    return pd.DataFrame(
+        [{"variant": variant} | row for variant, result in found for row in result_rows(result)]
+    )
+
+
+def read_results() -> pd.DataFrame:
+    """The committed results, one row a run and target."""
+    return pd.read_csv(RESULTS, comment="#", dtype={"target": str}).fillna({"variant": ""})
 
 
 def renewed(text: str, results: pd.DataFrame) -> str:
     """A page with each table between ``<!-- table: kind arguments -->`` and ``<!-- end -->`` made anew."""
-    single = pd.read_csv(OPTIONS, comment="#", dtype={"target": str})
     makers = {
-        "accuracy": partial(accuracy_table, results),
-        "metrics": partial(metrics_table, results),
-        "options": partial(options_table, single, results),
+        "accuracy": accuracy_table,
+        "comparison": comparison_table,
+        "metrics": metrics_table,
+        "options": options_table,
+        "single_source": partial(single_source_table, variant=ONE_SOURCE),
     }
 
     def make(found: re.Match[str]) -> str:
         kind, *arguments = found[1].split()
-        return f"<!-- table: {found[1]} -->\n{makers[kind](*arguments)}\n<!-- end -->"
+        return f"<!-- table: {found[1]} -->\n{makers[kind](results, *arguments)}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (.*?) -->\n.*?<!-- end -->", make, text, flags=re.DOTALL)
 
@@ -80,13 +131,14 @@ def main() -> None:
     parser.add_argument("--tables-only", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
+    made_by = "".join(f"# {command}\n" for command in [*commands(), "make notes"])
     if not (options.tables_only or options.check):
         table = collect(options.out)
         if table.empty:
-            sys.exit(f"Error: no planned run is recorded in {options.out}; make them with: {COMMAND}")
-        text = f"# {COMMAND}\n" + table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        RESULTS.write_text(text, encoding="utf-8")
-    results = pd.read_csv(RESULTS, comment="#", dtype={"target": str})
+            sys.exit(f"Error: no planned run is recorded in {options.out}; make them with:\n{made_by}")
+        rows = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        RESULTS.write_text(made_by + rows, encoding="utf-8")
+    results = read_results()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         if not options.check:

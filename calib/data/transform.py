@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.data.study import Study
+from calib.data.study import Batch, Study
 
 Array = NDArray[np.floating]
 Transform = Literal["none", "arcsinh", "log2"]
@@ -21,24 +21,27 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
 
 
 def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -> Study:
-    """The study with every value transformed, every batch scaled, in the given number type.
+    """The study with every batch ``prepared``."""
+
+    def prepare_batch(batch: Batch) -> Batch:
+        return replace(batch, x=prepared(batch.x, transform, scale, dtype))
+
+    return replace(study, batches={name: prepare_batch(batch) for name, batch in study.batches.items()})
+
+
+def prepared(x: Array, transform: Transform, scale: BatchScale, dtype: str) -> Array:
+    """One batch ``(samples, features)`` transformed and scaled.
 
     Args:
         transform: ``arcsinh`` of x/100 or ``log2`` of x+1 with negative values set to 0 (the released
             code's log gives NaN for them).
-        scale: per feature within each batch, mean 0 and variance 1, or range 0 to 1: this alone is a
+        scale: per feature within the batch, mean 0 and variance 1, or range 0 to 1: this alone is a
             batch correction. Constant features become 0.
     """
-
-    def prepared(x: Array) -> Array:
-        x = TRANSFORMS[transform](x)
-        if scale != "none":
-            low, width = (
-                (x.mean(axis=0), x.std(axis=0))
-                if scale == "standardise"
-                else (x.min(axis=0), np.ptp(x, axis=0))
-            )
-            x = (x - low) / np.where(width > 0, width, 1)
-        return x.astype(dtype)
-
-    return replace(study, batches={n: replace(b, x=prepared(b.x)) for n, b in study.batches.items()})
+    x = TRANSFORMS[transform](x)
+    if scale != "none":
+        low, width = (
+            (x.mean(axis=0), x.std(axis=0)) if scale == "standardise" else (x.min(axis=0), np.ptp(x, axis=0))
+        )
+        x = (x - low) / np.where(width > 0, width, 1)
+    return x.astype(dtype)

@@ -1,10 +1,15 @@
 """The one contract of all methods: labelled sources and unlabelled targets in, probabilities out."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from calib.data.study import FloatArray, LabelledTask, Samples, Task
+from calib.errors import CalibError
 from calib.runtime import Runtime
+
+State = Mapping[str, FloatArray]
+"""All that a trained model has learnt, by name."""
 
 AnyTask = TypeVar("AnyTask", Task, LabelledTask, contravariant=True)
 
@@ -18,6 +23,15 @@ class Fitted(Protocol):
 
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Class probabilities ``(samples, classes)`` of a batch."""
+        ...
+
+
+@runtime_checkable
+class Savable(Fitted, Protocol):
+    """A trained method that can also judge batches it has never seen."""
+
+    def state(self) -> State:
+        """What ``AnyMethod.restore`` needs."""
         ...
 
 
@@ -39,6 +53,19 @@ class AnyMethod(ABC, Generic[AnyTask]):
     @abstractmethod
     def fit(self, task: AnyTask, runtime: Runtime) -> Fitted:
         """Train on the task; all randomness comes from ``runtime``."""
+
+    @property
+    def judges_new_batches(self) -> bool:
+        """Whether ``fit`` gives a ``Savable``."""
+        return False
+
+    def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "Savable":
+        """The trained method that gave ``state``.
+
+        Raises:
+            CalibError: the method knows only the batches that it was fitted on.
+        """
+        raise CalibError("This method cannot be applied to batches that it was not fitted on.")
 
 
 class Method(AnyMethod[Task]):

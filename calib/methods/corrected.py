@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 
 from calib.corrections import Corrector
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
-from calib.methods.base import Method
+from calib.methods.base import Method, Savable, State
 from calib.runtime import Runtime
 
 
@@ -17,6 +17,10 @@ class FittedClassifier(Protocol):
         """Class probabilities ``(samples, classes)`` of a batch."""
         ...
 
+    def state(self) -> State:
+        """What ``Classifier.restore`` needs."""
+        ...
+
 
 class Classifier(Protocol):
     """Learns classes from labelled batches; ``version`` is raised when a change gives other numbers."""
@@ -25,6 +29,10 @@ class Classifier(Protocol):
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> FittedClassifier:
         """Train on the sources."""
+        ...
+
+    def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> FittedClassifier:
+        """The trained classifier that gave ``state``."""
         ...
 
 
@@ -50,6 +58,17 @@ class CorrectThenClassify(Method):
         sources = [replace(source, x=corrected[source.name]) for source in task.sources]
         return FittedPair(corrected, self.classifier.fit(sources, task.n_classes, runtime))
 
+    @property
+    def judges_new_batches(self) -> bool:
+        """Only where there is nothing to correct: correctors know the batches that they were fitted on."""
+        return isinstance(self.corrector, Uncorrected)
+
+    def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
+        """The trained classifier, behind no correction."""
+        if not self.judges_new_batches:
+            return super().restore(state, features, n_classes, runtime)
+        return FittedPair({}, self.classifier.restore(state, features, n_classes, runtime))
+
 
 class FittedPair:
     """Corrected batches and the classifier trained on the sources among them."""
@@ -58,9 +77,13 @@ class FittedPair:
         self._corrected = corrected
         self._classifier = classifier
 
+    def state(self) -> State:
+        """What the classifier has learnt."""
+        return self._classifier.state()
+
     def transform(self, samples: Samples) -> FloatArray:
-        """Corrected data of a batch that was there when the corrector was fitted."""
-        return self._corrected[samples.name]
+        """Corrected data of a batch that was there when the corrector was fitted; any other as it is."""
+        return self._corrected.get(samples.name, samples.x)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Class probabilities of such a batch."""

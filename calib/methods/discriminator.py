@@ -7,7 +7,8 @@ from torch import Tensor
 
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.losses import classification_loss
-from calib.nets import Discriminator, probabilities
+from calib.methods.base import State
+from calib.nets import Discriminator, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 from calib.training import Losses, Pool, Schedule, Step, train
@@ -44,11 +45,7 @@ class DiscriminatorClassifier:
             what: names the training in history and progress bar, and its random streams.
         """
         if network is None:
-            features = sources[0].x.shape[1]
-            initial = runtime.generator(f"{what}: initial weights")
-            network = Discriminator(features, n_classes, initial, self.protocol.residual)
-            network.bn.test_statistics = self.protocol.discriminator_test_statistics
-            network.to(runtime.device, runtime.dtype)
+            network = self._network(sources[0].x.shape[1], n_classes, what, runtime)
         pool = Pool([b.x for b in sources], [b.y for b in sources], runtime)
 
         def step(rows: Tensor) -> Losses:
@@ -63,6 +60,18 @@ class DiscriminatorClassifier:
         train([Step([network], 1, step)], pool.sizes, self.schedule, self.protocol, runtime, what)
         return FittedDiscriminator(network, runtime)
 
+    def _network(self, features: int, n_classes: int, what: str, runtime: Runtime) -> Discriminator:
+        initial = runtime.generator(f"{what}: initial weights")
+        network = Discriminator(features, n_classes, initial, self.protocol.residual)
+        network.bn.test_statistics = self.protocol.discriminator_test_statistics
+        return network.to(runtime.device, runtime.dtype)
+
+    def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedDiscriminator":
+        """The trained D that gave ``state``."""
+        fitted = FittedDiscriminator(self._network(features, n_classes, "restored D", runtime), runtime)
+        load_arrays({"discriminator": fitted.network}, state)
+        return fitted
+
 
 class FittedDiscriminator:
     """A trained D in test mode."""
@@ -70,6 +79,10 @@ class FittedDiscriminator:
     def __init__(self, network: Discriminator, runtime: Runtime) -> None:
         self.network = network
         self._runtime = runtime
+
+    def state(self) -> State:
+        """Parameters and buffers of D."""
+        return arrays({"discriminator": self.network})
 
     @torch.inference_mode()
     def predict_proba(self, samples: Samples) -> FloatArray:

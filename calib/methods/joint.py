@@ -9,8 +9,8 @@ from torch import Tensor
 from calib.data.study import FloatArray, Samples, Task
 from calib.errors import CalibError, check_flag, check_number
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
-from calib.methods.base import Method
-from calib.nets import Calibrator, Discriminator, Reconstructor, probabilities
+from calib.methods.base import Method, State
+from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 from calib.training import Losses, Pool, Schedule, Step, train
@@ -73,13 +73,15 @@ class Joint(Method):
 
     def networks(self, task: Task, runtime: Runtime) -> Networks:
         """Fresh networks for a task."""
-        features = task.sources[0].x.shape[1]
-        initial = runtime.generator("initial weights")
         reconstructed = task.batches if self.reconstruct_targets else task.sources
+        return self._networks(task.sources[0].x.shape[1], task.n_classes, len(reconstructed), runtime)
+
+    def _networks(self, features: int, n_classes: int, reconstructed: int, runtime: Runtime) -> Networks:
+        initial = runtime.generator("initial weights")
         networks = Networks(
             Calibrator(features, self.dropout, initial),
-            Discriminator(features, task.n_classes, initial, self.protocol.residual),
-            [Reconstructor(features, self.dropout, initial) for _ in reconstructed],
+            Discriminator(features, n_classes, initial, self.protocol.residual),
+            [Reconstructor(features, self.dropout, initial) for _ in range(reconstructed)],
         )
         networks.calibrator.bn.test_statistics = self.protocol.calibrator_test_statistics
         networks.discriminator.bn.test_statistics = self.protocol.discriminator_test_statistics
@@ -123,6 +125,17 @@ class Joint(Method):
         train(steps, pool.sizes, self.schedule, self.protocol, runtime, "joint training")
         return FittedJoint(networks, runtime)
 
+    @property
+    def judges_new_batches(self) -> bool:
+        """C and D take any batch."""
+        return True
+
+    def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedJoint":
+        """Trained C and D; reconstructors are not needed any more."""
+        fitted = FittedJoint(self._networks(features, n_classes, 0, runtime), runtime)
+        load_arrays(fitted.lasting, state)
+        return fitted
+
 
 class FittedJoint:
     """Trained networks in test mode: codes Z = C(X), probabilities D(C(X))."""
@@ -130,6 +143,15 @@ class FittedJoint:
     def __init__(self, networks: Networks, runtime: Runtime) -> None:
         self.networks = networks
         self._runtime = runtime
+
+    @property
+    def lasting(self) -> dict[str, Calibrator | Discriminator]:
+        """The networks that predictions need."""
+        return {"calibrator": self.networks.calibrator, "discriminator": self.networks.discriminator}
+
+    def state(self) -> State:
+        """Parameters and buffers of C and D."""
+        return arrays(self.lasting)
 
     @torch.inference_mode()
     def _codes(self, samples: Samples) -> Tensor:

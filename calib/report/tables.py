@@ -5,24 +5,26 @@ from typing import cast
 
 import pandas as pd
 
-from calib.report.paper import paper_accuracy
+from calib.report.paper import paper_accuracy, paper_numbers
 
 MISSING = "–"
 PROTOCOLS = ("paper", "released")
+NOTE = "† uses target labels: a reference, not a method."
 
 
-def accuracy_table(results: pd.DataFrame, study: str, method: str) -> str:
+def accuracy_table(results: pd.DataFrame, study: str, method: str, variant: str = "") -> str:
     """Accuracy of one method, a line a target: the paper's number, then ours under each protocol.
 
     Args:
-        results: one row a run and target, as ``store.collect`` gives it.
+        results: one row a run and target, as ``store.collect`` gives it, and a column ``variant``: what
+            was set besides the published values.
 
     Returns:
         Markdown; mean and standard deviation over seeds, the number of seeds in brackets, and the
         average over the lines of the seeds that have them all. What has not been run is a dash.
     """
     printed = paper_accuracy(study, method)
-    ours = results[(results["study"] == study) & (results["method"] == method)]
+    ours = _chosen(results, study, method, variant)
     cells = ours.groupby(["split", "target", "protocol"])["accuracy"].agg(["mean", "std", "count"])
     spreads = {key: _spread(cell) for key, cell in cells.iterrows()}
     lines = sorted({(split, target) for split, target, _ in cells.index} | _printed_lines(study))
@@ -31,17 +33,83 @@ def accuracy_table(results: pd.DataFrame, study: str, method: str) -> str:
         sources = split.partition("_")[0]
         values = [spreads.get((split, target, protocol), MISSING) for protocol in PROTOCOLS]
         rows.append([sources, target, _number(printed.get((sources, target))), *values])
-    means = []
-    for protocol in PROTOCOLS:
-        chosen = ours[ours["protocol"] == protocol]
-        by_seed = chosen.pivot_table(index="seed", columns=["split", "target"], values="accuracy")
-        complete = by_seed.dropna().mean(axis=1)  # a seed counts where it has every line
-        whole = len(complete) > 0 and by_seed.shape[1] == len(lines)  # or it would be another average
-        means.append(_spread(complete.agg(["mean", "std", "count"])) if whole else MISSING)
+    means = [_average(ours[ours["protocol"] == protocol], len(lines)) for protocol in PROTOCOLS]
     average = printed.get(("average", "average"))
     rows.append(["**average**", "", _number(average), *means])
     heads = ["sources", "target", "printed", *(f"ours, `{protocol}`" for protocol in PROTOCOLS)]
     return markdown(heads, rows)
+
+
+def comparison_table(results: pd.DataFrame, study: str) -> str:
+    """Average accuracy of every method and variant over all splits, beside the printed one, as Markdown."""
+    ours = _chosen(results, study)
+    lines = len(ours.loc[ours["variant"] == "", ["split", "target"]].drop_duplicates())
+    rows = []
+    for index, cells in ours.groupby(["method", "variant"]):
+        method, variant = cast(tuple[str, str], index)
+        if variant and not variant.startswith("method."):
+            continue  # another protocol or another number of sources: tables of their own
+        name = f"`{method}`" + (f", `{variant.removeprefix('method.')}`" if variant else "")
+        reference = " †" if cells["uses_target_labels"].any() else ""
+        printed = paper_accuracy(study, method).get(("average", "average"))
+        values = [_average(cells[cells["protocol"] == protocol], lines) for protocol in PROTOCOLS]
+        rows.append([name + reference, _number(printed), *values])
+    heads = ["method", "printed", *(f"ours, `{protocol}`" for protocol in PROTOCOLS)]
+    return f"{markdown(heads, rows)}\n\n{NOTE}"
+
+
+def single_source_table(results: pd.DataFrame, study: str, variant: str) -> str:
+    """Pairwise calibration and the joint model, each from one source, as Markdown; Tables 1a and 2a.
+
+    A line is the mean of a metric over the sources of one target, as the paper averages.
+    """
+    ours = _chosen(results, study, variant=variant)
+    printed = paper_numbers()
+    table = printed[printed["table"].isin(["1a", "2a"]) & (printed["dataset"] == study)]
+    cells = table.set_index(["method", "target", "metric"])["value"]
+    kinds = {"pairwise": ["paper"], "joint": list(PROTOCOLS)}
+    rows = []
+    for target in sorted(ours["target"].unique()):
+        for metric, column in {
+            "ACC": "accuracy",
+            "F-score": "f_score",
+            "AUC": "auc_hard",
+            "MCC": "mcc",
+        }.items():
+            row = [target, metric, _number(cells.get(("pairwise", target, metric)))]
+            for method, protocols in kinds.items():
+                for protocol in protocols:
+                    same = (
+                        (ours["method"] == method)
+                        & (ours["protocol"] == protocol)
+                        & (ours["target"] == target)
+                    )
+                    row.append(_number(ours.loc[same, column].mean()))
+            rows.append([*row, _number(cells.get(("joint", target, metric)))])
+    heads = [
+        "target", "metric", "pairwise, printed", "pairwise", "joint from one source, `paper`",
+        "joint from one source, `released`", "joint from all sources, printed",
+    ]  # fmt: skip
+    return markdown(heads, rows)
+
+
+def _chosen(
+    results: pd.DataFrame, study: str, method: str | None = None, variant: str | None = None
+) -> pd.DataFrame:
+    rows = results["study"] == study
+    if method is not None:
+        rows &= results["method"] == method
+    if variant is not None:
+        rows &= results["variant"] == variant
+    return results[rows]
+
+
+def _average(ours: pd.DataFrame, lines: int) -> str:
+    """Mean and spread over seeds of the average over all lines; missing where a line was never run."""
+    by_seed = ours.pivot_table(index="seed", columns=["split", "target"], values="accuracy")
+    complete = by_seed.dropna().mean(axis=1)  # a seed counts where it has every line
+    whole = len(complete) > 0 and by_seed.shape[1] == lines  # or it would be another average
+    return _spread(complete.agg(["mean", "std", "count"])) if whole else MISSING
 
 
 def _printed_lines(study: str) -> set[tuple[str, str]]:
@@ -70,7 +138,7 @@ def metrics_table(results: pd.DataFrame, study: str) -> str:
         "mmd_after_median": "MMD², median σ",
         "seconds": "seconds a run",
     }
-    ours = results[results["study"] == study]
+    ours = _chosen(results, study, variant="")
     means = ours.groupby(["method", "protocol"])[list(columns)].mean()
     references = set(ours.loc[ours["uses_target_labels"], "method"])
     rows = []
@@ -78,22 +146,22 @@ def metrics_table(results: pd.DataFrame, study: str) -> str:
         method, protocol = cast(tuple[str, str], index)
         values = [f"{v:.1f}" if c == "seconds" else _number(v) for c, v in row.items()]
         rows.append([f"`{method}`" + (" †" if method in references else ""), protocol, *values])
-    note = "\n\n† uses target labels: a reference, not a method." if references else ""
+    note = f"\n\n{NOTE}" if references else ""
     return markdown(["method", "protocol", *columns.values()], rows) + note
 
 
-def options_table(single: pd.DataFrame, results: pd.DataFrame, study: str) -> str:
+def options_table(results: pd.DataFrame, study: str) -> str:
     """Accuracy of the joint model with one option of ``paper`` set as in ``released``, as Markdown.
 
-    Args:
-        single: as ``results``, with a column ``option`` that says what was set.
-        results: whole protocols, for the first and last line; the seeds of ``single`` are taken.
+    The first and last line are the whole protocols, with the seeds of the lines between.
     """
-    joint = results[(results["study"] == study) & (results["method"] == "joint")]
-    whole = joint[joint["seed"].isin(single["seed"])]
-    ends = [whole[whole["protocol"] == p].assign(option=f"all of `{p}`") for p in PROTOCOLS]
-    table = pd.concat([ends[0], single[single["study"] == study], ends[1]])
-    cells = table.pivot_table(index="option", columns=["split", "target"], values="accuracy", sort=False)
+    joint = _chosen(results, study, "joint")
+    single = joint[joint["variant"].str.startswith("protocol.")]
+    whole = joint[(joint["variant"] == "") & joint["seed"].isin(single["seed"])]
+    ends = [whole[whole["protocol"] == p].assign(variant=f"all of `{p}`") for p in PROTOCOLS]
+    named = single.assign(variant="`" + single["variant"].str.replace("protocol.", "") + "`")
+    table = pd.concat([ends[0], named, ends[1]])
+    cells = table.pivot_table(index="variant", columns=["split", "target"], values="accuracy", sort=False)
     rows = [
         [option, *map(_number, line.tolist()), _number(line.mean())]
         for option, line in zip(cells.index, cells.to_numpy(), strict=True)

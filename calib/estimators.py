@@ -1,0 +1,272 @@
+"""The methods as scikit-learn estimators, for notebooks: the same engine, without a command line."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from omegaconf import OmegaConf
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils import Tags, assert_all_finite, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+
+from calib.build import build, compose
+from calib.corrections import Corrector
+from calib.data.study import LabelledSamples, Samples, Task
+from calib.data.transform import prepared
+from calib.methods.joint import Joint
+from calib.planning import method_settings
+from calib.protocol import Protocol
+from calib.runtime import Runtime
+
+HERE = Path(__file__).resolve().parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+"""The configuration: inside an installed package, beside it in the repository."""
+
+
+class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
+    """The paper's joint calibration and classification (Niu et al. 2021, Eqs 1-4).
+
+    Labels are known for some batches (sources) and missing for others (targets), all of which take part
+    in ``fit``::
+
+        model = JointCalibrator().fit(X, y, batch=plate)  # y is None or NaN on plates without labels
+        model.predict_proba(X[plate == "new"])
+
+    Args:
+        epochs, batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
+            dropout, reconstruct_targets: as in ``calib.methods.joint.Joint``.
+        protocol: ``"paper"`` (the text), ``"released"`` (what the authors' code does) or a ``Protocol``.
+        unlabelled: value that means a missing label in ``y``, besides None and NaN.
+        random_state: seed, or a ``RandomState`` from which one is drawn.
+        device, dtype: of the training.
+        progress: progress bar, where there is a terminal.
+
+    Attributes:
+        classes_: class labels.
+        n_features_in_: number of features.
+        sources_, targets_: names of the batches with and without labels.
+        history_: losses of every epoch, a table.
+    """
+
+    def __init__(
+        self,
+        epochs: int = 100,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        learning_step: int = 10_000,
+        weight_decay: float = 5e-5,
+        alpha1: float = 10,
+        beta: float = 10,
+        alpha2: float = 10,
+        gamma: float = 0.01,
+        lambda1: int = 1,
+        lambda2: int = 1,
+        dropout: float = 0.5,
+        reconstruct_targets: bool = False,
+        protocol: str | Protocol = "paper",
+        unlabelled: object = None,
+        random_state: Any = 0,
+        device: str = "cpu",
+        dtype: str = "float32",
+        progress: bool = False,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.learning_step = learning_step
+        self.weight_decay = weight_decay
+        self.alpha1 = alpha1
+        self.beta = beta
+        self.alpha2 = alpha2
+        self.gamma = gamma
+        self.lambda1 = lambda1
+        self.lambda2 = lambda2
+        self.dropout = dropout
+        self.reconstruct_targets = reconstruct_targets
+        self.protocol = protocol
+        self.unlabelled = unlabelled
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+        self.progress = progress
+
+    def fit(self, X: ArrayLike, y: ArrayLike, batch: ArrayLike | None = None) -> "JointCalibrator":  # noqa: N803
+        """Train on all batches.
+
+        Args:
+            X: ``(samples, features)``, finite.
+            y: labels ``(samples,)``, missing for every sample of a target batch.
+            batch: name of each sample's batch ``(samples,)``; None: all samples are one batch.
+
+        Raises:
+            ValueError: shapes disagree, a batch is labelled in part, or fewer than two classes are left.
+        """
+        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        if y is None:
+            raise ValueError(
+                "This JointCalibrator estimator requires y to be passed, but the target y is None."
+            )
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(x, labels)
+        known = ~(pd.isna(labels) | (labels == self.unlabelled))
+        given = np.array(labels[known].tolist())
+        assert_all_finite(given, input_name="y")
+        check_classification_targets(given)
+        self.classes_, index = np.unique(given, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"There are labels of {len(self.classes_)} class; at least two classes are needed."
+            )
+        y_index = np.full(len(x), -1, np.int64)
+        y_index[known] = index
+
+        self._protocol = protocol_named(self.protocol) if isinstance(self.protocol, str) else self.protocol
+        sources, targets = [], []
+        for name, rows in _batches(batch, len(x)).items():
+            values = self._prepared(x[rows])
+            if known[rows].all():
+                sources.append(LabelledSamples(name, values, y_index[rows]))
+            elif not known[rows].any():
+                targets.append(Samples(name, values))
+            else:
+                raise ValueError(
+                    f"Batch '{name}' has labels for {known[rows].sum()} of {len(rows)} samples; a batch is "
+                    "either labelled or not: give its unlabelled samples a batch of their own."
+                )
+        self.sources_, self.targets_ = [s.name for s in sources], [t.name for t in targets]
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
+        runtime = Runtime.from_names(int(seed), self.device, self.dtype, self.progress)
+        own = ("protocol", "unlabelled", "random_state", "device", "dtype", "progress")
+        settings = {key: value for key, value in self.get_params(deep=False).items() if key not in own}
+        method = Joint(**settings, protocol=self._protocol)
+        self._fitted = method.fit(Task(sources, targets, len(self.classes_)), runtime)
+        self.history_ = pd.DataFrame(runtime.history)
+        return self
+
+    def predict_proba(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[np.floating]:  # noqa: N803
+        """Class probabilities ``(samples, classes)``, in the order of ``classes_``.
+
+        ``batch`` matters where the protocol normalises each batch by its own statistics or scale.
+        """
+        return self._by_batch("predict_proba", X, batch)
+
+    def predict(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[Any]:  # noqa: N803
+        """The most probable class ``(samples,)``."""
+        best = self.predict_proba(X, batch).argmax(axis=1)
+        return self.classes_[best]
+
+    def transform(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[np.floating]:  # noqa: N803
+        """Codes in the common space ``(samples, features)``."""
+        return self._by_batch("transform", X, batch)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # codes come in the number type of the training
+        return tags
+
+    def _by_batch(self, what: str, given: ArrayLike, batch: ArrayLike | None) -> NDArray[np.floating]:
+        check_is_fitted(self)
+        x = validate_data(self, given, dtype=np.float64, reset=False)
+        groups = _batches(batch, len(x))
+        parts = [
+            getattr(self._fitted, what)(Samples(name, self._prepared(x[rows])))
+            for name, rows in groups.items()
+        ]
+        order = np.argsort(np.concatenate(list(groups.values())), kind="stable")
+        return np.concatenate(parts)[order]
+
+    def _prepared(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        return prepared(x, self._protocol.transform, self._protocol.batch_scale, self.dtype)
+
+
+class BatchCorrector(BaseEstimator):
+    """A comparator that corrects data without looking at labels, fitted to the batches given.
+
+    ::
+
+        corrected = BatchCorrector("combat").fit_transform(X, batch=plate)
+
+    Like scikit-learn's ``TSNE`` it has no ``transform``: these methods know only the samples they have seen.
+
+    Args:
+        method: name of the comparator, as in ``conf/method``: ``combat``, ``normae``, ``bermuda``, ``desc``.
+        settings: what differs from its published values, as under ``corrector`` in its YAML file.
+        random_state, device, dtype, progress: as in ``JointCalibrator``.
+
+    Attributes:
+        corrected_: corrected data ``(samples, dimensions)``.
+        n_features_in_: number of features.
+    """
+
+    def __init__(
+        self,
+        method: str = "combat",
+        settings: dict[str, Any] | None = None,
+        random_state: int = 0,
+        device: str = "cpu",
+        dtype: str = "float32",
+        progress: bool = False,
+    ) -> None:
+        self.method = method
+        self.settings = settings
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+        self.progress = progress
+
+    def fit(self, X: ArrayLike, y: object = None, batch: ArrayLike | None = None) -> "BatchCorrector":  # noqa: N803
+        """Correct the samples; ``y`` is not looked at.
+
+        Args:
+            X: ``(samples, features)``, finite.
+            batch: name of each sample's batch ``(samples,)``.
+
+        Raises:
+            ValueError: shapes disagree.
+            CalibError: the method is unknown or the data do not suit it.
+        """
+        x = validate_data(self, X, dtype=self.dtype)
+        groups = _batches(batch, len(x))
+        corrector: Corrector = build(OmegaConf.create(self._settings()))
+        runtime = Runtime.from_names(self.random_state, self.device, self.dtype, self.progress)
+        corrected = corrector.correct([Samples(name, x[rows]) for name, rows in groups.items()], runtime)
+        order = np.argsort(np.concatenate(list(groups.values())), kind="stable")
+        self.corrected_ = np.concatenate([corrected[name] for name in groups])[order]
+        return self
+
+    def fit_transform(
+        self,
+        X: ArrayLike,  # noqa: N803
+        y: object = None,
+        batch: ArrayLike | None = None,
+    ) -> NDArray[np.floating]:
+        """As ``fit``, and return the corrected data ``(samples, dimensions)``."""
+        return self.fit(X, y, batch).corrected_
+
+    def _settings(self) -> dict[str, Any]:
+        published = method_settings(compose(CONF, f"method={self.method}"))
+        if "corrector" not in published:
+            raise ValueError(f"method={self.method} does not correct data on its own.")
+        return published["corrector"] | (self.settings or {})
+
+
+def protocol_named(name: str) -> Protocol:
+    """The protocol ``paper`` or ``released``, as configured."""
+    return build(compose(CONF, f"protocol={name}").protocol)
+
+
+def _batches(batch: ArrayLike | None, rows: int) -> dict[str, NDArray[np.intp]]:
+    """Name -> row numbers of every batch, in the order of first appearance."""
+    if batch is None:
+        return {"all": np.arange(rows)}
+    names = column_or_1d(batch)
+    if len(names) != rows:
+        raise ValueError(f"batch names {len(names)} samples, but X has {rows}.")
+    if pd.isna(names).any():
+        raise ValueError(f"batch is missing for {pd.isna(names).sum()} samples.")
+    return {str(name): np.flatnonzero(names == name) for name in pd.unique(names)}

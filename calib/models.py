@@ -1,0 +1,89 @@
+"""Trained models on disk, for batches that come later: arrays in ``model.npz``, settings in ``config.yaml``.
+
+Neither file can run code when it is read.
+"""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from calib.build import build
+from calib.data.study import Study
+from calib.errors import CalibError
+from calib.methods.base import Savable
+from calib.planning import method_settings
+from calib.runtime import Runtime
+from calib.store import Record
+
+MODEL = "model.npz"
+FEATURES, CLASSES = "study/features", "study/classes"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained method with the settings it was trained with."""
+
+    config: DictConfig
+    features: Sequence[str]
+    classes: Sequence[str]
+    fitted: Savable
+
+
+def save_model(record: Record, fitted: Savable, study: Study) -> None:
+    """Write a trained method into its record."""
+    state: dict[str, Any] = {
+        **fitted.state(),
+        FEATURES: np.array(study.features, np.str_),
+        CLASSES: np.array(study.classes, np.str_),
+    }
+
+    def write(file: Path) -> None:
+        with file.open("wb") as stream:
+            np.savez(stream, **state)
+
+    record.write(MODEL, write)
+
+
+def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
+    """The trained method of a run directory.
+
+    Args:
+        changes: options of the protocol that prediction is to have otherwise than training, such as
+            ``calibrator_test_statistics: own``.
+
+    Raises:
+        CalibError: the folder holds no saved model, or one that cannot be read.
+    """
+    files = folder / MODEL, folder / "config.yaml"
+    if not all(file.is_file() for file in files):
+        raise CalibError(
+            f"Folder {folder} holds no saved model ({MODEL} and config.yaml); train it with save_model=true "
+            "and give the folder that the run names."
+        )
+    try:
+        with np.load(files[0], allow_pickle=False) as stored:
+            state = {name: stored[name] for name in stored.files}
+        config = OmegaConf.load(files[1])
+        assert isinstance(config, DictConfig)
+        features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise CalibError(f"The saved model {files[0]} is damaged ({error}); train it again.") from error
+    config.protocol.update(changes or {})
+    method = build(OmegaConf.create(_with_protocol(method_settings(config), config.protocol)))
+    runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
+    return Model(config, features, classes, method.restore(state, len(features), len(classes), runtime))
+
+
+def _with_protocol(settings: Any, protocol: DictConfig) -> Any:
+    """A method's settings with this protocol wherever they have one."""
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        key: protocol if key == "protocol" else _with_protocol(value, protocol)
+        for key, value in settings.items()
+    }

@@ -1,0 +1,131 @@
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import calib
+from calib.data.split import make_task, parse_split
+from calib.errors import CalibError
+from calib.estimators import BatchCorrector, JointCalibrator, protocol_named
+from calib.methods.joint import Joint
+from calib.planning import load, method_settings, plan
+from calib.runtime import Runtime
+from tests.conftest import SMALL, compose
+
+SETTINGS = {"epochs": 3, "batch_size": 8}
+
+
+@pytest.mark.slow
+@parametrize_with_checks([JointCalibrator(epochs=20, batch_size=16)])
+def test_scikit_learns_checks(estimator: JointCalibrator, check: object) -> None:
+    check(estimator)  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, np.ndarray]:
+    """The small demo study as arrays; labels are text and unknown in batch 3."""
+    study, _ = load(compose(*SMALL))
+    x = np.concatenate([batch.x for batch in study.batches.values()])
+    names = np.array(["a control", "case"], object)  # in the order of the study's classes
+    y = np.concatenate([names[batch.y] for batch in study.batches.values()])
+    plate = np.repeat([f"plate {name}" for name in study.batches], [len(b.x) for b in study.batches.values()])
+    y[plate == "plate 3"] = None
+    return {"x": x, "y": y, "plate": plate}
+
+
+def test_defaults_are_those_of_the_configuration() -> None:
+    configured = method_settings(compose("dataset=mi", "method=joint"))
+    signature = inspect.signature(JointCalibrator)
+    ours = {name: parameter.default for name, parameter in signature.parameters.items()}
+    assert {name: ours[name] for name in configured if name not in ("_target_", "protocol")} == {
+        name: value for name, value in configured.items() if name not in ("_target_", "protocol")
+    }
+    assert set(configured) - {"_target_"} <= set(inspect.signature(Joint).parameters)
+
+
+def test_it_is_the_same_engine(table: dict[str, np.ndarray]) -> None:
+    config = compose(*SMALL, "method.epochs=3", "method.batch_size=8", "protocol=released")
+    study, data = load(config)
+    split = parse_split("12_3", study)
+    fitted = plan(config, study, data, split).method.fit(make_task(study, split), Runtime(0))
+    model = JointCalibrator(**SETTINGS, protocol="released").fit(table["x"], table["y"], table["plate"])
+    new = table["plate"] == "plate 3"
+    expected = study.batches["3"].unlabelled()
+    probability = model.predict_proba(table["x"][new])
+    np.testing.assert_array_equal(probability, fitted.predict_proba(expected))
+    np.testing.assert_array_equal(model.transform(table["x"][new]), fitted.transform(expected))
+
+
+def test_rows_keep_their_order(table: dict[str, np.ndarray]) -> None:
+    shuffled = np.random.default_rng(0).permutation(len(table["x"]))
+    protocol = protocol_named("paper")
+    model = JointCalibrator(**SETTINGS, protocol=protocol).fit(table["x"], table["y"], table["plate"])
+    whole = model.transform(table["x"], table["plate"])
+    np.testing.assert_allclose(
+        model.transform(table["x"][shuffled], table["plate"][shuffled]), whole[shuffled], rtol=1e-4, atol=1e-4
+    )
+    corrected = BatchCorrector("combat").fit_transform(table["x"], batch=table["plate"])
+    other = BatchCorrector("combat").fit_transform(table["x"][shuffled], batch=table["plate"][shuffled])
+    np.testing.assert_allclose(other, corrected[shuffled], rtol=1e-4)
+
+
+def test_it_can_be_cloned_and_repeated(table: dict[str, np.ndarray]) -> None:
+    model = JointCalibrator(**SETTINGS).fit(table["x"], table["y"], table["plate"])
+    again = clone(model).fit(table["x"], table["y"], table["plate"])
+    np.testing.assert_array_equal(model.predict_proba(table["x"]), again.predict_proba(table["x"]))
+    assert model.sources_ == ["plate 1", "plate 2"]
+    assert model.targets_ == ["plate 3"]
+    assert list(model.history_["epoch"]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, "unknown"])
+def test_missing_labels(missing: object, table: dict[str, np.ndarray]) -> None:
+    y = table["y"].copy()
+    y[pd.isna(y)] = missing
+    model = JointCalibrator(**SETTINGS, unlabelled="unknown").fit(table["x"], y, table["plate"])
+    assert model.targets_ == ["plate 3"]
+    assert len(model.classes_) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t["y"].__setitem__(0, None), "either labelled or not"),
+        (lambda t: t.update(plate=t["plate"][1:]), "batch names"),
+        (lambda t: t.update(plate=np.where(t["plate"] == "plate 1", None, t["plate"])), "batch is missing"),
+        (lambda t: t["y"].__setitem__(slice(None), "same"), "two classes"),
+    ],
+)
+def test_bad_input_is_a_value_error(change: object, message: str, table: dict[str, np.ndarray]) -> None:
+    changed = {name: value.copy() for name, value in table.items()}
+    change(changed)  # type: ignore[operator]
+    with pytest.raises(ValueError, match=message):
+        JointCalibrator(**SETTINGS).fit(changed["x"], changed["y"], changed["plate"])
+
+
+@pytest.mark.parametrize("method", ["combat", "bermuda", "normae"])
+def test_every_corrector_is_reachable(method: str, table: dict[str, np.ndarray]) -> None:
+    fast = {
+        "bermuda": {"epochs": 2, "starts": 1},
+        "normae": {"pretrain_epochs": 1, "adversary_epochs": 1, "epochs": 1},
+    }
+    corrected = BatchCorrector(method, fast.get(method)).fit_transform(table["x"], batch=table["plate"])
+    assert len(corrected) == len(table["x"])
+    assert np.isfinite(corrected).all()
+
+
+def test_correctors_that_do_not_exist(table: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="does not correct data on its own"):
+        BatchCorrector("joint").fit(table["x"], batch=table["plate"])
+    with pytest.raises(CalibError, match="at least two batches"):
+        BatchCorrector("combat").fit(table["x"])
+
+
+def test_they_are_at_the_top() -> None:
+    assert calib.JointCalibrator is JointCalibrator
+    assert calib.BatchCorrector is BatchCorrector
+    with pytest.raises(AttributeError):
+        calib.nothing  # noqa: B018
