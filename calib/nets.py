@@ -169,3 +169,11 @@ def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.
     bound = 1 / math.sqrt(fan_in)
     nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return layer
+
+
+def glorot_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with Glorot's uniform weights and zero bias, Keras' default."""
+    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
