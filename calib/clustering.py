@@ -48,6 +48,25 @@ def shared_neighbours(nearest: NDArray[np.intp], prune: float) -> sparse.csr_arr
     return graph
 
 
+def either_neighbours(nearest: NDArray[np.intp]) -> sparse.csr_array:
+    """An edge of weight 1 between two samples if either is a neighbour of the other.
+
+    What scanpy's Louvain sees: by default it leaves out the weights of its neighbour graph.
+
+    Args:
+        nearest: neighbours of every sample ``(samples, k)``; the sample itself does not count.
+
+    Returns:
+        Symmetric ``(samples, samples)``, 0 on the diagonal.
+    """
+    n, k = nearest.shape
+    edge = (nearest != np.arange(n)[:, None]).ravel().astype(float)
+    directed = sparse.csr_array((edge, nearest.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    graph = sparse.csr_array(directed.maximum(directed.T))
+    graph.eliminate_zeros()
+    return graph
+
+
 def louvain(graph: sparse.csr_array, resolution: float, starts: int, seed: int) -> NDArray[np.intp]:
     """Clusters of largest modularity, numbered from the largest cluster down.
 

@@ -176,6 +176,14 @@ def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.
     return layer
 
 
+def glorot_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with Glorot's uniform weights and zero bias, Keras' default."""
+    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def arrays(networks: Mapping[str, nn.Module]) -> dict[str, NDArray[np.floating]]:
     """Parameters and buffers of several networks, by ``<network>.<name>``."""
     return {

@@ -62,7 +62,8 @@ ONE_OPTION = (
 )
 SERIES = (
     Series(["joint", "recon_t", "baseline", "combat", "cross_validation"], range(5)),
-    Series(["normae", "bermuda"], range(3)),
+    Series(["normae", "bermuda", "desc"], range(3)),
+    Series(["desc"], range(3), ["method.corrector.scale=all"]),
     Series(["normae"], [0], ["method.corrector.lr_adversary=5e-3"]),
     Series(["pairwise"], [0], [ONE_SOURCE], ["paper"]),
     Series(["joint"], [0], [ONE_SOURCE]),

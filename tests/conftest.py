@@ -43,6 +43,11 @@ FAST = {
         "method.classifier.batch_size=8",
         "method.corrector={pretrain_epochs: 2, adversary_epochs: 1, epochs: 2, batch_size: 30}",
     ],
+    "desc": [
+        "method.classifier.epochs=3",
+        "method.classifier.batch_size=8",
+        "method.corrector={pretrain_epochs: 6, batch_size: 30, rounds: 3}",
+    ],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "cross_validation": [
         "method.classifier.epochs=2",

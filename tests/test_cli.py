@@ -190,7 +190,7 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert shown.code == 0
     for text in (
         "dataset: chd, demo, mi",
-        "method: baseline, bermuda, combat, cross_validation, joint, normae, pairwise, recon_t",
+        "method: baseline, bermuda, combat, cross_validation, desc, joint, normae, pairwise, recon_t",
         "split:",
     ):
         assert text in shown.out
@@ -199,5 +199,5 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert splits(tmp_path / "outputs") == ["13_2"]
     wrong = shell("method=jiont", *TINY)
     assert (wrong.code, wrong.err.strip()) == (
-        1, "Error: method=jiont is unknown; did you mean 'joint'? There is: baseline, bermuda, combat, cross_validation, joint, normae, pairwise, recon_t.",
+        1, "Error: method=jiont is unknown; did you mean 'joint'? There is: baseline, bermuda, combat, cross_validation, desc, joint, normae, pairwise, recon_t.",
     )  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from calib.clustering import louvain, neighbours, shared_neighbours
+from calib.clustering import either_neighbours, louvain, neighbours, shared_neighbours
 
 GOLDEN = Path(__file__).parent / "golden" / "seurat"
 
@@ -60,6 +60,11 @@ def test_a_sample_is_its_own_first_neighbour_even_among_duplicates():
 
 def test_few_samples_are_all_neighbours():
     assert neighbours(np.arange(4.0)[:, None], 30).shape == (4, 4)
+
+
+def test_an_edge_where_either_is_a_neighbour_of_the_other():
+    graph = either_neighbours(neighbours(np.array([[0.0], [1.0], [1.5], [9.0]]), 2))
+    np.testing.assert_array_equal(graph.toarray(), [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]])
 
 
 def test_samples_without_an_edge_are_clusters_of_their_own():

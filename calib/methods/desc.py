@@ -1,0 +1,245 @@
+"""DESC: an autoencoder whose code is drawn, round by round, to the centres of its own clusters.
+
+Li et al. 2020 (doi 10.1038/s41467-020-15851-3); original code https://github.com/eleozzr/desc, version
+2.1.1, whose Keras defaults are written out here. It is told no batch: what removes differences between
+batches is the scaling before it, and clusters that span batches.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calib.clustering import either_neighbours, louvain, neighbours
+from calib.data.study import FloatArray, IntArray, Samples
+from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.methods.autoencoder import Autoencoder, EarlyStop, one_epoch, pretrain, sgd
+from calib.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5
+"""Epochs without a lower loss after which a round ends: at the published 5 epochs a round, never."""
+SMALLEST = 1e-7
+"""Keras' epsilon: the smallest probability in the Kullback-Leibler divergence."""
+SMALLEST_SD = 1e-5
+"""Smallest standard deviation that data are divided by."""
+
+
+class DESC:
+    """DESC as a corrector: the code (in -1 to 1) of all samples after clustering.
+
+    Args:
+        normalise: total intensity that every sample is scaled to; None leaves the totals as they are.
+        log1p: take log(1 + x). Where one of the two is on, negative intensities count as 0.
+        scale: z-score each feature in every batch alone (``"by_batch"``) or over all samples (``"all"``).
+        max_value: z-scores above it become it; None keeps them.
+        dims: widths of the encoder's layers, the last one that of the code; None for ``suggested_dims``.
+        pretrain_epochs: half of them at most for each layer's pre-training, in three stages, then as many
+            stages of 50 as they fill for the fine-tuning.
+        batch_size: rows of a mini-batch, drawn from all batches together.
+        dropout: of a layer's input and output while it is pre-trained alone.
+        neighbours: nearest samples, itself included, in the graph of the first clusters.
+        resolution: of Louvain's method; larger for more, smaller clusters.
+        alpha: degrees of freedom of the soft assignment.
+        lr: learning rate of encoder and centres while clustering.
+        epochs: epochs between two targets.
+        rounds: targets at most; 0 for the code before clustering.
+        tol: clustering ends when a smaller share of samples has changed its cluster since the last target.
+    """
+
+    version = 1
+    uses_seed = True
+    stored = True
+
+    def __init__(
+        self,
+        normalise: float | None,
+        log1p: bool,
+        scale: str,
+        max_value: float | None,
+        dims: Sequence[int] | None,
+        pretrain_epochs: int,
+        batch_size: int,
+        dropout: float,
+        neighbours: int,
+        resolution: float,
+        alpha: float,
+        lr: float,
+        epochs: int,
+        rounds: int,
+        tol: float,
+    ) -> None:
+        check_flag("log1p", log1p)
+        check_choice("scale", scale, ("by_batch", "all"))
+        if dims is not None and not (isinstance(dims, list | tuple) and dims):
+            raise CalibError(f"dims={dims} must be null or a list of widths such as [32,16].")
+        for width in dims or ():
+            check_number("dims", width, least=1, whole=True)
+        for key, count in (
+            ("pretrain_epochs", pretrain_epochs),
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+        ):
+            check_number(key, count, least=1, whole=True)
+        check_number("rounds", rounds, least=0, whole=True)
+        check_number("neighbours", neighbours, least=2, whole=True)
+        for key, value in (("resolution", resolution), ("lr", lr), ("tol", tol), ("dropout", dropout)):
+            check_number(key, value, least=0)
+        check_number("alpha", alpha, least=SMALLEST)
+        for key, positive in (("normalise", normalise), ("max_value", max_value)):
+            if positive is not None:
+                check_number(key, positive, least=SMALLEST)
+        if dropout >= 1:
+            raise CalibError(f"dropout={dropout} must be less than 1.")
+        self.normalise, self.log1p, self.scale, self.max_value = normalise, log1p, scale, max_value
+        self.dims, self.pretrain_epochs = dims, pretrain_epochs
+        self.batch_size, self.dropout = batch_size, dropout
+        self.neighbours, self.resolution, self.alpha = neighbours, resolution, alpha
+        self.lr, self.epochs, self.rounds, self.tol = lr, epochs, rounds, tol
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Codes ``(samples, width)`` of every batch, without unit, each entry in -1 to 1.
+
+        Raises:
+            CalibError: the samples fall into one cluster.
+            DivergedError: a loss or a code is no longer finite.
+        """
+        x = runtime.tensor(np.concatenate(self.prepared([batch.x for batch in batches])))
+        widths = [x.shape[1], *(self.dims or suggested_dims(len(x)))]
+        initial = runtime.generator("DESC: initial weights")
+        network = Autoencoder(widths, self.dropout, initial).to(runtime.device, runtime.dtype)
+        shuffle = runtime.generator("DESC: mini-batches")
+        pretrain(network, x, self.pretrain_epochs, self.batch_size, shuffle, runtime, "DESC")
+        if self.rounds:
+            clusters = self.first_clusters(network.code(x), runtime)
+            self.cluster(network, x, clusters, shuffle, runtime)
+        parts = network.code(x).split([len(batch.x) for batch in batches])
+        return {batch.name: part.cpu().numpy() for batch, part in zip(batches, parts, strict=True)}
+
+    def prepared(self, batches: Sequence[FloatArray]) -> list[FloatArray]:
+        """The batches ``(samples, features)`` as the network sees them: normalised, logged, z-scored."""
+        counts = [normalised(x, self.normalise, self.log1p) for x in batches]
+        if self.scale == "by_batch":
+            return [z_scores(x, self.max_value) for x in counts]
+        ends = np.cumsum([len(x) for x in batches])[:-1]
+        return np.split(z_scores(np.concatenate(counts), self.max_value), ends)
+
+    def first_clusters(self, code: Tensor, runtime: Runtime) -> IntArray:
+        """Louvain's clusters ``(samples,)`` of the codes ``(samples, width)``, from 0.
+
+        Raises:
+            CalibError: there is only one; the original ends here too.
+        """
+        k = self.neighbours if self.neighbours <= len(code) else 1 + len(code) // 2  # as scanpy does
+        graph = either_neighbours(neighbours(code.cpu().numpy(), k))
+        clusters = louvain(graph, self.resolution, starts=1, seed=runtime.derived_seed("DESC: Louvain"))
+        found = int(clusters.max()) + 1
+        if found == 1:
+            raise CalibError(
+                f"DESC finds one cluster only among {len(code)} samples, and nothing to train on; "
+                f"raise method.corrector.resolution, which is {self.resolution}."
+            )
+        log.info("DESC: %d clusters", found)
+        return clusters
+
+    def cluster(
+        self, network: Autoencoder, x: Tensor, clusters: IntArray, shuffle: torch.Generator, runtime: Runtime
+    ) -> None:
+        """Train encoder and centres towards their own sharpened assignments until few samples change."""
+        what = "DESC, clusters"
+        last = torch.as_tensor(clusters, device=x.device)
+        member = F.one_hot(last).to(x.dtype)
+        centres = nn.Parameter(member.T @ network.code(x) / member.sum(dim=0)[:, None])
+        # one optimiser for all rounds, so that its momentum lives through them
+        optimizer = sgd([*network.encoder.parameters(), centres], self.lr)
+
+        def loss(rows: Tensor, target: Tensor) -> Tensor:
+            return kl_divergence(target, soft_assignment(network.encode(rows), centres, self.alpha))
+
+        for turn in (bar := runtime.epochs(self.rounds, what)):
+            with torch.no_grad():
+                q = soft_assignment(network.code(x), centres, self.alpha)
+            now = q.argmax(dim=1)
+            changed = float((now != last).to(x.dtype).mean())
+            if turn > 1 and changed < self.tol:
+                log.info("DESC: settled in round %d", turn)
+                return
+            last, p, stop = now, target_distribution(q), EarlyStop(PATIENCE)
+            for _ in range(self.epochs):
+                mean = one_epoch(loss, [x, p], self.batch_size, optimizer, shuffle)
+                if stop.after(mean):
+                    break
+            runtime.report(bar, turn, {"KL": mean, "changed": changed}, what)
+        log.warning("DESC: not settled after %d rounds, the most allowed", self.rounds)
+
+
+def suggested_dims(samples: int) -> list[int]:
+    """The original's widths after the input for so many samples."""
+    for more_than, widths in (
+        (20000, [128, 32]),
+        (10000, [64, 32]),
+        (5000, [32, 16]),
+        (2000, [128]),
+        (500, [64]),
+    ):
+        if samples > more_than:
+            return widths
+    return [16]
+
+
+def normalised(x: FloatArray, total: float | None, log1p: bool) -> FloatArray:
+    """Intensities ``(samples, features)`` with equal totals, then log(1 + x), each if asked; float64.
+
+    Both need intensities that are not negative: where one is asked for, negative ones become 0. A sample
+    whose intensities are all 0 stays so.
+    """
+    x = np.asarray(x, np.float64)
+    if total is not None or log1p:
+        x = np.maximum(x, 0)
+    if total is not None:
+        totals = x.sum(axis=1, keepdims=True)
+        x = x * (total / np.where(totals == 0, 1, totals))
+    return np.log1p(x) if log1p else x
+
+
+def z_scores(x: FloatArray, max_value: float | None) -> FloatArray:
+    """Each feature of ``x (samples, features)`` less its mean, in units of its unbiased standard deviation.
+
+    Only the upper tail is cut, at ``max_value``. A feature that does not vary becomes 0.
+    """
+    centred = x - x.mean(axis=0)
+    sd = np.sqrt((centred**2).sum(axis=0) / max(len(x) - 1, 1))
+    return np.minimum(centred / np.maximum(sd, SMALLEST_SD), np.inf if max_value is None else max_value)
+
+
+def soft_assignment(z: Tensor, centres: Tensor, alpha: float) -> Tensor:
+    """q: how much each sample belongs to each cluster, by Student's t distribution; rows sum to 1.
+
+    Li et al. 2020, Methods, with (1 + d^2 / alpha)^(-(alpha + 1) / 2) as their code has it.
+
+    Args:
+        z: codes ``(samples, width)``.
+        centres: of the clusters ``(clusters, width)``, in the unit of the codes.
+        alpha: degrees of freedom.
+    """
+    # Centres can meet. From a matrix product the distances to them differ by rounding, the arg max flips
+    # from round to round, and clustering does not end (CHD).
+    distance = torch.cdist(z, centres, compute_mode="donot_use_mm_for_euclid_dist")
+    q = (1 + distance.square() / alpha) ** (-(alpha + 1) / 2)
+    return q / q.sum(dim=1, keepdim=True)
+
+
+def target_distribution(q: Tensor) -> Tensor:
+    """p: q of all samples ``(samples, clusters)`` sharpened, and large clusters held back; rows sum to 1."""
+    p = q.square() / q.sum(dim=0)
+    return p / p.sum(dim=1, keepdim=True)
+
+
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of q from p ``(samples, clusters)``, the mean over samples."""
+    p, q = p.clamp(SMALLEST, 1), q.clamp(SMALLEST, 1)
+    return (p * (p / q).log()).sum(dim=1).mean()
