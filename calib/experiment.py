@@ -18,7 +18,7 @@ from calib.corrections import Corrections
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DivergedError
-from calib.evaluation.metrics import by_subject, mean_over, score
+from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
 from calib.evaluation.mmd import batch_distances, summarise
 from calib.methods.base import Savable
 from calib.models import MODEL, save_model
@@ -96,6 +96,10 @@ def carry_out(run: Run) -> Result:
         before = {name: run.study.batches[name].x for name in embedding}
         distances = batch_distances({"before": before, "after": embedding}, config.seed)
         targets = {name: _score(run.study, name, p) for name, p in probability.items()}
+        classes = run.study.classes
+        labels = {name: run.study.batches[name].y for name in embedding}
+        counts = {name: count_classes(y, classes) for name, y in labels.items() if y is not None}
+        learnt = probability if run.method.uses_target_labels else run.split.sources
         result = {
             "study": run.study.name,
             "split": run.split.label,
@@ -104,11 +108,14 @@ def carry_out(run: Run) -> Result:
             "label": config.method.card.label,
             "uses_target_labels": run.method.uses_target_labels,
             "protocol": config.protocol.name,
+            "training": config.training,
             "seed": config.seed,
             "key": run.key,
             "selection": SELECTION,
             "targets": targets,
             "mean": mean_over(targets),
+            "class_counts": counts,
+            "unseen_classes": unseen_classes(counts, list(learnt), run.split.targets),
             "mmd": summarise(distances),
             "correction": runtime.corrections.used,
             "seconds": {"fit": trained - started, "total": time.perf_counter() - started},

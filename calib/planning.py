@@ -53,6 +53,11 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     if config.seed > MAX_SEED:
         raise CalibError(f"seed={config.seed} must be at most {MAX_SEED}.")
     check_choice("dtype", config.dtype, DTYPES)
+    if OmegaConf.is_missing(config, "training"):
+        raise CalibError(
+            f"There are no such training values for {config.dataset.name} with method={config.method.name}; "
+            "leave training=as_printed, or write a file of them in conf/training/values/."
+        )
     for flag in ("force", "progress", "save_model"):
         check_flag(flag, config[flag])
     protocol: Protocol = build(config.protocol)

@@ -125,12 +125,12 @@ def collect(out: Path) -> pd.DataFrame:
 def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The content of a ``result.json`` as table rows, one a target.
 
-    Columns: study, split, method, uses_target_labels, protocol, seed, key, target, n, the metrics at sample
-    level, the same with prefix ``subject_``, seconds of the whole run, and for each space (before, after) and
-    kernel (fixed, median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
+    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target, n, the metrics
+    at sample level, the same with prefix ``subject_``, seconds of the whole run, and for each space (before,
+    after) and kernel (fixed, median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
     """
     described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
-    run = {k: result[k] for k in described}
+    run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}
     distances = {
         f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
         for space, kernels in result["mmd"].items()

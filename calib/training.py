@@ -26,7 +26,7 @@ class Schedule:
 
     Attributes:
         epochs: an epoch is as many iterations as the longest batch has full mini-batches.
-        batch_size: rows of each batch in a mini-batch.
+        batch_size: rows of each batch in a mini-batch; all its rows where no batch has as many.
         lr: Adam's learning rate at the start.
         learning_step: the learning rate falls by a factor 0.9 over so many iterations (paper) or
             epochs (released); see ``Rules.lr_decay``.
@@ -139,8 +139,9 @@ def train(
     """
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
     sampling = runtime.generator(f"{what}: mini-batches")
-    iterations = max(1, max(sizes) // schedule.batch_size)
-    if min(sizes) < schedule.batch_size:
+    rows = min(schedule.batch_size, max(sizes))
+    iterations = max(sizes) // rows
+    if min(sizes) < rows:
         log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", min(sizes))
     for module in modules:
         module.train()
@@ -148,7 +149,7 @@ def train(
     for epoch in (bar := runtime.epochs(schedule.epochs, what)):
         if rules.rebuild_optimizer_each_epoch:
             optimizers = _optimizers(steps, schedule, rules)
-        minibatches = lockstep(sizes, schedule.batch_size, sampling, rules.discard_first_shuffle)
+        minibatches = lockstep(sizes, rows, sampling, rules.discard_first_shuffle)
         totals: dict[str, Tensor] = {}
         for iteration in range(iterations):
             lr = schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, rules.lr_decay)

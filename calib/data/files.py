@@ -26,13 +26,17 @@ def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path
         DataError: the file is missing and cannot be downloaded, or has another checksum.
     """
     folders = data_folders()
-    for candidate in [folder / path for folder in folders]:
-        if candidate.is_file():
-            return _verified(candidate, sha256)
+    if (found := find(path)) is not None:
+        return _verified(found, sha256)
     if url is None or Path(path).is_absolute():
         searched = path if Path(path).is_absolute() else " or ".join(str(f / path) for f in folders)
         raise DataError(f"File {searched} does not exist; check the path in the dataset's settings.")
     return _download(url, folders[-1] / path, sha256)
+
+
+def find(path: str) -> Path | None:
+    """The file in the first data folder that has it (an absolute path is in all), or None."""
+    return next((file for folder in data_folders() if (file := folder / path).is_file()), None)
 
 
 def _verified(file: Path, sha256: str | None) -> Path:

@@ -1,6 +1,6 @@
 """Accuracy, F-score, AUC and MCC (Eqs 5-7), for samples and for subjects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,12 @@ METRICS = ("accuracy", "f_score", "auc", "auc_hard", "mcc")
 def score(probability: FloatArray, y: IntArray) -> dict[str, float | None]:
     """The paper's metrics of one target batch.
 
-    With two classes the F-score is that of the positive class (index 1); with more it is the mean over
-    the classes that occur among the true labels or predictions, and the AUC is the mean of one class
-    against the rest over the classes that occur. ``auc`` ranks by probability; ``auc_hard`` is computed
-    from predicted labels, as the released code does, and so equals balanced accuracy for two classes.
+    With two classes the F-score is that of the positive class (index 1). With more it is the mean over the
+    classes that occur among the true labels or predictions (macro F); the AUC is the mean of one class
+    against the rest over the classes that occur among the true labels, so a class that the target lacks
+    counts in neither, unless it is predicted; the MCC is Gorodkin's. ``auc`` ranks by probability;
+    ``auc_hard`` is computed from predicted labels, as the released code does, and so equals balanced
+    accuracy for two classes.
 
     Args:
         probability: ``(n, classes)``.
@@ -47,6 +49,26 @@ def _auc(scores: NDArray[np.floating], y: IntArray) -> float | None:
     if scores.shape[1] == 2:
         return float(roc_auc_score(y, scores[:, 1]))
     return float(np.mean([roc_auc_score(y == c, scores[:, c]) for c in present]))
+
+
+def count_classes(y: IntArray, classes: Sequence[str]) -> dict[str, int]:
+    """Number of samples of every class, in the order of the class index."""
+    return dict(zip(classes, np.bincount(y, minlength=len(classes)).tolist(), strict=True))
+
+
+def unseen_classes(
+    counts: Mapping[str, Mapping[str, int]], sources: Sequence[str], targets: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Target -> the classes of its samples that no source has, with their number.
+
+    No method can learn them. They stay in every metric, as errors, and are named beside it.
+
+    Args:
+        counts: batch -> class -> number of samples, of all batches with labels.
+    """
+    seen = {c for source in sources for c, count in counts[source].items() if count}
+    found = {t: {c: n for c, n in counts[t].items() if n and c not in seen} for t in targets if t in counts}
+    return {target: classes for target, classes in found.items() if classes}
 
 
 def by_subject(probability: FloatArray, y: IntArray, subject: IntArray) -> tuple[FloatArray, IntArray]:

@@ -3,7 +3,9 @@
 It uses target labels, so it is a reference and no method.
 """
 
-from collections.abc import Iterator, Mapping
+import logging
+import warnings
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -13,6 +15,8 @@ from calib.errors import CalibError, check_flag, check_number
 from calib.methods.base import ReferenceMethod
 from calib.methods.discriminator import DiscriminatorClassifier
 from calib.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 
 class CrossValidation(ReferenceMethod):
@@ -48,7 +52,8 @@ class CrossValidation(ReferenceMethod):
         """Cross-validate within each target; the sources are not used.
 
         Raises:
-            CalibError: a class has fewer rows than folds, or subjects are asked for but unknown.
+            CalibError: fewer than two classes have as many samples as there are folds, or subjects are
+                asked for but unknown.
         """
         probabilities = {}
         for target in task.targets:
@@ -68,7 +73,7 @@ class CrossValidation(ReferenceMethod):
 
     def _folds(
         self, target: LabelledSamples, subject: IntArray | None, seed: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         unit, y = np.arange(len(target.y)), target.y
         if self.group_by_subject:
             if subject is None:
@@ -77,21 +82,27 @@ class CrossValidation(ReferenceMethod):
                     "set protocol.cv_group_by_subject=false."
                 )
             unit = subject
-        counts = [len(np.unique(unit[y == c])) for c in np.unique(y)]
+        counts = sorted((len(np.unique(unit[y == c])) for c in np.unique(y)), reverse=True)
+        what = "subjects" if self.group_by_subject else "samples"
         if len(counts) < 2:
             raise CalibError(
                 f"Batch '{target.name}' has samples of one class only: nothing to cross-validate."
             )
-        if min(counts) < self.folds:
-            what = "subjects" if self.group_by_subject else "samples"
+        if counts[1] < self.folds:
             raise CalibError(
-                f"Batch '{target.name}' has a class with {min(counts)} {what}, too few for "
-                f"{self.folds} folds; set protocol.cv_folds to at most {min(counts)}."
+                f"Batch '{target.name}' has a class with {counts[1]} {what}, too few for "
+                f"{self.folds} folds; set protocol.cv_folds to at most {counts[1]}."
             )
-        if self.group_by_subject:
-            grouped = StratifiedGroupKFold(self.folds, shuffle=True, random_state=seed)
-            return grouped.split(target.x, y, subject)
-        return StratifiedKFold(self.folds, shuffle=True, random_state=seed).split(target.x, y)
+        if counts[-1] < self.folds:
+            log.warning(
+                "Batch '%s' has %d classes with fewer %s than folds; one alone counts as an error.",
+                *(target.name, sum(count < self.folds for count in counts), what),
+            )
+        kind = StratifiedGroupKFold if self.group_by_subject else StratifiedKFold
+        groups = subject if self.group_by_subject else None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class in y", UserWarning)
+            return list(kind(self.folds, shuffle=True, random_state=seed).split(target.x, y, groups))
 
 
 class OutOfFold:

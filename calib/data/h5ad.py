@@ -1,0 +1,194 @@
+"""Studies kept in one h5ad file: a table of cells whose columns name their batch and their label."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from calib.data.cells import Cells, as_study, class_indices
+from calib.data.files import locate
+from calib.data.study import Study
+from calib.errors import CalibError, DataError, nearest
+
+CHUNK = 2048
+"""Rows read at a time, so that cells that are not wanted do not fill the memory."""
+
+
+def load_h5ad_study(
+    name: str,
+    path: str,
+    batch: str,
+    label: str,
+    batches: Mapping[str, str] | None = None,
+    classes: Mapping[str, str] | None = None,
+    layer: str | None = None,
+    subject: str | None = None,
+    sha256: str | None = None,
+    n_sources: int = 2,
+) -> Study:
+    """Read a study whose values are taken as they are.
+
+    Args:
+        path: the file, absolute or relative to the data folders.
+        batch, label, subject: columns of ``obs``; without ``subject`` the subjects are unknown.
+        batches: batch name -> value in the batch column, in the order of the study; None: every value
+            that occurs, sorted.
+        classes: value in the label column -> class name, in the order of the class index; with two
+            classes the second is the positive one. None: every value that occurs, sorted.
+        layer: where the values are; None: ``X``.
+        sha256: checksum that the file must have; None accepts any.
+        n_sources: number of source batches in ``split=all``.
+
+    Raises:
+        DataError: the file is missing, damaged, of another kind, or lacks what is named.
+        CalibError: the packages that read it are not installed.
+    """
+    cells = read_cells(locate(path, sha256=sha256), batch, label, batches, layer, subject)
+    if classes is None:
+        classes = {value: value for value in sorted(cells.label.dropna().unique())}
+    y = class_indices(cells, cells.label, list(classes))
+    return as_study(name, cells, y, list(classes.values()), n_sources)
+
+
+def read_cells(
+    file: Path,
+    batch: str,
+    label: str,
+    batches: Mapping[str, str] | None = None,
+    layer: str | None = None,
+    subject: str | None = None,
+) -> Cells:
+    """The cells of the named batches; arguments and errors as in ``load_h5ad_study``."""
+    with _opened(file) as (h5, io):
+        obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
+        features = [str(feature) for feature in var.index]
+        _check_tables(file, obs, features, [column for column in (batch, label, subject) if column])
+        owner = _text(obs[batch])
+        batches = batches or {value: value for value in sorted(owner.dropna().unique())}
+        _check_batches(file, owner, batches, batch)
+        number = pd.Index(list(batches.values())).get_indexer(pd.Index(owner))  # -1: not wanted
+        kept = np.flatnonzero(number >= 0)
+        values = _rows(_stored(h5, file, layer), io, kept)
+    order = np.argsort(number[kept], kind="stable")
+    obs = obs.iloc[rows := kept[order]].reset_index()
+    subjects = None
+    if subject:
+        if obs[subject].isna().any():
+            raise DataError(f"File {file}: column '{subject}' of obs has cells without a subject; fill them.")
+        subjects = pd.factorize(obs[subject].astype(str))[0].astype(np.int64)
+    batch_names = np.array(list(batches), object)[number[rows]]
+    return Cells(
+        file,
+        values[order],
+        obs.iloc[:, 0].to_numpy(object),
+        features,
+        batch_names,
+        _text(obs[label]),
+        subjects,
+    )
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
+    """The open file and anndata's readers; only its first bytes and its table of contents are read."""
+    try:
+        import h5py
+        from anndata import io
+    except ModuleNotFoundError as error:
+        raise CalibError(
+            f"Reading {file.name} needs the package {error.name}, which is not installed: "
+            "pip install 'calib[single-cell]'."
+        ) from error
+    if not h5py.is_hdf5(file):
+        raise DataError(f"File {file} is no h5ad file: it is not HDF5; check dataset.path.")
+    try:
+        with h5py.File(file, "r") as h5, warnings.catch_warnings():
+            # files of anndata 0.7, as the pancreas study's, are read as they are
+            warnings.filterwarnings("ignore", "Element .* was written without encoding metadata")
+            for table in ("obs", "var"):
+                if "_index" not in getattr(h5.get(table), "attrs", {}):
+                    raise DataError(
+                        f"File {file} is HDF5 but no h5ad file: it has no table '{table}'; check "
+                        "dataset.path, or write it again with anndata 0.7 or newer."
+                    )
+            yield h5, io
+    except OSError as error:  # h5py's word for damage, too
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"File {file} cannot be read: {reason}; fetch it again.") from error
+
+
+def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str], columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in obs:
+            raise DataError(
+                f"File {file} has no column '{column}' in obs{nearest(column, map(str, obs.columns))} "
+                f"It has: {', '.join(map(str, obs.columns)) or 'none'}."
+            )
+    if obs.empty or not features:
+        raise DataError(f"File {file} is empty: {len(obs)} cells, {len(features)} features.")
+    if (twice := pd.Index(features).duplicated()).any():
+        raise DataError(
+            f"File {file} has feature '{features[int(np.argmax(twice))]}' twice ({twice.sum()} names are "
+            "repeated); rename them, for example with AnnData's var_names_make_unique()."
+        )
+
+
+def _check_batches(file: Path, owner: pd.Series, batches: Mapping[str, str], column: str) -> None:
+    found, values = sorted(owner.dropna().unique()), list(batches.values())
+    if len(set(values)) < len(values):
+        raise CalibError("Two batches have the same value in dataset.batches; give each a value of its own.")
+    for name, value in batches.items():
+        if value not in found:
+            raise DataError(
+                f"File {file}: batch '{name}' should have '{value}' in column '{column}' of obs, which no "
+                f"cell has{nearest(value, found)} There is: {', '.join(found)}."
+            )
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """A column as text, its missing values kept."""
+    return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
+
+
+def _stored(h5: Any, file: Path, layer: str | None) -> Any:
+    """Where the values are in the open file: a group if sparse, else a dataset."""
+    place = f"layers/{layer}" if layer else "X"
+    stored = h5.get(place)
+    if stored is None or stored.attrs.get("encoding-type") == "null":
+        layers = [*(["X (dataset.layer=null)"] if "X" in h5 else []), *h5.get("layers", ())]
+        raise DataError(f"File {file} has no {place}; it has: {', '.join(layers) or 'no values at all'}.")
+    return stored
+
+
+def _rows(stored: Any, io: Any, kept: NDArray[np.integer]) -> Any:
+    """These rows (increasing): CSR where the file is sparse, else an array.
+
+    Read in pieces by hand because anndata's own reader of sparse rows does not go with every SciPy.
+    """
+    pieces: Iterable[tuple[int, Any]]
+    if not hasattr(stored, "keys"):
+        pieces = ((start, stored[start : start + CHUNK]) for start in range(0, len(stored), CHUNK))
+    elif stored.attrs["encoding-type"] == "csr_matrix":
+        pieces = _sparse_pieces(stored)
+    else:  # by columns, from which rows cannot be read
+        pieces = [(0, io.read_elem(stored).tocsr())]
+    parts = []
+    for start, piece in pieces:
+        parts.append(piece[kept[(start <= kept) & (kept < start + piece.shape[0])] - start])
+    return sparse.vstack(parts, "csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+
+
+def _sparse_pieces(stored: Any) -> Iterator[tuple[int, sparse.csr_matrix]]:
+    """First row and content of one piece after another of a CSR matrix on disk."""
+    ends, columns = stored["indptr"][:], stored.attrs["shape"][1]
+    for start in range(0, len(ends) - 1, CHUNK):
+        ptr = ends[start : start + CHUNK + 1]
+        span = slice(ptr[0], ptr[-1])
+        parts = (stored["data"][span], stored["indices"][span], ptr - ptr[0])
+        yield start, sparse.csr_matrix(parts, shape=(len(ptr) - 1, columns))
