@@ -23,6 +23,7 @@ from calib.evaluation.mmd import batch_distances, summarise
 from calib.methods.base import Savable
 from calib.models import MODEL, save_model
 from calib.planning import Run, load, plan
+from calib.predictions import predictions
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
 from calib.runtime import Runtime
@@ -127,7 +128,7 @@ def carry_out(run: Run) -> Result:
         }
         record = run.record
         record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
-        record.write_table("predictions.csv", _predictions(run.study, probability), digits=8)
+        record.write_table("predictions.csv", predictions(run.study, probability), digits=8)
         record.write_table("mmd.csv", distances, digits=7)
         record.write("embedding.npz", lambda file: _save_embedding(file, embedding))
         if config.save_model:
@@ -168,25 +169,6 @@ def _score(study: Study, name: str, probability: FloatArray) -> Result:
         medians, y = by_subject(probability, batch.y, batch.subject)
         scores["subject"] = {"n": len(y)} | score(medians, y)
     return scores
-
-
-def _predictions(study: Study, probability: Arrays) -> pd.DataFrame:
-    """One row a target sample: true label where known, predicted label, a probability a class."""
-    classes = np.array(study.classes)
-    parts = []
-    for name, p in probability.items():
-        batch = study.batches[name]
-        columns = {
-            "study": study.name,
-            "batch": name,
-            "row": np.arange(len(p)),
-            "subject": pd.Series(batch.subject, index=range(len(p)), dtype="Int64"),
-            "label": None if batch.y is None else classes[batch.y],
-            "predicted": classes[p.argmax(axis=1)],
-        }
-        shares = {f"p_{label}": p[:, index] for index, label in enumerate(classes)}
-        parts.append(pd.DataFrame(columns | shares))
-    return pd.concat(parts, ignore_index=True)
 
 
 def _save_embedding(file: Path, embedding: Arrays) -> None:

@@ -18,11 +18,16 @@ TECHNOLOGIES = {
 
 
 def write_h5ad(
-    file: Path, obs: Mapping[str, Any], features: Sequence[str], x: Any = None, layers: Mapping[str, Any] = {}
+    file: Path,
+    obs: Mapping[str, Any],
+    features: Sequence[str],
+    x: Any = None,
+    layers: Mapping[str, Any] = {},
+    cells: Sequence[str] | None = None,
 ) -> Path:
     """A file as anndata writes it; columns of ``obs`` that are text are stored as categories."""
     table = pd.DataFrame({key: _storable(values) for key, values in obs.items()})
-    names = pd.Index([f"cell_{row}" for row in range(len(table))], dtype=object)
+    names = pd.Index(cells or [f"cell_{row}" for row in range(len(table))], dtype=object)
     with h5py.File(file, "w") as h5:
         h5.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(h5, "obs", table.set_index(names))

@@ -81,9 +81,9 @@ def cell(row: int, column: int, value: str) -> Callable[[list[str]], list[str]]:
         (cell(5, 2, "inf"), "2.csv has 1 missing or infinite value(s), the first in line 6, column 'a'"),
         (cell(7, 0, "2"), "2.csv, line 8: label '2' is none of the classes 0, 1"),
         (cell(7, 0, ""), "2.csv, line 8: label"),
-        (lambda _: [""], "2.csv cannot be read as a CSV table"),
+        (lambda _: [""], "2.csv cannot be read as a table"),
         (lambda lines: lines[:1], "2.csv has no rows"),
-        (lambda lines: [*lines, '0,2,"1'], "2.csv cannot be read as a CSV table"),
+        (lambda lines: [*lines, '0,2,"1'], "2.csv cannot be read as a table"),
     ],
 )  # fmt: skip
 def test_wrong_files(write_csv: WriteCsv, spoil: Callable[[list[str]], list[str]], message: str) -> None:

@@ -14,7 +14,7 @@ from scipy import sparse
 
 import calib.data.h5ad
 from calib.build import build
-from calib.data.h5ad import read_cells
+from calib.data.h5ad import read_h5ad
 from calib.data.study import Study
 from calib.errors import CalibError, DataError
 from tests.conftest import compose
@@ -80,7 +80,7 @@ def test_every_storage_gives_the_same(
 ) -> None:
     monkeypatch.setattr(calib.data.h5ad, "CHUNK", chunk)
     other = write_h5ad(tmp_path / "y.h5ad", OBS, FEATURES, kind(values().astype(np.int64)))
-    cells = read_cells(other, "plate", "kind", {"1": "c", "2": "a"})
+    cells = read_h5ad(other, "plate", "kind", {"1": "c", "2": "a"})
     assert sparse.issparse(cells.values) == (kind is not np.asarray)
     assert load(other).sha256() == load(made).sha256()
 
@@ -123,7 +123,9 @@ def test_a_batch_without_labels_becomes_a_target(tmp_path: Path) -> None:
     assert study.batches["c"].y is None
     assert study.batches["a"].y is not None
     kinds[2] = "sick"
-    with pytest.raises(DataError, match=r"6 of the 7 cells of batch 'c' have no label; label all .* or none"):
+    with pytest.raises(
+        DataError, match=r"6 of the 7 samples of batch 'c' have no label; label all .* or none"
+    ):
         load(write_h5ad(tmp_path / "u.h5ad", OBS | {"kind": kinds}, FEATURES, values()))
 
 
@@ -165,7 +167,7 @@ def test_wrong_contents(tmp_path: Path) -> None:
         ((OBS, FEATURES, None, {"a": values()}), [], "w.h5ad has no X; it has: a."),
         ((OBS, [], np.empty((ROWS, 0))), [], "w.h5ad is empty: 23 cells, 0 features."),
         ((none, FEATURES, np.empty((0, GENES))), [], "w.h5ad is empty: 0 cells, 6 features."),
-        ((OBS | {"donor": missing}, FEATURES, values()), ["dataset.subject=donor"], "column 'donor' of obs has cells without a subject"),
+        ((OBS | {"donor": missing}, FEATURES, values()), ["dataset.subject=donor"], "column 'donor' of obs has samples without a subject"),
     ):  # fmt: skip
         with pytest.raises(DataError) as error:
             load(write_h5ad(file, *arguments), *overrides)

@@ -9,11 +9,11 @@ import pandas as pd
 import pooch
 from scipy import sparse
 
-from calib.data.cells import Cells, as_study, class_indices
 from calib.data.figshare import locate_published
 from calib.data.files import locate
 from calib.data.genes import FLAVORS, chosen_genes, common_genes, detected_genes, normalised
-from calib.data.h5ad import read_cells
+from calib.data.h5ad import read_h5ad
+from calib.data.sheet import Sheet, as_study, class_indices
 from calib.data.study import IntArray, Study
 from calib.errors import CalibError, DataError, check_choice, check_number
 
@@ -63,7 +63,7 @@ def load_counts_study(
     check_number("dataset.genes", genes, least=1, whole=True)
     check_choice("dataset.flavor", flavor, FLAVORS)
     file = locate_published(path, **figshare) if figshare else locate(path, sha256=sha256)
-    cells = read_cells(file, batch, label, batches, layer)
+    cells = read_h5ad(file, batch, label, batches, layer)
     y = class_indices(cells, spelling(cells.label), list(spelling(pd.Series(list(cell_types)))))
     check_composition(cells, y, cell_types)
     check_counts(cells)
@@ -71,7 +71,7 @@ def load_counts_study(
     if min_genes:
         enough = detected_genes(cells) >= min_genes
         log.info("%d cells have fewer than %d genes and are left out.", (~enough).sum(), min_genes)
-        cells, y = cells.of_cells(enough), y[enough]
+        cells, y = cells.of_rows(enough), y[enough]
     cells = normalised(cells, total)
     origin = {
         "sha256": pooch.file_hash(str(file)),
@@ -86,7 +86,7 @@ def spelling(labels: pd.Series) -> pd.Series:
     return labels.map(lambda label: re.sub(r"[\W_]+", "_", label.strip().lower()), na_action="ignore")
 
 
-def check_composition(cells: Cells, y: IntArray, cell_types: Composition) -> None:
+def check_composition(cells: Sheet, y: IntArray, cell_types: Composition) -> None:
     """Compare the numbers of cells with the expected ones.
 
     Raises:
@@ -110,7 +110,7 @@ def check_composition(cells: Cells, y: IntArray, cell_types: Composition) -> Non
                 )
 
 
-def check_counts(cells: Cells) -> None:
+def check_counts(cells: Sheet) -> None:
     """See that the values can be raw counts: none missing, infinite or negative.
 
     Fractions are no error: some protocols' counts are estimates.

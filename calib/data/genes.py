@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calib.data.cells import Cells
 from calib.data.files import data_folders
+from calib.data.sheet import Sheet
 from calib.errors import CalibError, DataError
 from calib.store import short_hash
 
@@ -28,7 +28,7 @@ VERSION = 1
 """Raised when a change here can choose other genes."""
 
 
-def common_genes(cells: Cells) -> Cells:
+def common_genes(cells: Sheet) -> Sheet:
     """Only the genes detected in every batch: at least one cell of the batch has a count.
 
     Raises:
@@ -41,12 +41,12 @@ def common_genes(cells: Cells) -> Cells:
     return cells.of_features(common)
 
 
-def detected_genes(cells: Cells) -> NDArray[np.int64]:
+def detected_genes(cells: Sheet) -> NDArray[np.int64]:
     """Number of genes with a count in each cell ``(cells,)``."""
     return _sums(cells.values != 0, axis=1)
 
 
-def normalised(cells: Cells, total: float) -> Cells:
+def normalised(cells: Sheet, total: float) -> Sheet:
     """Counts of each cell scaled to the same ``total``, then log(1 + x); a cell's values depend on it alone.
 
     Raises:
@@ -66,7 +66,7 @@ def normalised(cells: Cells, total: float) -> Cells:
     return replace(cells, values=data.X)
 
 
-def ranked_genes(cells: Cells, count: int, flavor: str) -> list[str]:
+def ranked_genes(cells: Sheet, count: int, flavor: str) -> list[str]:
     """The ``count`` genes that vary most within the batches, from log-normalised values.
 
     In each batch by itself a gene's dispersion (variance over mean) is compared with that of genes of
@@ -83,7 +83,7 @@ def ranked_genes(cells: Cells, count: int, flavor: str) -> list[str]:
     return list(np.array(cells.features)[table["highly_variable"].to_numpy()])
 
 
-def chosen_genes(cells: Cells, count: int, flavor: str, name: str, origin: Mapping[str, Any]) -> Cells:
+def chosen_genes(cells: Sheet, count: int, flavor: str, name: str, origin: Mapping[str, Any]) -> Sheet:
     """Only the genes that vary most; the choice is kept in the download cache, ``genes/<name>-<key>.txt``.
 
     Args:

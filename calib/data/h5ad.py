@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from calib.data.cells import Cells, as_study, class_indices
 from calib.data.files import locate
+from calib.data.frames import matching
+from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.study import Study
 from calib.errors import CalibError, DataError, nearest
 
@@ -22,26 +23,30 @@ CHUNK = 2048
 
 def load_h5ad_study(
     name: str,
-    path: str,
-    batch: str,
-    label: str,
+    path: str | Sequence[str],
+    batch: str | None,
+    label: str | None,
     batches: Mapping[str, str] | None = None,
     classes: Mapping[str, str] | None = None,
+    positive: str | None = None,
+    unlabelled: Sequence[str] = (),
     layer: str | None = None,
     subject: str | None = None,
+    features: str | Sequence[str] | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
 ) -> Study:
     """Read a study whose values are taken as they are.
 
     Args:
-        path: the file, absolute or relative to the data folders.
-        batch, label, subject: columns of ``obs``; without ``subject`` the subjects are unknown.
+        path: one file, or several whose common features are used; absolute or relative to the data folders.
+        batch: column of ``obs`` with the batch; None: every file is a batch of its name.
+        label, subject: columns of ``obs``; without them labels and subjects are unknown.
         batches: batch name -> value in the batch column, in the order of the study; None: every value
             that occurs, sorted.
-        classes: value in the label column -> class name, in the order of the class index; with two
-            classes the second is the positive one. None: every value that occurs, sorted.
+        classes, positive, unlabelled: see ``sheet.labelled``.
         layer: where the values are; None: ``X``.
+        features: patterns of the features that are used, such as ``ENSG*``; None: all.
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
 
@@ -49,49 +54,57 @@ def load_h5ad_study(
         DataError: the file is missing, damaged, of another kind, or lacks what is named.
         CalibError: the packages that read it are not installed.
     """
-    cells = read_cells(locate(path, sha256=sha256), batch, label, batches, layer, subject)
-    if classes is None:
-        classes = {value: value for value in sorted(cells.label.dropna().unique())}
-    y = class_indices(cells, cells.label, list(classes))
-    return as_study(name, cells, y, list(classes.values()), n_sources)
+    paths = [path] if isinstance(path, str) else list(path)
+    sheets = [
+        read_h5ad(locate(one, sha256=sha256), batch, label, batches, layer, subject, features)
+        for one in paths
+    ]
+    sheet = joined(sheets)
+    y, names = labelled(sheet, classes, positive, unlabelled)
+    return as_study(name, sheet, y, names, n_sources)
 
 
-def read_cells(
+def read_h5ad(
     file: Path,
-    batch: str,
-    label: str,
+    batch: str | None,
+    label: str | None,
     batches: Mapping[str, str] | None = None,
     layer: str | None = None,
     subject: str | None = None,
-) -> Cells:
-    """The cells of the named batches; arguments and errors as in ``load_h5ad_study``."""
+    features: str | Sequence[str] | None = None,
+) -> Sheet:
+    """The samples of the named batches; arguments and errors as in ``load_h5ad_study``."""
     with _opened(file) as (h5, io):
         obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
-        features = [str(feature) for feature in var.index]
-        _check_tables(file, obs, features, [column for column in (batch, label, subject) if column])
-        owner = _text(obs[batch])
+        genes = [str(feature) for feature in var.index]
+        _check_tables(file, obs, genes, [column for column in (batch, label, subject) if column])
+        owner = text(obs[batch]) if batch else pd.Series(file.stem, index=obs.index)
         batches = batches or {value: value for value in sorted(owner.dropna().unique())}
         _check_batches(file, owner, batches, batch)
         number = pd.Index(list(batches.values())).get_indexer(pd.Index(owner))  # -1: not wanted
         kept = np.flatnonzero(number >= 0)
         values = _rows(_stored(h5, file, layer), io, kept)
     order = np.argsort(number[kept], kind="stable")
-    obs = obs.iloc[rows := kept[order]].reset_index()
-    subjects = None
-    if subject:
-        if obs[subject].isna().any():
-            raise DataError(f"File {file}: column '{subject}' of obs has cells without a subject; fill them.")
-        subjects = pd.factorize(obs[subject].astype(str))[0].astype(np.int64)
-    batch_names = np.array(list(batches), object)[number[rows]]
-    return Cells(
-        file,
+    rows = kept[order]
+    obs = obs.iloc[rows]
+    if subject and obs[subject].isna().any():
+        raise DataError(f"File {file}: column '{subject}' of obs has samples without a subject; fill them.")
+    sheet = Sheet(
+        str(file),
         values[order],
-        obs.iloc[:, 0].to_numpy(object),
-        features,
-        batch_names,
-        _text(obs[label]),
-        subjects,
+        obs.index.to_numpy(str),
+        genes,
+        np.array(list(batches), object)[number[rows]],
+        text(obs[label]).reset_index(drop=True) if label else pd.Series(None, range(len(obs)), dtype=object),
+        text(obs[subject]).to_numpy(str) if subject else None,
     )
+    return sheet.of_features(matching(genes, features, str(file))) if features else sheet
+
+
+def obs_columns(file: Path) -> list[str]:
+    """Names of the columns of ``obs``; errors as in ``load_h5ad_study``."""
+    with _opened(file) as (h5, io):
+        return list(map(str, io.read_elem(h5["obs"]).columns))
 
 
 @contextmanager
@@ -139,7 +152,7 @@ def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str], column
         )
 
 
-def _check_batches(file: Path, owner: pd.Series, batches: Mapping[str, str], column: str) -> None:
+def _check_batches(file: Path, owner: pd.Series, batches: Mapping[str, str], column: str | None) -> None:
     found, values = sorted(owner.dropna().unique()), list(batches.values())
     if len(set(values)) < len(values):
         raise CalibError("Two batches have the same value in dataset.batches; give each a value of its own.")
@@ -149,11 +162,6 @@ def _check_batches(file: Path, owner: pd.Series, batches: Mapping[str, str], col
                 f"File {file}: batch '{name}' should have '{value}' in column '{column}' of obs, which no "
                 f"cell has{nearest(value, found)} There is: {', '.join(found)}."
             )
-
-
-def _text(column: pd.Series) -> pd.Series:
-    """A column as text, its missing values kept."""
-    return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
 
 
 def _stored(h5: Any, file: Path, layer: str | None) -> Any:

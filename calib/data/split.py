@@ -40,16 +40,18 @@ def parse_splits(text: object, study: Study) -> list[Split]:
 
 
 def all_splits(study: Study) -> list[Split]:
-    """Every choice of ``study.n_sources`` batches as sources, the rest as targets."""
+    """Every choice of ``study.n_sources`` batches with labels as sources, the rest as targets."""
     names = list(study.batches)
-    if not 0 < study.n_sources < len(names):
+    labelled = [name for name in names if study.batches[name].y is not None]
+    most = min(len(labelled), len(names) - 1)
+    if not 0 < study.n_sources <= most:
         raise SplitError(
-            f"split=all needs between 1 and {len(names) - 1} source batches in study '{study.name}' "
+            f"split=all needs between 1 and {most} source batches with labels in study '{study.name}' "
             f"({_listed(study)}), but dataset.n_sources is {study.n_sources}."
         )
     return [
         _split(sources, [name for name in names if name not in sources], study)
-        for sources in combinations(names, study.n_sources)
+        for sources in combinations(labelled, study.n_sources)
     ]
 
 

@@ -11,6 +11,7 @@ from calib.errors import DataError
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
+Subjects = NDArray[np.int64] | NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,15 @@ class Batch:
     Attributes:
         x: ``(samples, features)``, in the run's number type (float32 unless ``dtype=float64``).
         y: class index ``(samples,)``, or None where labels are unknown.
-        subject: subject number ``(samples,)``, or None where unknown.
+        subject: number or name of each sample's subject ``(samples,)``, or None where unknown.
+        names: name of each sample ``(samples,)``, or None where they have none.
     """
 
     name: str
     x: FloatArray
     y: IntArray | None = None
-    subject: IntArray | None = None
+    subject: Subjects | None = None
+    names: NDArray[np.str_] | None = None
 
     def unlabelled(self) -> Samples:
         """This batch as a target."""
@@ -86,7 +89,7 @@ class Study:
     n_sources: int = 2
 
     def sha256(self) -> str:
-        """Checksum of the whole content: batches, features, classes, values, labels, subjects."""
+        """Checksum of all that decides results: batches, features, classes, values, labels, subjects."""
         digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
         for batch in self.batches.values():
             digest.update(batch.name.encode())
@@ -113,13 +116,13 @@ class Task:
 class LabelledTask:
     """For references only, which declare that they use target labels: the targets with theirs.
 
-    ``subjects`` gives the subject numbers of each target batch, or None.
+    ``subjects`` gives the subjects of each target batch, or None.
     """
 
     sources: Sequence[LabelledSamples]
     targets: Sequence[LabelledSamples]
     n_classes: int
-    subjects: Mapping[str, IntArray | None]
+    subjects: Mapping[str, Subjects | None]
 
     @property
     def batches(self) -> list[Samples]:

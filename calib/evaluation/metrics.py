@@ -1,12 +1,13 @@
 """Accuracy, F-score, AUC and MCC (Eqs 5-7), for samples and for subjects."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
 
-from calib.data.study import FloatArray, IntArray
+from calib.data.study import FloatArray, IntArray, Subjects
 
 METRICS = ("accuracy", "f_score", "auc", "auc_hard", "mcc")
 
@@ -71,14 +72,22 @@ def unseen_classes(
     return {target: classes for target, classes in found.items() if classes}
 
 
-def by_subject(probability: FloatArray, y: IntArray, subject: IntArray) -> tuple[FloatArray, IntArray]:
-    """Median probability of each subject's samples, and the subject's label ``(subjects,)``.
+def by_subject(probability: FloatArray, y: IntArray, subject: Subjects) -> tuple[FloatArray, IntArray]:
+    """Median probability of each subject's samples, and the subject's label ``(subjects,)``."""
+    _, first, medians = median_by_subject(probability, subject)
+    return medians, y[first]
+
+
+def median_by_subject(
+    probability: FloatArray, subject: Subjects
+) -> tuple[NDArray[Any], NDArray[np.intp], FloatArray]:
+    """The subjects in order, the first sample of each, and the median probability of its samples.
 
     With more than two classes the medians of the classes need not sum to one; only their order counts.
     """
-    _, first, owner = np.unique(subject, return_index=True, return_inverse=True)
+    subjects, first, owner = np.unique(subject, return_index=True, return_inverse=True)
     medians = [np.median(probability[owner == i], axis=0) for i in range(len(first))]
-    return np.stack(medians), y[first]
+    return subjects, first, np.stack(medians)
 
 
 def mean_over(scores: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:

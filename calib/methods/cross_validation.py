@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from calib.data.study import FloatArray, IntArray, LabelledSamples, LabelledTask, Samples
+from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Subjects
 from calib.errors import CalibError, check_flag, check_number
 from calib.methods.base import ReferenceMethod
 from calib.methods.discriminator import DiscriminatorClassifier
@@ -72,9 +72,10 @@ class CrossValidation(ReferenceMethod):
         return OutOfFold(probabilities)
 
     def _folds(
-        self, target: LabelledSamples, subject: IntArray | None, seed: int
+        self, target: LabelledSamples, subject: Subjects | None, seed: int
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        unit, y = np.arange(len(target.y)), target.y
+        unit: Subjects = np.arange(len(target.y))
+        y = target.y
         if self.group_by_subject:
             if subject is None:
                 raise CalibError(

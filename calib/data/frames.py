@@ -1,0 +1,133 @@
+"""Tables as people keep them, CSV, TSV or Parquet: reading one, and the numbers in it."""
+
+import gzip
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from calib.errors import CalibError, DataError, nearest
+
+Impute = Literal["mean", "median", "zero"]
+IMPUTE = (None, "mean", "median", "zero")
+PARQUET = (".parquet", ".pq")
+SEPARATORS = ",;\t"
+
+
+def read_frame(file: Path) -> pd.DataFrame:
+    """The table in a file: Parquet by its name, otherwise text whose header shows the separator.
+
+    Raises:
+        DataError: it is empty, damaged or of another kind, or has a column twice.
+        CalibError: the package that reads Parquet is not installed.
+    """
+    try:
+        table = _parquet(file) if file.suffix in PARQUET else _text(file)
+    except (ValueError, IndexError, OSError) as error:  # parser, encoding and empty-file errors too
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"File {file} cannot be read as a table: {reason}.") from error
+    if table.empty:
+        raise DataError(f"File {file} has no rows.")
+    return table
+
+
+def column_names(file: Path) -> list[str]:
+    """Names of the columns of the table in a file; errors as in ``read_frame``."""
+    return list(map(str, read_frame(file).columns))
+
+
+def _parquet(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except ImportError as error:
+        raise CalibError(f"Reading {file.name} needs pyarrow: pip install 'calib[parquet]'.") from error
+
+
+def _text(file: Path) -> pd.DataFrame:
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        start = stream.read(65536)
+    if b"\0" in start:
+        raise DataError(f"File {file} is no text table: it holds binary data; check the path.")
+    line = (start.decode("utf-8-sig", errors="replace").splitlines() or [""])[0]
+    separator = max(SEPARATORS, key=line.count)
+    header = pd.read_csv(file, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0]
+    if header.duplicated().any():
+        twice = header[header.duplicated()].iloc[0]
+        raise DataError(f"File {file} has column '{twice}' twice; rename or remove one of them.")
+    return pd.read_csv(file, sep=separator, low_memory=False, encoding="utf-8-sig")
+
+
+def numbers(table: pd.DataFrame, file: Path) -> NDArray[np.float64]:
+    """The values ``(rows, columns)`` of a table of numbers; NaN where one is missing.
+
+    Raises:
+        DataError: a cell is not a number; rows are counted as lines of a text file with a header.
+    """
+    for column in table.columns[~table.dtypes.map(pd.api.types.is_numeric_dtype)]:
+        numeric = pd.to_numeric(table[column], errors="coerce")
+        wrong = numeric.isna() & table[column].notna()
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"File {file}, line {row + 2}, column '{column}': {table[column].iloc[row]!r} is not a number."
+        )
+    return table.to_numpy(np.float64, na_value=np.nan)
+
+
+def matching(columns: Sequence[str], patterns: str | Sequence[str], where: str) -> NDArray[np.intp]:
+    """Positions of the columns that fit one of the patterns, ``*`` for any characters and ``?`` for one.
+
+    Raises:
+        DataError: a pattern fits none.
+    """
+    chosen = np.zeros(len(columns), bool)
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        fits = np.array([fnmatchcase(column, pattern) for column in columns])
+        if not fits.any():
+            raise DataError(
+                f"File {where}: dataset.features={pattern} fits none of its {len(columns)} columns"
+                f"{nearest(pattern.replace('*', ''), columns)}"
+            )
+        chosen |= fits
+    return np.flatnonzero(chosen)
+
+
+def filled(
+    x: NDArray[np.float64],
+    features: Sequence[str],
+    where: str,
+    rows: Sequence[str],
+    impute: Impute | None,
+) -> NDArray[np.float64]:
+    """A batch's values ``(rows, features)``, the missing and infinite ones replaced feature by feature.
+
+    Args:
+        where: the file or batch, for messages.
+        rows: name of every row.
+        impute: mean or median of the batch, zero, or None to refuse.
+
+    Raises:
+        DataError: there are such values and ``impute`` is None, or a feature has no other.
+    """
+    bad = ~np.isfinite(x)
+    if not bad.any():
+        return x
+    row, column = np.argwhere(bad)[0]
+    if impute is None:
+        raise DataError(
+            f"{where} has {bad.sum()} missing or infinite value(s), the first in {rows[row]}, column "
+            f"'{features[column]}'; repair the file or set dataset.impute=median (or mean, zero)."
+        )
+    x = np.where(bad, np.nan, x)
+    empty = np.isnan(x).all(axis=0)
+    if empty.any() and impute != "zero":
+        raise DataError(
+            f"{where}, column '{features[int(np.argmax(empty))]}' has no finite value, so it "
+            f"has no {impute}; remove it from all batches or set dataset.impute=zero."
+        )
+    fill: dict[str, Any] = {"mean": np.nanmean, "median": np.nanmedian}
+    values = fill[impute](x, axis=0) if impute in fill else np.zeros(x.shape[1])
+    return np.where(np.isnan(x), values, x)

@@ -1,0 +1,218 @@
+"""Samples as they come out of a file, and the study that they make."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from calib.data.study import Batch, IntArray, Study
+from calib.errors import DataError, nearest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The wanted samples of a file, batch after batch.
+
+    Attributes:
+        file: where they come from, for messages.
+        values: ``(samples, features)``, sparse (CSR) where the file is, in its number type.
+        names: the samples' names, or their places in the file ``(samples,)``.
+        batch: the study's name of each sample's batch ``(samples,)``.
+        label: label as text ``(samples,)``, missing where the file has none.
+        subject: name of each sample's subject as text ``(samples,)``, or None where no column names it.
+    """
+
+    file: str
+    values: Any
+    names: NDArray[np.str_]
+    features: list[str]
+    batch: NDArray[np.object_]
+    label: pd.Series
+    subject: NDArray[np.str_] | None
+
+    def of_features(self, kept: NDArray[Any]) -> "Sheet":
+        """Only the features at these positions, or where the mask is true."""
+        names = np.array(self.features, object)[kept]
+        return replace(self, values=self.values[:, kept], features=list(names))
+
+    def of_rows(self, kept: NDArray[Any]) -> "Sheet":
+        """Only the samples at these positions, or where the mask is true."""
+        return replace(
+            self,
+            values=self.values[kept],
+            names=self.names[kept],
+            batch=self.batch[kept],
+            label=self.label[kept].reset_index(drop=True),
+            subject=None if self.subject is None else self.subject[kept],
+        )
+
+    def aligned(self, features: Sequence[str]) -> "Sheet":
+        """The samples with just these features, in this order.
+
+        Raises:
+            DataError: one is missing.
+        """
+        if self.features == list(features):
+            return self
+        place = pd.Index(self.features).get_indexer(pd.Index(features))
+        if (place < 0).any():
+            missing = [name for name, at in zip(features, place, strict=True) if at < 0]
+            raise DataError(
+                f"File {self.file} lacks {len(missing)} of {len(features)} features, the first "
+                f"'{missing[0]}'{nearest(missing[0], self.features)} All batches need the same features."
+            )
+        log.info(
+            "%s: %d of its %d features are used, put in order by name.",
+            *(self.file, len(features), len(self.features)),
+        )
+        return self.of_features(place)
+
+
+def text(column: pd.Series) -> pd.Series:
+    """A column as text, its missing values kept; whole numbers without a decimal point."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
+
+
+def joined(sheets: Sequence[Sheet]) -> Sheet:
+    """One sheet of several: the features common to all, in the order of the first.
+
+    Raises:
+        DataError: there is no common feature, or a batch is in two files.
+    """
+    first = sheets[0]
+    if len(sheets) == 1:
+        return first
+    common = [f for f in first.features if all(f in set(sheet.features) for sheet in sheets[1:])]
+    if not common:
+        other = next(sheet for sheet in sheets if not set(sheet.features) & set(first.features))
+        raise DataError(
+            f"Files {first.file} and {other.file} have no feature in common; the first ones are "
+            f"'{first.features[0]}' and '{other.features[0]}'."
+        )
+    parts = [sheet.aligned(common) for sheet in sheets]
+    seen: dict[str, str] = {}
+    for sheet in sheets:
+        for batch in pd.unique(sheet.batch):
+            if batch in seen:
+                raise DataError(
+                    f"Batch '{batch}' is in {seen[batch]} and in {sheet.file}; give every batch its own name."
+                )
+            seen[batch] = sheet.file
+    subjects = [sheet.subject for sheet in parts if sheet.subject is not None]
+    stack = sparse.vstack if sparse.issparse(first.values) else np.concatenate
+    return Sheet(
+        ", ".join(sheet.file for sheet in sheets),
+        stack([sheet.values for sheet in parts]),
+        np.concatenate([sheet.names for sheet in parts]),
+        common,
+        np.concatenate([sheet.batch for sheet in parts]),
+        pd.concat([sheet.label for sheet in parts], ignore_index=True),
+        np.concatenate(subjects) if len(subjects) == len(parts) else None,
+    )
+
+
+def labelled(
+    sheet: Sheet, classes: Mapping[str, str] | None, positive: str | None, unlabelled: Sequence[str]
+) -> tuple[IntArray, list[str]]:
+    """Class index of every sample, -1 where the label is missing, and the names of the classes.
+
+    Args:
+        classes: label -> class name, in the order of the class index; None: the labels that occur, sorted.
+        positive: of two classes the positive one, which comes last; None: the last as they are.
+        unlabelled: labels that mean that it is not known.
+
+    Raises:
+        DataError: fewer than two classes, a label that occurs once or is no class, or no such positive.
+    """
+    label = sheet.label.where(~sheet.label.isin([str(word) for word in unlabelled]), None)
+    found = label.value_counts()
+    if classes is None:
+        if len(found) < 2:
+            raise DataError(
+                f"File {sheet.file} has labels of {len(found)} class(es), "
+                f"{', '.join(found.index) or 'that is none'}; at least two are needed: check "
+                "dataset.label and dataset.unlabelled."
+            )
+        if (found == 1).any():
+            once = str(found.index[found == 1][0])
+            row = int(np.argmax(label == once))
+            raise DataError(
+                f"File {sheet.file}: label '{once}' occurs once, at {sheet.names[row]}"
+                f"{nearest(once, found.index)} Correct it, or list it in dataset.unlabelled."
+            )
+        classes = {value: value for value in sorted(found.index)}
+    if positive is not None:
+        if positive not in classes:
+            raise DataError(
+                f"File {sheet.file}: no sample has the positive label '{positive}'"
+                f"{nearest(positive, classes)} There is: {', '.join(classes)}."
+            )
+        classes = {value: classes[value] for value in [*(v for v in classes if v != positive), positive]}
+    return class_indices(sheet, label, list(classes)), list(classes.values())
+
+
+def class_indices(sheet: Sheet, labels: pd.Series, classes: Sequence[str]) -> IntArray:
+    """Class index of every sample ``(samples,)``, -1 where a label is missing.
+
+    Raises:
+        DataError: a label is none of the classes.
+    """
+    index = pd.Index(classes).get_indexer(pd.Index(labels))
+    wrong = (index < 0) & labels.notna().to_numpy()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"File {sheet.file}, {sheet.names[row]} of batch '{sheet.batch[row]}': label "
+            f"'{sheet.label[row]}' is none of the classes {', '.join(classes)}"
+            f"{nearest(str(sheet.label[row]), classes)} Name the classes in the dataset's settings."
+        )
+    return index.astype(np.int64)
+
+
+def as_study(name: str, sheet: Sheet, y: IntArray, classes: Sequence[str], n_sources: int) -> Study:
+    """A study of the samples; see ``batches_of``.
+
+    Raises:
+        DataError: there are fewer than two batches, or one cannot be used.
+    """
+    batches = batches_of(sheet, y)
+    if len(batches) < 2:
+        raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
+    return Study(name, batches, sheet.features, list(classes), n_sources)
+
+
+def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
+    """The batches by name, dense, float64; one without any label becomes one without labels.
+
+    Raises:
+        DataError: a batch has labels for some samples only, or a value is missing or infinite.
+    """
+    batches = {}
+    for batch in pd.unique(sheet.batch):
+        rows = sheet.batch == batch
+        x = sheet.values[rows]
+        x = np.asarray(x.toarray() if sparse.issparse(x) else x, np.float64)
+        if not np.isfinite(x).all():
+            feature = sheet.features[int(np.argmax(~np.isfinite(x).all(axis=0)))]
+            raise DataError(
+                f"File {sheet.file}: batch '{batch}' has missing or infinite values, the first in "
+                f"'{feature}'; repair the file or name another layer with dataset.layer."
+            )
+        missing = int((y[rows] < 0).sum())
+        if 0 < missing < len(x):
+            raise DataError(
+                f"File {sheet.file}: {missing} of the {len(x)} samples of batch '{batch}' have no label; "
+                "label all of a batch's samples or none of them."
+            )
+        subject = None if sheet.subject is None else sheet.subject[rows]
+        batches[batch] = Batch(batch, x, None if missing else y[rows], subject, sheet.names[rows])
+    return batches

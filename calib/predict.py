@@ -1,0 +1,127 @@
+"""A trained model applied to a file of batches, those of its training or later ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calib.data.frames import column_names
+from calib.data.sheet import Sheet, batches_of, class_indices
+from calib.data.study import Batch, FloatArray, Samples, Study
+from calib.data.subjects import infer_subjects
+from calib.data.tables import complete, read_sheet
+from calib.data.transform import prepared
+from calib.errors import CalibError, check_choice
+from calib.models import Model, load_model
+
+STATISTICS = {
+    "as_trained": {},
+    "calibrator": {"calibrator_test_statistics": "own"},
+    "both": {"calibrator_test_statistics": "own", "discriminator_test_statistics": "own"},
+}
+"""Which batch norms use the new batch's own mean and variance in place of the running ones of training."""
+
+COLUMNS = ("batch", "label", "subject", "sample")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The batches of a file, and class probabilities ``(samples, classes)`` for each."""
+
+    study: Study
+    probability: Mapping[str, FloatArray]
+
+
+def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: str | None) -> Prediction:
+    """Class probabilities of every sample in a file.
+
+    Args:
+        run: directory of a run made with ``save_model=true``.
+        data: CSV, TSV, Parquet or h5ad with the features of the run's study; others are left out.
+        statistics: which batch norms use the new batch's own statistics: ``as_trained``, ``calibrator`` or
+            ``both``.
+        columns: names of the columns ``batch, label, subject, sample`` and of the ``layer``, where they are
+            not those of the run's study.
+
+    Raises:
+        CalibError: there is no such model, or the file lacks what the model needs.
+    """
+    check_choice("statistics", statistics, STATISTICS)
+    model = load_model(run, STATISTICS[statistics])
+    dataset: dict[str, Any] = dict(model.config.dataset)
+    if "cell_types" in dataset:
+        raise CalibError(
+            f"The study '{dataset['name']}' is prepared from the raw counts of all its batches together, so "
+            "no batch can be added later; make the new one an unlabelled batch of the study."
+        )
+    if not data.is_file():
+        raise CalibError(f"File {data} does not exist; check data=.")
+    sheet = _read(data, model, dataset, columns)
+    y = _classes(sheet, dataset, model)
+    batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
+    protocol = model.config.protocol
+
+    def judged(batch: Batch) -> FloatArray:
+        if statistics != "as_trained" and len(batch.x) < 2:
+            raise CalibError(
+                f"Batch '{batch.name}' has one sample and so no statistics of its own; "
+                "set statistics=as_trained."
+            )
+        x = prepared(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype)
+        return model.fitted.predict_proba(Samples(batch.name, x))
+
+    study = Study(dataset["name"], batches, model.features, model.classes)
+    return Prediction(study, {name: judged(batch) for name, batch in batches.items()})
+
+
+def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
+    """The model's features of a file; columns that the study names but the file lacks are unknown."""
+    sheet: Sheet
+    if file.suffix == ".h5ad":
+        from calib.data.h5ad import obs_columns, read_h5ad
+
+        named = _columns(obs_columns(file), dataset, asked)
+        layer = asked.get("layer") or dataset.get("layer")
+        sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
+        return sheet.aligned(model.features)
+    named = _columns(column_names(file), dataset, asked)
+    sheet = read_sheet(
+        file, named["batch"], named["label"], named["subject"], named["sample"], wanted=model.features
+    )
+    return complete(sheet, dataset.get("impute"))
+
+
+def _columns(
+    present: Sequence[str], dataset: Mapping[str, Any], asked: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    usual = {column: dataset.get(column) for column in COLUMNS}
+    return {
+        column: asked[column] if asked.get(column) else name if name in present else None
+        for column, name in usual.items()
+    }
+
+
+def _classes(sheet: Sheet, dataset: Mapping[str, Any], model: Model) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Class index of every sample; -1 throughout a batch with a label missing."""
+    names = dict(dataset.get("classes") or {name: name for name in model.classes})
+    words = [str(word) for word in dataset.get("unlabelled") or ()]
+    label = sheet.label.where(~sheet.label.isin(words), None)
+    y = class_indices(
+        sheet, label.map(lambda value: names.get(value, value), na_action="ignore"), model.classes
+    )
+    for batch in pd.unique(sheet.batch):
+        rows = sheet.batch == batch
+        if (y[rows] < 0).any():
+            y[rows] = -1
+    return y
+
+
+def _with_subjects(batch: Batch, dataset: Mapping[str, Any]) -> Batch:
+    """With subjects inferred where the study's are, which takes labels."""
+    replicates = dataset.get("replicates")
+    if not replicates or batch.y is None or batch.subject is not None:
+        return batch
+    return Batch(batch.name, batch.x, batch.y, infer_subjects(batch.y, replicates), batch.names)
