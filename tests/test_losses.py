@@ -136,3 +136,5 @@ def test_groups_side_by_side_are_compared_as_in_the_matrix() -> None:
     expected = [mmd2_matrix([x, y], PAPER_WIDTHS)[0, 1] for x, y in zip(a, b, strict=True)]
     torch.testing.assert_close(mmd2_paired(a, b, PAPER_WIDTHS), torch.stack(expected))
     assert mmd2_paired(a[:0], b[:0], PAPER_WIDTHS).shape == (0,)
+    small = (a[:2, :4].clone().requires_grad_(), b[:2, :4].clone().requires_grad_())
+    torch.autograd.gradcheck(lambda x, y: mmd2_paired(x, y, (1.0, 2.0)), small)
