@@ -126,11 +126,19 @@ def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The content of a ``result.json`` as table rows, one a target.
 
     Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target, n, the metrics
-    at sample level, the same with prefix ``subject_``, seconds of the whole run, and for each space (before,
-    after) and kernel (fixed, median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
+    at sample level, the same with prefix ``subject_``, seconds and peak memory of the whole run and of the
+    correction that it used (made then or before), and for each space (before, after) and kernel (fixed,
+    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
     """
     described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
     run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}
+    correction = result.get("correction") or {}
+    cost = {
+        "seconds": result["seconds"]["total"],
+        "peak_memory_mb": result["peak_memory_mb"],
+        "correction_seconds": correction.get("seconds"),
+        "correction_peak_memory_mb": correction.get("peak_memory_mb"),
+    }
     distances = {
         f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
         for space, kernels in result["mmd"].items()
@@ -141,7 +149,7 @@ def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         | {"target": target, "n": scores["n"]}
         | {metric: scores.get(metric) for metric in METRICS}
         | {f"subject_{metric}": scores.get("subject", {}).get(metric) for metric in METRICS}
-        | {"seconds": result["seconds"]["total"]}
+        | cost
         | distances
         for target, scores in result["targets"].items()
     ]

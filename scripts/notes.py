@@ -23,6 +23,7 @@ from calib.planning import Run, load, plan
 from calib.report.tables import (
     accuracy_table,
     comparison_table,
+    cost_table,
     metrics_table,
     options_table,
     single_source_table,
@@ -32,7 +33,7 @@ from calib.store import result_rows
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "runs.csv"
-PAGES = (ROOT / "docs" / "reproduction-notes.md",)
+PAGES = (ROOT / "docs" / "reproduction-notes.md", ROOT / "docs" / "methods.md")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def renewed(text: str, results: pd.DataFrame) -> str:
     makers = {
         "accuracy": accuracy_table,
         "comparison": comparison_table,
+        "cost": cost_table,
         "metrics": metrics_table,
         "options": options_table,
         "single_source": partial(single_source_table, variant=ONE_SOURCE),
