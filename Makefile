@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
+STUDY ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -37,8 +38,8 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-data: setup  ## download the MI and CHD files and verify them (14 MB)
-	$(BIN)/python scripts/fetch_data.py
+data: setup  ## download the MI and CHD files and verify them (14 MB); STUDY=pancreas for the cells
+	$(BIN)/python scripts/fetch_data.py $(STUDY)
 
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py

@@ -1,19 +1,38 @@
-"""Download every study's files and verify them; ``make data``. Takes no arguments."""
+"""Download studies and verify them; ``make data``.
 
+Without arguments: the MI and CHD files. With names, those studies: mi, chd, pancreas (large), pancreas_mini.
+"""
+
+import argparse
 import sys
 from pathlib import Path
 
 from calib.build import build, compose
+from calib.data.files import data_folders, find, locate
 from calib.errors import CalibError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-DOWNLOADED = ("mi", "chd")
+STUDIES = ("mi", "chd", "pancreas", "pancreas_mini")
+MINI = (
+    "pancreas/panc8_small.rda",
+    "https://raw.githubusercontent.com/cran/bbknnR/4b692bcc89a6ae14dabf4ea70220cdb3038e4019/data/panc8_small.rda",
+    "6e5dcfe87c8c0daf8b2944994aff409a7d22eeeab6a9f09116ba1ee7e40acf41",
+)
 
 
 def main() -> None:
-    """Load each downloadable study once and say what it holds."""
-    for name in DOWNLOADED:
-        study = build(compose(CONF, f"dataset={name}").dataset)
+    """Load each study once and say what it holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("studies", nargs="*", metavar="study", help=", ".join(STUDIES))
+    for name in parser.parse_args().studies or STUDIES[:2]:
+        if name not in STUDIES:
+            parser.error(f"{name} is none of the studies that can be fetched: {', '.join(STUDIES)}")
+        config = compose(CONF, f"dataset={name}").dataset
+        if name == "pancreas_mini" and find(config.path) is None:
+            from pancreas_mini import convert  # the package that reads R's file is needed for nothing else
+
+            convert(locate(*MINI), data_folders()[-1] / config.path)
+        study = build(config)
         sizes = ", ".join(f"{b.name}: {len(b.x)}" for b in study.batches.values())
         print(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
 

@@ -189,7 +189,7 @@ def test_from_the_shell(tmp_path: Path) -> None:
     shown = shell("--help")
     assert shown.code == 0
     for text in (
-        "dataset: chd, demo, mi",
+        "dataset: chd, demo, h5ad, mi, pancreas, pancreas_mini, table",
         "method: baseline, bermuda, combat, cross_validation, desc, joint, normae, pairwise, recon_t",
         "split:",
     ):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calib.data.study import FloatArray
-from calib.evaluation.metrics import by_subject, mean_over, score
+from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
 from calib.evaluation.mmd import batch_distances, summarise
 
 
@@ -41,6 +41,14 @@ def test_metrics_of_more_classes() -> None:
     assert got["f_score"] == pytest.approx((1 + 0 + 0.8) / 3)
     assert got["auc"] == pytest.approx(11 / 12)  # class 0: 1; class 2: two of three above both, one ties both
     assert 0 < got["auc_hard"] < 1
+
+
+def test_classes_that_no_source_has_are_named() -> None:
+    counts = {name: count_classes(np.array(y), "abcd") for name, y in (("1", [0, 0, 1]), ("2", [0, 3, 3, 2]))}
+    assert counts["2"] == {"a": 1, "b": 0, "c": 1, "d": 2}
+    assert unseen_classes(counts, ["1"], ["2", "unlabelled"]) == {"2": {"c": 1, "d": 2}}
+    assert unseen_classes(counts, ["2"], ["1"]) == {"1": {"b": 1}}
+    assert unseen_classes(counts, ["1", "2"], ["1"]) == {}
 
 
 def test_subjects_take_the_median_of_their_samples() -> None:

@@ -44,6 +44,9 @@ def test_record(name: str, tmp_path: Path) -> None:
     assert result["mean"]["accuracy"] == result["targets"]["3"]["accuracy"]
     for metric in ("accuracy", "f_score", "auc", "auc_hard", "mcc"):
         assert -1 <= result["targets"]["3"][metric] <= 1
+    assert result["class_counts"]["3"] == {"control": 20, "case": 16}
+    assert result["unseen_classes"] == {}
+    assert result["training"] == "as_printed"
     assert set(result["mmd"]) == {"before", "after"}
     assert result["mmd"]["after"]["fixed"]["widths"] == "1 2 4 8 16"
     for key in ("versions", "hardware", "git", "data_sha256", "seconds", "peak_memory_mb", "selection"):
@@ -324,6 +327,42 @@ def test_tuned_values_follow_study_and_method() -> None:
         folds = compose(f"dataset={study}", "method=cross_validation").method.classifier
         assert (folds.epochs, folds.lr, folds.learning_step) == (10, 1e-3, 100)
     assert compose("dataset=mi", "method.lr=7").method.lr == 7  # the command line has the last word
+
+
+def test_training_values_beside_the_paper() -> None:
+    for study in ("pancreas", "pancreas_mini"):
+        printed = compose(f"dataset={study}").method
+        assert (printed.epochs, printed.lr, printed.gamma, printed.lambda1) == (55, 5e-6, 0.1, 1)
+        classifier = compose(f"dataset={study}", "method=combat").method.classifier
+        assert (classifier.epochs, classifier.lr, classifier.batch_size) == (50, 1e-5, 128)
+        corrector = compose(f"dataset={study}", "method=normae").method.corrector
+        assert (corrector.pretrain_epochs, corrector.adversary_epochs, corrector.epochs) == (100, 50, 100)
+        for name in ("joint", "recon_t"):
+            converged = compose(f"dataset={study}", f"method={name}", "training=converged")
+            assert converged.training == "converged"
+            assert converged.method.lr == 1e-3
+    with pytest.raises(
+        CalibError, match="no such training values for demo with method=joint; leave training="
+    ):
+        load(compose("training=converged"))
+
+
+def test_an_unknown_class_is_an_error_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def three(**settings: object) -> Study:
+        study = demo_study(**settings)
+        y = study.batches["3"].y.copy()
+        y[:5] = 2
+        target = replace(study.batches["3"], y=y, subject=None)
+        return replace(study, batches=study.batches | {"3": target}, classes=["control", "case", "new"])
+
+    three.__module__ = demo_study.__module__  # or the configuration may not call it
+    monkeypatch.setattr("calib.data.simulate.demo_study", three)
+    (result,) = run(small_run("joint", tmp_path, "method.epochs=60", "method.lr=0.01"))
+    assert result["unseen_classes"] == {"3": {"new": 5}}
+    assert result["targets"]["3"]["accuracy"] <= 31 / 36
+    assert (
+        "no source has; their samples count as errors: 5 new." in (record(tmp_path) / "run.log").read_text()
+    )
 
 
 def test_names_become_safe_folders(tmp_path: Path) -> None:

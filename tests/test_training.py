@@ -38,6 +38,22 @@ def test_a_batch_smaller_than_the_minibatch_fills_it_by_repeating() -> None:
         assert np.bincount(minibatch, minlength=3).min() >= 2
 
 
+def test_no_row_repeats_where_every_batch_is_smaller_than_the_minibatch(protocol: Protocol) -> None:
+    seen: list[torch.Tensor] = []
+    task, runtime, method = toy_task(), Runtime(0), joint(protocol, batch_size=128, epochs=2)
+    networks = method.networks(task, runtime)
+    pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)  # 20, 21 and 17 rows
+    step_a, step_b = method.steps(networks, pool, 2, runtime)
+
+    def watched(rows: torch.Tensor) -> object:
+        seen.append(rows)
+        return step_a.losses(rows)
+
+    train([Step(step_a.modules, 1, watched), step_b], pool.sizes, method.schedule, protocol, runtime, "x")
+    assert [rows.shape for rows in seen] == [(3, 21)] * 2
+    assert all(sorted(rows[1].tolist()) == list(range(21)) for rows in seen)
+
+
 def test_released_iterators_discard_a_shuffle() -> None:
     rows = draw([400], 100, 5, discard_first=True)
     assert sorted(rows[1:, 0].ravel()) == list(range(400))  # the second shuffle starts at mini-batch 1

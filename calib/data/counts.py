@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def load_counts_study(
     y = class_indices(cells, spelling(cells.label), list(spelling(pd.Series(list(cell_types)))))
     check_composition(cells, y, cell_types)
     check_counts(cells)
-    cells = common_genes(cells)
+    cells = common_genes(replace(cells, values=sparse.csr_matrix(cells.values)))
     if min_genes:
         enough = detected_genes(cells) >= min_genes
         log.info("%d cells have fewer than %d genes and are left out.", (~enough).sum(), min_genes)

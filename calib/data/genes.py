@@ -22,7 +22,7 @@ from calib.store import short_hash
 
 log = logging.getLogger(__name__)
 
-FLAVORS = ("seurat", "cell_ranger")
+FLAVORS = ("cell_ranger", "seurat")
 
 VERSION = 1
 """Raised when a change here can choose other genes."""
@@ -104,7 +104,7 @@ def chosen_genes(cells: Sheet, count: int, flavor: str, name: str, origin: Mappi
     if chosen is None:
         chosen = ranked_genes(cells, count, flavor)
         _remember(file, chosen)
-    log.info("%d of %d genes common to all batches: %s", count, len(cells.features), file)
+    log.info("%d of the %d genes common to all batches are kept: %s", count, len(cells.features), file)
     return cells.of_features(np.isin(cells.features, chosen))
 
 
