@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,11 @@ def test_make_explains_itself() -> None:
     done = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True)
     for target in ("demo", "test", "test-slow", "lint", "data", "bench", "clean"):
         assert re.search(rf"make {target} +\w", done.stdout)
+
+
+def test_the_package_holds_every_folder_and_the_configuration() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {
+        ".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "calib").rglob("__init__.py")
+    }
+    assert set(listed) == folders | {"calib.conf"}

@@ -1,6 +1,6 @@
 """Results beside the paper's numbers, as Markdown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import pandas as pd
@@ -58,39 +58,38 @@ def comparison_table(results: pd.DataFrame, study: str) -> str:
     return f"{markdown(heads, rows)}\n\n{NOTE}"
 
 
-def single_source_table(results: pd.DataFrame, study: str, variant: str) -> str:
-    """Pairwise calibration and the joint model, each from one source, as Markdown; Tables 1a and 2a.
+def single_source_table(
+    results: pd.DataFrame, study: str, columns: Mapping[str, tuple[str, str, str]]
+) -> str:
+    """Methods trained on one source at a time beside the printed numbers, as Markdown; Tables 1a and 2a.
 
     A line is the mean of a metric over the sources of one target, as the paper averages.
+
+    Args:
+        columns: heading -> method, protocol and variant.
     """
-    ours = _chosen(results, study, variant=variant)
     printed = paper_numbers()
     table = printed[printed["table"].isin(["1a", "2a"]) & (printed["dataset"] == study)]
     cells = table.set_index(["method", "target", "metric"])["value"]
-    kinds = {"pairwise": ["paper"], "joint": list(PROTOCOLS)}
-    rows = []
-    for target in sorted(ours["target"].unique()):
-        for metric, column in {
-            "ACC": "accuracy",
-            "F-score": "f_score",
-            "AUC": "auc_hard",
-            "MCC": "mcc",
-        }.items():
-            row = [target, metric, _number(cells.get(("pairwise", target, metric)))]
-            for method, protocols in kinds.items():
-                for protocol in protocols:
-                    same = (
-                        (ours["method"] == method)
-                        & (ours["protocol"] == protocol)
-                        & (ours["target"] == target)
-                    )
-                    row.append(_number(ours.loc[same, column].mean()))
-            rows.append([*row, _number(cells.get(("joint", target, metric)))])
-    heads = [
-        "target", "metric", "pairwise, printed", "pairwise", "joint from one source, `paper`",
-        "joint from one source, `released`", "joint from all sources, printed",
-    ]  # fmt: skip
-    return markdown(heads, rows)
+    metrics = {"ACC": "accuracy", "F-score": "f_score", "AUC": "auc_hard", "MCC": "mcc"}
+    ours = {}
+    for heading, (method, protocol, variant) in columns.items():
+        chosen = _chosen(results, study, method, variant)
+        chosen = chosen[chosen["protocol"] == protocol]
+        ours[heading] = chosen.groupby("target")[list(metrics.values())].mean()
+    targets = sorted(set(table["target"]) - {"average"})
+    rows = [
+        [
+            target,
+            metric,
+            _number(cells.get(("pairwise", target, metric))),
+            *(_number(o[column].get(target)) for o in ours.values()),
+            _number(cells.get(("joint", target, metric))),
+        ]
+        for target in targets
+        for metric, column in metrics.items()
+    ]
+    return markdown(["target", "metric", "pairwise, printed", *columns, "joint, printed"], rows)
 
 
 def _chosen(
