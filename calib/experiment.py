@@ -160,11 +160,12 @@ def _recorded(run: Run) -> Iterator[None]:
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:
-    """Metrics of one target at sample level and, where subjects are known, at subject level."""
+    """Predicted classes of one target; metrics of its samples and subjects, as far as they are known."""
     batch = study.batches[name]
+    predicted = count_classes(probability.argmax(axis=1), study.classes)
     if batch.y is None:
-        return {"n": len(batch.x)}
-    scores: Result = {"n": len(batch.x)} | score(probability, batch.y)
+        return {"n": len(batch.x), "predicted": predicted}
+    scores: Result = {"n": len(batch.x), "predicted": predicted} | score(probability, batch.y)
     if batch.subject is not None:
         medians, y = by_subject(probability, batch.y, batch.subject)
         scores["subject"] = {"n": len(y)} | score(medians, y)

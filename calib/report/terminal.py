@@ -26,6 +26,10 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
         values = [_number(scores.get(metric)) for metric in metrics]
         count = str(subject.get("n", "-"))
         lines.append(_line(name, str(scores["n"]), values, count, _number(subject.get("accuracy"))))
+    for name, scores in result["targets"].items():
+        if "accuracy" not in scores:
+            listed = ", ".join(f"{count} {label}" for label, count in scores["predicted"].items())
+            lines.append(f"Batch {name} has no labels; predicted: {listed}. See predictions.csv.")
     for name, classes in result.get("unseen_classes", {}).items():
         listed = ", ".join(f"{count} {label}" for label, count in classes.items())
         lines.append(f"Batch {name} has classes that no source has; their samples count as errors: {listed}.")
