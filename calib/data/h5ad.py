@@ -76,22 +76,15 @@ def read_cells(
         kept = np.flatnonzero(number >= 0)
         values = _rows(_stored(h5, file, layer), io, kept)
     order = np.argsort(number[kept], kind="stable")
-    obs = obs.iloc[rows := kept[order]].reset_index()
+    obs = obs.iloc[rows := kept[order]]
     subjects = None
     if subject:
         if obs[subject].isna().any():
             raise DataError(f"File {file}: column '{subject}' of obs has cells without a subject; fill them.")
         subjects = pd.factorize(obs[subject].astype(str))[0].astype(np.int64)
-    batch_names = np.array(list(batches), object)[number[rows]]
-    return Cells(
-        file,
-        values[order],
-        obs.iloc[:, 0].to_numpy(object),
-        features,
-        batch_names,
-        _text(obs[label]),
-        subjects,
-    )
+    names = np.array(list(batches), object)[number[rows]]
+    labels = _text(obs[label]).reset_index(drop=True)
+    return Cells(file, values[order], obs.index.to_numpy(object), features, names, labels, subjects)
 
 
 @contextmanager
