@@ -18,14 +18,15 @@ from calib.build import compose
 from calib.data.split import all_splits
 from calib.errors import CalibError
 from calib.planning import Run, load, plan
-from calib.report.tables import accuracy_table, metrics_table, options_table
+from calib.report.tables import accuracy_table, metrics_table, options_table, settings_table
 from calib.store import result_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "spine.csv"
 OPTIONS = ROOT / "docs" / "results" / "mi_options.csv"
-PAGES = (ROOT / "docs" / "reproduction-notes.md",)
+CELLS = ROOT / "docs" / "results" / "pancreas_mini.csv"
+PAGES = (ROOT / "docs" / "reproduction-notes.md", ROOT / "docs" / "pancreas.md")
 METHODS = ("joint", "recon_t", "baseline", "combat", "cross_validation")
 PROTOCOLS = ("paper", "released")
 STUDIES = ("mi", "chd")
@@ -59,11 +60,13 @@ def collect(out: Path) -> pd.DataFrame:
 
 def renewed(text: str, results: pd.DataFrame) -> str:
     """A page with each table between ``<!-- table: kind arguments -->`` and ``<!-- end -->`` made anew."""
+    cells = pd.read_csv(CELLS, comment="#", dtype={"target": str})
     single = pd.read_csv(OPTIONS, comment="#", dtype={"target": str})
     makers = {
         "accuracy": partial(accuracy_table, results),
         "metrics": partial(metrics_table, results),
         "options": partial(options_table, single, results),
+        "settings": partial(settings_table, cells),
     }
 
     def make(found: re.Match[str]) -> str:

@@ -103,6 +103,31 @@ def options_table(single: pd.DataFrame, results: pd.DataFrame, study: str) -> st
     return markdown(["set in `paper`", *heads, "mean"], rows)
 
 
+def settings_table(results: pd.DataFrame, study: str) -> str:
+    """Accuracy of each method, protocol and setting, a column a split's target, as Markdown.
+
+    Args:
+        results: as for ``accuracy_table``, with a column ``setting`` that says what was set. A cell is mean
+            and standard deviation over seeds, in the order of the table.
+    """
+    ours = results[results["study"] == study]
+    by = ["method", "protocol", "setting"]
+    lines = sorted(set(zip(ours["split"], ours["target"], strict=True)))
+    rows = []
+    for index, part in ours.groupby(by, sort=False):
+        method, protocol, setting = cast(tuple[str, str, str], index)
+        by_seed = part.pivot_table(index="seed", columns=["split", "target"], values="accuracy")
+        cells = [by_seed[line] if line in by_seed else pd.Series(dtype=float) for line in lines]
+        spreads = [_spread(c.agg(["mean", "std", "count"])) if len(c) else MISSING for c in cells]
+        mean = by_seed.dropna().mean(axis=1).agg(["mean", "std", "count"])
+        mark = " †" if part["uses_target_labels"].any() else ""
+        seconds = f"{part['seconds'].mean():.1f}"
+        rows.append([f"`{method}`{mark}", protocol, setting, *spreads, _spread(mean), seconds])
+    note = "\n\n† uses target labels: a reference, not a method." if ours["uses_target_labels"].any() else ""
+    heads = [f"{split.partition('_')[0]} to {target}" for split, target in lines]
+    return markdown(["method", "protocol", "setting", *heads, "mean", "seconds a run"], rows) + note
+
+
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     heads = list(heads)
