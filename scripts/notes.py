@@ -26,6 +26,7 @@ from calib.report.tables import (
     cost_table,
     metrics_table,
     options_table,
+    settings_table,
     single_source_table,
 )
 from calib.store import result_rows
@@ -33,7 +34,7 @@ from calib.store import result_rows
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "runs.csv"
-PAGES = (ROOT / "docs" / "reproduction-notes.md", ROOT / "docs" / "methods.md")
+PAGES = tuple(ROOT / "docs" / f"{page}.md" for page in ("reproduction-notes", "methods", "pancreas"))
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ SINGLE = {
     "joint from one source, `paper`": ("joint", "paper", ONE_SOURCE),
     "joint from one source, `released`": ("joint", "released", ONE_SOURCE),
 }
+CONVERGED = "training=converged"
 ONE_OPTION = (
     "protocol.optimizer=shared",
     "protocol.optimizer=shared protocol.idle_gradient=zero",
@@ -76,6 +78,23 @@ SERIES = (
     Series(["pairwise"], [0], [ONE_SOURCE, STANDARDISED], ["paper"]),
     Series(["joint"], [0], [ONE_SOURCE]),
     Series(["joint"], range(2), ONE_OPTION, ["paper"], ["mi"]),
+    Series(["joint", "baseline"], range(3), ["", CONVERGED], studies=["pancreas_mini"]),
+    Series(
+        ["recon_t", "combat", "normae", "bermuda", "desc"],
+        range(3),
+        ["", CONVERGED],
+        ["paper"],
+        ["pancreas_mini"],
+    ),
+    Series(["pairwise", "cross_validation"], range(3), [""], ["paper"], ["pancreas_mini"]),
+    Series(
+        ["joint"],
+        range(3),
+        ["method.epochs=990", f"{CONVERGED} method.lr=3e-4"],
+        ["paper"],
+        ["pancreas_mini"],
+    ),
+    Series(["baseline"], range(3), ["method.classifier.epochs=900"], ["paper"], ["pancreas_mini"]),
 )
 
 
@@ -124,6 +143,7 @@ def renewed(text: str, results: pd.DataFrame) -> str:
         "cost": cost_table,
         "metrics": metrics_table,
         "options": options_table,
+        "settings": settings_table,
         "single_source": partial(single_source_table, columns=SINGLE),
     }
 

@@ -195,6 +195,27 @@ def options_table(results: pd.DataFrame, study: str) -> str:
     return markdown(["set in `paper`", *heads, "mean"], rows)
 
 
+def settings_table(results: pd.DataFrame, study: str) -> str:
+    """Accuracy of each method, protocol and variant, a column a split's target, as Markdown.
+
+    A cell is mean and standard deviation over seeds.
+    """
+    ours = _chosen(results, study)
+    lines = sorted(set(zip(ours["split"], ours["target"], strict=True)))
+    rows = []
+    for index, part in ours.groupby(["method", "protocol", "variant"]):
+        method, protocol, variant = cast(tuple[str, str, str], index)
+        by_seed = part.pivot_table(index="seed", columns=["split", "target"], values="accuracy")
+        cells = [by_seed[line] if line in by_seed else pd.Series(dtype=float) for line in lines]
+        spreads = [_spread(c.agg(["mean", "std", "count"])) if len(c) else MISSING for c in cells]
+        mark = " †" if part["uses_target_labels"].any() else ""
+        setting = f"`{variant}`" if variant else "as printed"
+        seconds = f"{part['seconds'].median():.1f}"
+        rows.append([f"`{method}`{mark}", protocol, setting, *spreads, _average(part, len(lines)), seconds])
+    heads = [f"{split.partition('_')[0]} to {target}" for split, target in lines]
+    return f"{markdown(['method', 'protocol', 'setting', *heads, 'mean', 'seconds a run'], rows)}\n\n{NOTE}"
+
+
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     heads = list(heads)
