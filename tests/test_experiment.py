@@ -225,7 +225,7 @@ def test_a_target_without_labels_is_predicted(tmp_path: Path, monkeypatch: pytes
     unlabelled.__module__ = demo_study.__module__  # or the configuration may not call it
     monkeypatch.setattr("calib.data.simulate.demo_study", unlabelled)
     (result,) = run(small_run("joint", tmp_path))
-    assert result["targets"]["3"] == {"n": 36}
+    assert result["targets"]["3"]["n"] == 36
     assert result["mean"]["accuracy"] is None
     predictions = pd.read_csv(record(tmp_path) / "predictions.csv")
     assert predictions["label"].isna().all()
