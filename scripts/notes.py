@@ -72,10 +72,12 @@ ONE_OPTION = (
 )
 SERIES = (
     Series(["joint", "recon_t", "baseline", "combat", "cross_validation"], range(5)),
-    Series(["normae", "bermuda", "desc"], range(3)),
-    Series(["desc"], range(3), ["method.corrector.scale=all"]),
-    Series(["normae"], [0], ["method.corrector.lr_adversary=5e-3"]),
-    Series(["pairwise"], [0], [ONE_SOURCE, STANDARDISED], ["paper"]),
+    Series(["normae", "bermuda", "desc"], range(3), protocols=["paper"]),
+    Series(["desc"], range(3), ["method.corrector.scale=all"], ["paper"]),
+    Series(["desc"], range(3), ["method.corrector.rounds=0"], ["paper"], ["mi"]),
+    Series(["normae"], [0], ["method.corrector.lr_adversary=5e-3"], ["paper"], ["mi"]),
+    Series(["pairwise"], [0], [ONE_SOURCE], ["paper"]),
+    Series(["pairwise"], [0], [STANDARDISED], ["paper"], ["mi"]),
     Series(["joint"], [0], [ONE_SOURCE]),
     Series(["joint"], range(2), ONE_OPTION, ["paper"], ["mi"]),
     Series(["joint", "baseline"], range(3), ["", CONVERGED], studies=["pancreas_mini"]),
