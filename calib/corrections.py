@@ -57,7 +57,7 @@ class Corrections:
         """Corrected data of every batch, from the store where they are.
 
         Several processes that want the same correction compute it once: the others wait. What was used
-        is told by ``used``: the key, seconds and memory of its computation.
+        is told by ``used``: the key, seconds, processor seconds and memory of its computation.
         """
         if not corrector.stored:
             return corrector.correct(batches, runtime)
@@ -78,13 +78,18 @@ class Corrections:
             self.used = None if self.force else record.result()
             if self.used is None:
                 record.prepare()
-                started, known = time.perf_counter(), len(runtime.history)
+                started, known = (time.perf_counter(), time.process_time()), len(runtime.history)
                 corrected = corrector.correct(batches, runtime)
-                seconds = time.perf_counter() - started
+                seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
                 record.write("corrected.npz", lambda file: _save(file, corrected))
                 record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
                 del runtime.history[known:]  # a run's history is the same whoever computed the correction
-                self.used = {"key": key, "seconds": seconds, "peak_memory_mb": peak_memory_mb()}
+                self.used = {
+                    "key": key,
+                    "seconds": seconds,
+                    "cpu_seconds": cpu,
+                    "peak_memory_mb": peak_memory_mb(),
+                }
                 record.write_text(RESULT, json.dumps(self.used, indent=1, allow_nan=False))
             else:
                 log.info("Correction from %s", record.path)
