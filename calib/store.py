@@ -59,6 +59,15 @@ class Record:
                     file.unlink()
             self.write_text("run.log", "")
 
+    def make_folder(self) -> None:
+        """Make the directory where it is not there yet; what is in it stays.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out of the directory, or wait for them.
