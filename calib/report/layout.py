@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator, NullFormatter
 
 from calib.report.style import GREY, WIDTH, literal
 
@@ -59,3 +62,16 @@ def empty(axes: Axes, words: str) -> None:
         spine.set_linestyle((0, (4, 3)))
         spine.set_edgecolor(GREY)
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, style="italic")
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis as plain numbers: 1, 2 and 5 of each decade, or 1 where there are many."""
+    few = np.log10(high / low) < 1.6
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
+    axis.set_major_formatter(number_format(high))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def number_format(high: float) -> Formatter:
+    """Numbers as they are; thousands as k and millions as M where some reach ten thousand."""
+    return EngFormatter(sep="") if high >= 1e4 else FuncFormatter(lambda value, _: f"{value:g}")

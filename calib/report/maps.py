@@ -40,9 +40,7 @@ def map_figure(maps: Mapping[str, Map | None], study: Study, split: Split) -> Fi
         dot(*look, f"{_short(name)} ({_role(name, split)})")
         for look, name in zip(batches, study.batches, strict=True)
     ]
-    class_entries = [
-        dot(*look, _short(name)) for look, name in zip(classes, study.classes, strict=True)
-    ]
+    class_entries = [dot(*look, _short(name)) for look, name in zip(classes, study.classes, strict=True)]
     shown = [one for one in maps.values() if one is not None]
     if any((one.y < 0).any() for one in shown):
         class_entries.append(dot(PALE, ".", "no label"))
@@ -84,7 +82,7 @@ def _scatter(axes: Axes, one: Map, group: NDArray[np.int64], looks: Sequence[Loo
         for index, (colour, marker) in [(-1, (PALE, ".")), *enumerate(looks)]:
             x, y = one.xy[layer[group[layer] == index]].T
             if len(x):  # dots as pixels: tens of thousands of them make a page slow to turn
-                axes.scatter(x, y, size, colour, marker, linewidths=0, alpha=0.75, rasterized=True)
+                axes.scatter(x, y, size, colour, marker=marker, linewidths=0, alpha=0.75, rasterized=True)
     axes.margins(0.03)
 
 
@@ -108,4 +106,4 @@ def _letter(place: int) -> str:
 
 
 def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3f}".replace("-", "−")
+    return "–" if np.isnan(value) else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,4 @@
-"""How figures look and how they are written: legible in print, told apart without colour, same bytes twice."""
+"""How figures look and how they are written: for print, for any eye, the same bytes twice."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

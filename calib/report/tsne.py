@@ -47,7 +47,7 @@ class Map:
     silhouette: dict[str, float]
 
 
-def record_map(record: Record, study: Study, settings: Settings = Settings()) -> Map:  # noqa: B008
+def record_map(record: Record, study: Study, settings: Settings = Settings()) -> Map:
     """The map of a record's calibrated data, from its ``tsne.npz`` where data and settings are the same.
 
     Raises:
