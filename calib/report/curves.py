@@ -30,6 +30,8 @@ LOSSES = {
     "L_C (B)": "step B: calibration $L_C$",
     "L_R": "step B: reconstruction $L_R$",
 }
+DASHED = (0, (4, 3))
+
 LOG_FROM = 10.0
 """A loss that changes by more than this factor is drawn on a logarithmic axis."""
 
@@ -105,7 +107,7 @@ def _limits(tables: Sequence[pd.DataFrame], kernel: str) -> tuple[float, float]:
 
 def _boxes(axes: Axes, draws: Sequence[FloatArray | None], floor: float | None) -> None:
     if floor is not None:
-        axes.axvline(floor, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        axes.axvline(floor, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=0)
     for y, values in enumerate(draws):
         if values is None or not len(values):
             axes.text(
@@ -129,12 +131,15 @@ def _boxes(axes: Axes, draws: Sequence[FloatArray | None], floor: float | None) 
 
 
 @in_style
-def loss_figure(histories: Mapping[str, Mapping[int, pd.DataFrame]]) -> Figure:
+def loss_figure(
+    histories: Mapping[str, Mapping[int, pd.DataFrame]], floors: Mapping[str, float] | None = None
+) -> Figure:
     """Losses over epochs, a row a split, a column a loss: seeds thin, their mean thick.
 
     Args:
         histories: heading of a row -> seed -> its ``history.csv``, all with the same losses; a row without
             seeds says "not run".
+        floors: loss -> a value to mark by a dashed line.
     """
     found = [table for row in histories.values() for table in row.values()]
     names = list(dict.fromkeys(name for table in found for name in table.columns[2:])) or list(LOSSES)
@@ -159,14 +164,14 @@ def loss_figure(histories: Mapping[str, Mapping[int, pd.DataFrame]]) -> Figure:
             if top == 0.3:
                 axes.set_title(LOSSES.get(name, literal(name)), size=7.5)
             _curves(axes, [table[["epoch", name]].dropna() for table in row.values()], name)
+            if floors and name in floors:
+                axes.axhline(floors[name], color=GREY, linewidth=0.8, linestyle=DASHED, zorder=3)
         top += height + space
-    page.text(left + width / 2, top - 0.02, "epoch", ha="center")
     counts = sorted({len(row) for row in histories.values() if row})
     if counts:
         seeds = " or ".join(map(str, counts))
-        page.text(
-            WIDTH - 0.08, top - 0.02, f"thin: each of {seeds} seeds; thick: mean", color=GREY, ha="right"
-        )
+        words = f"mean losses of each epoch; thin: each of {seeds} seeds, thick: their mean"
+        page.text(WIDTH - 0.08, top - 0.02, words, color=GREY, ha="right")
     return page.figure
 
 
