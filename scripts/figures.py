@@ -50,8 +50,8 @@ class Planner:
         for method in METHODS:
             try:
                 runs[method] = self.run(method, seed, split)
-            except CalibError as error:
-                self.refused[method] = str(error)
+            except (CalibError, HydraException) as error:  # the latter: a setting that it has not
+                self.refused[method] = " ".join(str(error).split())
         return runs
 
 

@@ -84,7 +84,7 @@ def distance_figure(
             _boxes(axes, draws, (floors or {}).get(pair) if kernel == "fixed" else None)
             axes.set_xlim(*limits)
             log_ticks(axes.xaxis, *limits)
-            axes.set_title(f"batches {literal(pair[0], 14)} and {literal(pair[1], 14)}", size=7.5, pad=3)
+            axes.set_title(_title(pair), size=7.5, pad=3)
             axes.set_xlabel("MMD²", labelpad=1)
             if column == 0:
                 axes.set_yticks(range(len(boxes)), [literal(name, 24) for name in boxes])
@@ -92,6 +92,11 @@ def distance_figure(
                 axes.set_yticks([])
             axes.tick_params(axis="y", length=0)
     return page.figure
+
+
+def _title(pair: Pair) -> str:
+    kind = "batches " if sum(map(len, pair)) <= 12 else ""
+    return f"{kind}{literal(pair[0], 13)} and {literal(pair[1], 13)}"
 
 
 def _draws(table: pd.DataFrame, space: str, kernel: str, pair: Pair) -> FloatArray:
