@@ -151,7 +151,7 @@ def loss_figure(
     left, gap, space = 0.62, 0.45, 0.24
     width = (WIDTH - left - 0.08 - gap * (len(names) - 1)) / len(names)
     heights = [1.25 if row else 0.4 for row in histories.values()]
-    page = Page(0.3 + sum(heights) + space * len(heights) + 0.32)
+    page = Page(0.3 + sum(heights) + space * len(heights) + 0.14)
     top = 0.3
     for height, (heading, row) in zip(heights, histories.items(), strict=True):
         page.text(

@@ -212,7 +212,7 @@ def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int,
         f"Losses of the joint training over epochs, {study.name}, protocol {protocol}: {count} runs, a row a "
         "split. Step A trains C and D, step B trains C and R (Eq. 4); logarithmic where a loss falls tenfold."
         + (
-            " Dashed: the L_C of samples too far apart for every kernel, where it no longer teaches."
+            " Dashed: the L_C of samples too far apart for every kernel, which has no gradient."
             if (floor := _floor(joint))
             else ""
         )
