@@ -35,7 +35,7 @@ class Page:
         """A legend whose upper left corner is at this place."""
         self.figure.legend(
             handles,
-            [literal(handle.get_label()) for handle in handles],
+            [literal(handle.get_label(), most=60) for handle in handles],
             title=title,
             ncols=columns,
             loc="upper left",

@@ -92,7 +92,7 @@ def _columns(entries: Sequence[Line2D]) -> int:
     return max(1, min(len(entries), int((SECTION - 0.2) / (0.38 + 0.065 * longest))))
 
 
-def _short(name: str, most: int = 32) -> str:
+def _short(name: str, most: int = 30) -> str:
     text = " ".join(str(name).split())
     return text if len(text) <= most else text[: most - 1] + "…"
 
