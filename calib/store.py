@@ -27,12 +27,12 @@ def short_hash(identity: Mapping[str, Any]) -> str:
 
 def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
     """The record of a run: ``<out>/runs/<study>/<split>/<method>-<key>``."""
-    return Record(out / "runs" / _safe(study) / _safe(split) / f"{_safe(method)}-{key}")
+    return Record(out / "runs" / safe_name(study) / safe_name(split) / f"{safe_name(method)}-{key}")
 
 
 def correction_record(out: Path, study: str, corrector: str, key: str) -> "Record":
     """The record of a correction: ``<out>/corrections/<study>/<corrector>-<key>``."""
-    return Record(out / "corrections" / _safe(study) / f"{_safe(corrector)}-{key}")
+    return Record(out / "corrections" / safe_name(study) / f"{safe_name(corrector)}-{key}")
 
 
 class Record:
@@ -58,6 +58,15 @@ class Record:
                 if not file.name.startswith("."):
                     file.unlink()
             self.write_text("run.log", "")
+
+    def make_folder(self) -> None:
+        """Make the directory where it is not there yet; what is in it stays.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -108,7 +117,7 @@ class Record:
         self.write(name, lambda f: table.to_csv(f, index=False, float_format=f"%.{digits}g"))
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """A name as a folder: up to 80 letters, digits and ``._+-``; any other is cleaned, cut and hashed."""
     cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")[:80]
     if cleaned == name:

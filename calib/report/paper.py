@@ -24,3 +24,10 @@ def paper_accuracy(study: str, method: str) -> dict[tuple[str, str], float]:
         & table["table"].isin(["1b", "2b", "3"])
     ]
     return dict(zip(zip(chosen["sources"], chosen["target"], strict=True), chosen["value"], strict=True))
+
+
+MAP_FIGURES = {"mi": 2, "chd": 3, "pancreas": 4}
+"""Which figure shows a study's t-SNE maps."""
+
+COMMON_FEATURES = {"mi": 82}
+"""Features differential in every batch, from the text on Figure S1a."""

@@ -1,0 +1,127 @@
+"""Features that differ between case and control in each batch: the paper's Figure S1a.
+
+The paper uses BPSC (Vu et al. 2016, doi 10.1093/bioinformatics/btw202): a quasi-likelihood GLM with log
+link whose variance, lambda2 mu + phi2 mu^2, comes from a Beta-Poisson distribution fitted to the controls.
+At MALDI intensities the Poisson part vanishes beside phi2 mu^2, and phi2 cancels from the test, so the
+fit decides nothing and V(mu) = mu^2, the Gamma quasi-GLM, takes its place here.
+"""
+
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from calib.data.study import Batch, FloatArray, IntArray, Study
+from calib.errors import CalibError, check_choice
+
+ALPHA = 0.05
+"""Bound of p below which the authors call a feature differential: raw, not adjusted for many tests."""
+
+LEVELS = ("sample", "subject")
+Level = Literal["sample", "subject"]
+
+
+def two_group_glm(
+    x: FloatArray, case: IntArray, linear: ArrayLike = 0.0, quadratic: ArrayLike = 1.0
+) -> tuple[FloatArray, FloatArray]:
+    """Test of case against control by a quasi-likelihood GLM with log link, in closed form.
+
+    With one factor of two levels the fitted means are the group means m, so with n samples a group,
+    w = m^2 / V(m) and Pearson's dispersion phi = sum (x - m)^2 / V(m) / (n - 2),
+    t = ln(m_case / m_control) / sqrt(phi (1 / (n_case w_case) + 1 / (n_control w_control))), on n - 2
+    degrees of freedom. Single values may be zero or negative (MALDI intensities after baseline
+    subtraction are): they enter as they are. A group's mean must be positive, or there is no logarithm.
+
+    Args:
+        x: ``(samples, features)``, on the scale of intensities or counts, not logged.
+        case: 1 for a case, 0 for a control ``(samples,)``.
+        linear: coefficient of mu in the variance, one number or one a feature; BPSC's lambda2.
+        quadratic: coefficient of mu^2; BPSC's phi2 = beta / (alpha (alpha + beta + 1)). Only their ratio
+            matters: the defaults are the Gamma, ``linear=1, quadratic=0`` the quasi-Poisson.
+
+    Returns:
+        t and two-sided p, each ``(features,)``; NaN where a group's mean is not positive or no sample
+        differs from its group's mean.
+
+    Raises:
+        CalibError: a group has no sample, or there are fewer than three samples.
+    """
+    groups = [x[case == group].astype(np.float64) for group in (1, 0)]
+    freedom = sum(map(len, groups)) - 2
+    if freedom < 1 or not all(map(len, groups)):
+        counts = " cases and ".join(str(len(group)) for group in groups)
+        raise CalibError(f"Two groups of at least three samples in all are needed, not {counts} controls.")
+    means = np.stack([group.mean(axis=0) for group in groups])
+    means[means <= 0] = np.nan
+    variance = np.asarray(linear) * means + np.asarray(quadratic) * means**2
+    squares = np.stack([((g - m) ** 2).sum(axis=0) for g, m in zip(groups, means, strict=True)])
+    dispersion = (squares / variance).sum(axis=0) / freedom
+    sizes = np.array([[len(group)] for group in groups])
+    error = np.sqrt(dispersion * (variance / means**2 / sizes).sum(axis=0))
+    t = np.log(means[0] / means[1]) / np.where(error > 0, error, np.nan)
+    return t, 2 * stats.t.sf(np.abs(t), freedom)
+
+
+def p_values(study: Study, level: Level = "sample") -> pd.DataFrame:
+    """The p-value of every feature in every batch: features as rows, batches as columns.
+
+    Batches without labels, without subjects (at level ``subject``) or with one class only are left out.
+
+    Args:
+        study: with two classes, on the scale of intensities or counts.
+        level: ``sample`` tests all rows, as the authors do; ``subject`` the mean over each subject's rows,
+            since replicates of one person are not independent and make p too small.
+
+    Raises:
+        CalibError: the study has not two classes, or no batch that can be tested.
+    """
+    check_choice("level", level, LEVELS)
+    if len(study.classes) != 2:
+        raise CalibError(
+            f"Differential features compare two classes; study '{study.name}' has {len(study.classes)}."
+        )
+    tested = {name: _rows(batch, level) for name, batch in study.batches.items()}
+    columns = {
+        name: two_group_glm(x, y)[1]
+        for name, (x, y) in tested.items()
+        if len(np.unique(y)) == 2 and len(y) > 2
+    }
+    if not columns:
+        raise CalibError(f"No batch of study '{study.name}' has samples of both classes at level {level}.")
+    return pd.DataFrame(columns, index=pd.Index(study.features, name="feature"))
+
+
+def differential(p: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
+    """Whether p is below ``alpha``: the table of ``p_values`` as booleans; a feature without p is not."""
+    return p < alpha
+
+
+def overlaps(found: pd.DataFrame) -> dict[tuple[str, ...], int]:
+    """How many features are differential in exactly these batches, for every non-empty set of batches.
+
+    Larger sets come first; the first is all batches: the features that they have in common.
+    """
+    batches = list(found.columns)
+    sizes: Iterable[int] = range(len(batches), 0, -1)
+    sets = [chosen for size in sizes for chosen in combinations(batches, size)]
+    rows = found.to_numpy()
+    return {
+        chosen: int((rows == np.array([batch in chosen for batch in batches])).all(axis=1).sum())
+        for chosen in sets
+    }
+
+
+def _rows(batch: Batch, level: Level) -> tuple[FloatArray, IntArray]:
+    """Data and labels to test; no rows where labels or subjects are not known."""
+    if batch.y is None or (level == "subject" and batch.subject is None):
+        return batch.x[:0], np.empty(0, np.int64)
+    if level == "sample":
+        return batch.x, batch.y
+    _, first, member = np.unique(np.asarray(batch.subject), return_index=True, return_inverse=True)
+    sums = np.zeros((len(first), batch.x.shape[1]))
+    np.add.at(sums, member, batch.x)
+    return sums / np.bincount(member)[:, None], batch.y[first]

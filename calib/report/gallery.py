@@ -1,0 +1,237 @@
+"""All figures of a study, from run records to files, each with a caption that says what was drawn."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from calib.data.study import Study
+from calib.errors import CalibError
+from calib.evaluation.differential import ALPHA, LEVELS, differential, p_values
+from calib.evaluation.mmd import DRAWS, ROWS
+from calib.losses import PAPER_WIDTHS
+from calib.planning import Run
+from calib.report.curves import distance_figure, loss_figure
+from calib.report.maps import map_figure
+from calib.report.overlap import overlap_figure
+from calib.report.paper import COMMON_FEATURES, MAP_FIGURES
+from calib.report.style import save
+from calib.report.tsne import Map, Settings, record_map
+from calib.store import Record, safe_name
+
+MAPPED = ("baseline", "combat", "normae", "bermuda", "desc", "joint")
+"""The methods of the paper's Figures 2 to 4, in their order; baseline stands for the raw data."""
+
+EXPECTED = (*MAPPED, "recon_t")
+"""Methods whose absence is told; any other is shown where it has been run."""
+
+UNCORRECTED = ("baseline", "cross_validation")
+"""Methods that leave the data as they are: nothing to show after calibration."""
+
+HEADINGS = {
+    "sample": "Samples, as the authors count",
+    "subject": "Subjects: mean over replicates",
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One figure: its name (kind, study and, where it depends on them, split, protocol and seed)."""
+
+    name: str
+    caption: str
+    files: list[str]
+
+
+@dataclass
+class Gallery:
+    """The figures of one study, split, protocol and seed in a folder, and a sentence for each gap."""
+
+    folder: Path
+    drawn: list[Drawn] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def add(self, name: str, caption: str, figure: Figure) -> None:
+        """Write a figure as PNG and PDF."""
+        name = safe_name(name)
+        files = [file.name for file in save(figure, self.folder, name)]
+        self.drawn.append(Drawn(name, caption, files))
+
+    def write_list(self, name: str) -> None:
+        """Write names, captions and gaps to ``<name>.json``."""
+        content = {"figures": [asdict(one) for one in self.drawn], "missing": self.missing}
+        Record(self.folder).write_text(f"{safe_name(name)}.json", json.dumps(content, indent=1))
+
+
+def draw_study(
+    study: Study,
+    runs: Mapping[str, Run],
+    trainings: Mapping[str, Mapping[int, Run]],
+    folder: Path,
+) -> Gallery:
+    """Draw everything that records allow.
+
+    Args:
+        study: with its values as loaded, not scaled.
+        runs: method -> its planned run, all of one split, protocol and seed; joint is among them.
+        trainings: split label -> seed -> planned run of the joint model.
+        folder: where figures, the tables behind them and ``figures_<...>.json`` are written.
+
+    Raises:
+        CalibError: a record does not fit the study, or a folder cannot be written to.
+    """
+    gallery = Gallery(folder)
+    Record(folder).make_folder()
+    recorded = {name: run for name, run in runs.items() if run.record.result() is not None}
+    for name, run in runs.items():
+        if name not in recorded and name in EXPECTED:
+            gallery.missing.append(f"{run} has not been run.")
+    _maps(gallery, runs, recorded)
+    _overlaps(gallery, study)
+    _distances(gallery, runs, recorded)
+    _losses(gallery, study, trainings, runs["joint"])
+    gallery.write_list(f"figures_{_place(runs['joint'])}")
+    return gallery
+
+
+def _place(run: Run) -> str:
+    config = run.config
+    return f"{run.study.name}_{run.split.label}_{config.protocol.name}_seed{config.seed}"
+
+
+def _said(run: Run) -> str:
+    sources, targets = (", ".join(side) for side in (run.split.sources, run.split.targets))
+    config = run.config
+    return (
+        f"{run.study.name}: sources {sources}, target {targets}; protocol {config.protocol.name}, "
+        f"seed {config.seed}, last epoch"
+    )
+
+
+def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]) -> None:
+    joint = runs["joint"]
+    maps: dict[str, Map | None] = {}
+    lines = []
+    for name in MAPPED:
+        heading = "Raw data" if name == "baseline" else _label(runs, name)
+        maps[heading] = None
+        if name in recorded:
+            run = recorded[name]
+            one = maps[heading] = record_map(run.record, run.study, Settings(seed=int(run.config.seed)))
+            lines.append({"method": name, "key": run.key, "rows": len(one.xy), **one.silhouette})
+    if lines:
+        Record(gallery.folder).write_table(
+            safe_name(f"silhouettes_{_place(joint)}") + ".csv", pd.DataFrame(lines), digits=6
+        )
+    number = MAP_FIGURES.get(joint.study.name)
+    total = sum(len(joint.study.batches[name].x) for name in (*joint.split.sources, *joint.split.targets))
+    shown = lines[0]["rows"] if lines else 0
+    rows = f"all {total} samples" if shown == total else f"{shown} of {total} samples, drawn at random"
+    caption = (
+        (f"Figure {number} of the paper. " if number else "")
+        + f"t-SNE of the data before and after each calibration ({_said(joint)}); {rows}. Left coloured by "
+        "batch, right by class, with the mean silhouette in the calibrated space, not in the map. Every "
+        "dimension is standardised first; perplexity 30, started from two principal components. "
+        "The paper does not say which split it drew."
+    )
+    gallery.add(f"tsne_{_place(joint)}", caption, map_figure(maps, joint.study, joint.split))
+
+
+def _overlaps(gallery: Gallery, study: Study) -> None:
+    found: dict[str, pd.DataFrame | None] = {}
+    tables, untested = [], 0
+    for level in LEVELS:
+        try:
+            p = p_values(study, "sample" if level == "sample" else "subject")
+        except CalibError as error:
+            gallery.missing.append(f"Differential features at level {level}: {error}")
+            found[HEADINGS[level]] = None
+            continue
+        found[HEADINGS[level]] = differential(p)
+        tables.append(p.reset_index().assign(level=level))
+        untested += int(p.isna().to_numpy().sum())
+    if not tables:
+        return
+    table = pd.concat(tables)
+    Record(gallery.folder).write_table(safe_name(f"differential_{study.name}") + ".csv", table, digits=6)
+    number = COMMON_FEATURES.get(study.name)
+    caption = (
+        f"Figure S1a of the paper. {study.name}: features that differ between {study.classes[1]} and "
+        f"{study.classes[0]} in each batch (raw p < {ALPHA:g}, quasi-likelihood GLM with log link and "
+        "variance mu^2, which stands in for BPSC), and the batches in which they do; black: all batches."
+        + (f" {untested} tests were not possible: a mean is not positive." if untested else "")
+    )
+    figure = overlap_figure(found, list(study.batches), {HEADINGS["sample"]: number} if number else {})
+    gallery.add(f"S1a_{study.name}", caption, figure)
+
+
+def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]) -> None:
+    joint = runs["joint"]
+    order = dict.fromkeys((*EXPECTED, *runs))
+    distances = {
+        _label(runs, name): pd.read_csv(recorded[name].record.path / "mmd.csv", dtype=_NAMES)
+        if name in recorded
+        else None
+        for name in order
+        if name not in UNCORRECTED and (name in recorded or name in EXPECTED)
+    }
+    drawn = {name: min(ROWS, len(batch.x)) for name, batch in joint.study.batches.items()}
+    floors = {
+        (a, b): len(PAPER_WIDTHS) * (1 / drawn[a] + 1 / drawn[b]) for a in drawn for b in drawn if a != b
+    }
+    caption = (
+        f"Figure S1b of the paper. Biased squared MMD between batches over {DRAWS} draws of {ROWS} rows, "
+        f"or all of a smaller batch, before and after each calibration ({_said(joint)}). Dashed: the value "
+        "where samples are too far apart for every kernel, so that nothing is measured. Boxes: quartiles; "
+        "whiskers: 1.5 times the box."
+    )
+    gallery.add(f"S1b_{_place(joint)}", caption, distance_figure(distances, floors))
+
+
+def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]], joint: Run) -> None:
+    histories = {
+        f"split {split}": {
+            seed: pd.read_csv(run.record.path / "history.csv")
+            for seed, run in seeds.items()
+            if run.record.result() is not None
+        }
+        for split, seeds in trainings.items()
+    }
+    gallery.missing += [
+        f"Joint training on {study.name} {name} has not been run."
+        for name, row in histories.items()
+        if not row
+    ]
+    count = np.sum([len(row) for row in histories.values()])
+    protocol = joint.config.protocol.name
+    caption = (
+        f"Losses of the joint training over epochs, {study.name}, protocol {protocol}: {count} runs, a row a "
+        "split. Step A trains C and D, step B trains C and R (Eq. 4); logarithmic where a loss falls tenfold."
+        + (
+            " Dashed: the L_C of samples too far apart for every kernel, which has no gradient."
+            if (floor := _floor(joint))
+            else ""
+        )
+    )
+    floors = {"L_C (A)": floor, "L_C (B)": floor} if floor else {}
+    gallery.add(f"losses_{study.name}_{protocol}", caption, loss_figure(histories, floors))
+
+
+def _floor(joint: Run) -> float | None:
+    """L_C where every kernel between two samples is 0: what is left is each sample's with itself."""
+    rules, batches = joint.config.protocol, len(joint.study.batches)
+    pairs = {"mean": 1, "sum_ordered": batches * (batches - 1)}.get(rules.mmd_pairs)
+    if pairs is None or isinstance(rules.kernel_widths, str):
+        return None
+    return float(pairs * len(rules.kernel_widths) * 2 / joint.config.method.batch_size)
+
+
+_NAMES = {"batch_a": str, "batch_b": str}
+
+
+def _label(runs: Mapping[str, Run], name: str) -> str:
+    return str(runs[name].config.method.card.label) if name in runs else name
