@@ -9,7 +9,7 @@ STUDY ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data notes bench clean
+.PHONY: help setup demo test test-slow lint data notes figures bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ data: setup  ## download the MI and CHD files and verify them (14 MB); STUDY=pan
 
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py
+
+figures: setup  ## draw the figures of STUDY (default mi) from the records in outputs/, to outputs/report/figures
+	$(BIN)/python scripts/figures.py study=$(or $(STUDY),mi)
 
 bench: setup  ## time one joint MI training against its matrix products
 	$(BIN)/python scripts/bench.py
