@@ -347,7 +347,11 @@ def test_training_values_beside_the_paper() -> None:
         load(compose("training=converged"))
 
 
-def test_an_unknown_class_is_an_error_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_class_is_an_error_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="calib")
+
     def three(**settings: object) -> Study:
         study = demo_study(**settings)
         y = study.batches["3"].y.copy()
