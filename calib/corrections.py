@@ -81,7 +81,9 @@ class Corrections:
                 started, known = (time.perf_counter(), time.process_time()), len(runtime.history)
                 corrected = corrector.correct(batches, runtime)
                 seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-                record.write("corrected.npz", lambda file: _save(file, corrected))
+                record.write_arrays(
+                    "corrected.npz", {f"batch_{i}": x for i, x in enumerate(corrected.values())}
+                )
                 record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
                 del runtime.history[known:]  # a run's history is the same whoever computed the correction
                 self.used = {
@@ -94,12 +96,6 @@ class Corrections:
             else:
                 log.info("Correction from %s", record.path)
         return _load(record.path / "corrected.npz", [batch.name for batch in batches])
-
-
-def _save(file: Path, corrected: Mapping[str, FloatArray]) -> None:
-    arrays: dict[str, Any] = {f"batch_{i}": x for i, x in enumerate(corrected.values())}
-    with file.open("wb") as stream:
-        np.savez(stream, **arrays)
 
 
 def _load(file: Path, names: Sequence[str]) -> dict[str, FloatArray]:

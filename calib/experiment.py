@@ -130,7 +130,7 @@ def carry_out(run: Run) -> Result:
         record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
         record.write_table("predictions.csv", predictions(run.study, probability), digits=8)
         record.write_table("mmd.csv", distances, digits=7)
-        record.write("embedding.npz", lambda file: _save_embedding(file, embedding))
+        record.write_arrays("embedding.npz", _embedding_arrays(embedding))
         if config.save_model:
             assert isinstance(fitted, Savable)  # the plan has seen to it
             save_model(record, fitted, run.study)
@@ -172,12 +172,10 @@ def _score(study: Study, name: str, probability: FloatArray) -> Result:
     return scores
 
 
-def _save_embedding(file: Path, embedding: Arrays) -> None:
+def _embedding_arrays(embedding: Arrays) -> dict[str, Any]:
     """Calibrated data of all batches: ``z`` float32, and ``batch`` and ``row`` of each of its rows."""
-    with file.open("wb") as stream:
-        np.savez(
-            stream,
-            z=np.concatenate(list(embedding.values())).astype(np.float32),
-            batch=np.repeat(list(embedding), [len(z) for z in embedding.values()]),
-            row=np.concatenate([np.arange(len(z)) for z in embedding.values()]),
-        )
+    return {
+        "z": np.concatenate(list(embedding.values())).astype(np.float32),
+        "batch": np.repeat(list(embedding), [len(z) for z in embedding.values()]),
+        "row": np.concatenate([np.arange(len(z)) for z in embedding.values()]),
+    }

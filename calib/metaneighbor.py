@@ -4,15 +4,12 @@ Crow et al. 2018 (doi 10.1038/s41467-018-03282-0), as BERMUDA uses it; original 
 https://github.com/maggiecrow/MetaNeighbor.
 """
 
-import logging
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from calib.data.study import FloatArray
 
-log = logging.getLogger(__name__)
 Array = NDArray[np.floating]
 Index = NDArray[np.integer]
 

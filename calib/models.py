@@ -36,17 +36,12 @@ class Model:
 
 def save_model(record: Record, fitted: Savable, study: Study) -> None:
     """Write a trained method into its record."""
-    state: dict[str, Any] = {
+    state = {
         **fitted.state(),
         FEATURES: np.array(study.features, np.str_),
         CLASSES: np.array(study.classes, np.str_),
     }
-
-    def write(file: Path) -> None:
-        with file.open("wb") as stream:
-            np.savez(stream, **state)
-
-    record.write(MODEL, write)
+    record.write_arrays(MODEL, state)
 
 
 def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:

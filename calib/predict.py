@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from calib.data.frames import column_names
-from calib.data.sheet import Sheet, batches_of, class_indices
+from calib.data.frames import read_frame
+from calib.data.h5ad import obs_columns, read_h5ad
+from calib.data.sheet import Sheet, batches_of, class_indices, known_labels
 from calib.data.study import Batch, FloatArray, Samples, Study
 from calib.data.subjects import infer_subjects
-from calib.data.tables import complete, read_sheet
+from calib.data.tables import as_sheet, complete
 from calib.data.transform import prepared
 from calib.errors import CalibError, check_choice
 from calib.models import Model, load_model
@@ -79,17 +80,15 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
 
 def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
     """The model's features of a file; columns that the study names but the file lacks are unknown."""
-    sheet: Sheet
     if file.suffix == ".h5ad":
-        from calib.data.h5ad import obs_columns, read_h5ad
-
         named = _columns(obs_columns(file), dataset, asked)
         layer = asked.get("layer") or dataset.get("layer")
         sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
         return sheet.aligned(model.features)
-    named = _columns(column_names(file), dataset, asked)
-    sheet = read_sheet(
-        file, named["batch"], named["label"], named["subject"], named["sample"], wanted=model.features
+    table = read_frame(file)
+    named = _columns(list(map(str, table.columns)), dataset, asked)
+    sheet = as_sheet(
+        table, file, named["batch"], named["label"], named["subject"], named["sample"], wanted=model.features
     )
     return complete(sheet, dataset.get("impute"))
 
@@ -107,8 +106,7 @@ def _columns(
 def _classes(sheet: Sheet, dataset: Mapping[str, Any], model: Model) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Class index of every sample; -1 throughout a batch with a label missing."""
     names = dict(dataset.get("classes") or {name: name for name in model.classes})
-    words = [str(word) for word in dataset.get("unlabelled") or ()]
-    label = sheet.label.where(~sheet.label.isin(words), None)
+    label = known_labels(sheet, dataset.get("unlabelled") or ())
     y = class_indices(
         sheet, label.map(lambda value: names.get(value, value), na_action="ignore"), model.classes
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock
 
@@ -107,6 +108,15 @@ class Record:
                 f"The output folder {self.path} cannot be written to ({error.strerror}); "
                 "make room or choose another with out=<folder>."
             ) from error
+
+    def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        """Write arrays, none of them pickled, as a NumPy archive whole or not at all."""
+
+        def write(file: Path) -> None:
+            with file.open("wb") as stream:
+                np.savez(stream, allow_pickle=False, **arrays)
+
+        self.write(name, write)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file whole or not at all."""

@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 import calib.experiment
+import calib.store
 from calib.build import build
 from calib.data.simulate import demo_study
 from calib.data.split import parse_splits
@@ -251,11 +252,11 @@ def test_output_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(CalibError, match="cannot be written to .*; make room or choose another with out="):
         run(small_run("joint", tmp_path / "file"))
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(calib.experiment, "_save_embedding", full)
+        patch.setattr(calib.store.np, "savez", full)
         with pytest.raises(CalibError, match="No space left on device"):
             run(small_run("joint", tmp_path / "full"))
     assert not list((tmp_path / "full").rglob("result.json"))

@@ -35,11 +35,6 @@ def read_frame(file: Path) -> pd.DataFrame:
     return table
 
 
-def column_names(file: Path) -> list[str]:
-    """Names of the columns of the table in a file; errors as in ``read_frame``."""
-    return list(map(str, read_frame(file).columns))
-
-
 def _parquet(file: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(file)

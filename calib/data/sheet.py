@@ -133,7 +133,7 @@ def labelled(
     Raises:
         DataError: fewer than two classes, a label that occurs once or is no class, or no such positive.
     """
-    label = sheet.label.where(~sheet.label.isin([str(word) for word in unlabelled]), None)
+    label = known_labels(sheet, unlabelled)
     found = label.value_counts()
     if classes is None:
         if len(found) < 2:
@@ -158,6 +158,11 @@ def labelled(
             )
         classes = {value: classes[value] for value in [*(v for v in classes if v != positive), positive]}
     return class_indices(sheet, label, list(classes)), list(classes.values())
+
+
+def known_labels(sheet: Sheet, unlabelled: Sequence[str]) -> pd.Series:
+    """The labels as text, missing where the file has none or a word that means that it is not known."""
+    return sheet.label.where(~sheet.label.isin([str(word) for word in unlabelled]), None)
 
 
 def class_indices(sheet: Sheet, labels: pd.Series, classes: Sequence[str]) -> IntArray:

@@ -53,12 +53,15 @@ def load_table_study(
     check_choice("dataset.impute", impute, IMPUTE)
     paths = [path] if isinstance(path, str) else list(path)
     files = [locate(one, sha256=sha256) for one in paths]
-    sheet = joined([read_sheet(file, batch, label, subject, sample, features, ignore) for file in files])
+    sheet = joined(
+        [as_sheet(read_frame(file), file, batch, label, subject, sample, features, ignore) for file in files]
+    )
     y, names = labelled(sheet, classes, positive, unlabelled)
     return as_study(name, complete(sheet, impute), y, names, n_sources)
 
 
-def read_sheet(
+def as_sheet(
+    table: pd.DataFrame,
     file: Path,
     batch: str | None,
     label: str | None,
@@ -68,12 +71,11 @@ def read_sheet(
     ignore: Sequence[str] = (),
     wanted: Sequence[str] | None = None,
 ) -> Sheet:
-    """The samples of one file, batch after batch, missing values as NaN; see ``load_table_study``.
+    """The samples of one file's table, batch after batch, missing values as NaN; see ``load_table_study``.
 
     ``wanted`` names the features one by one, in place of ``features`` and ``ignore``.
     """
-    table = read_frame(file)
-    table.columns = table.columns.map(str)
+    table = table.set_axis(table.columns.map(str), axis=1)
     described = [column for column in (batch, label, subject, sample) if column]
     for column in described:
         if column not in table:

@@ -65,7 +65,7 @@ def record_map(record: Record, study: Study, settings: Settings = Settings()) ->
         values = [silhouette(space, group) for space in (x, xy) for group in (batch, y)]
         stored = xy, np.array(values)
         arrays: dict[str, Any] = {"xy": xy, "silhouette": stored[1], "rows": rows, "identity": identity}
-        record.write(CACHE, lambda file: _save(file, arrays))
+        record.write_arrays(CACHE, arrays)
     xy, values_ = stored
     return Map(xy, batch, y, dict(zip(MEASURED, values_.tolist(), strict=True)))
 
@@ -120,8 +120,3 @@ def _stored(file: Path, identity: str) -> tuple[FloatArray, FloatArray] | None:
         return None
     with np.load(file, allow_pickle=False) as stored:
         return (stored["xy"], stored["silhouette"]) if str(stored["identity"]) == identity else None
-
-
-def _save(file: Path, arrays: dict[str, Any]) -> None:
-    with file.open("wb") as stream:
-        np.savez(stream, **arrays)
