@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calib.data.files import locate
-from calib.data.frames import IMPUTE, Impute, filled, numbers, read_frame
+from calib.data.frames import IMPUTE, Impute, filled, numbers, read_frame, whole_numbers
 from calib.data.study import Batch, Study
 from calib.data.subjects import infer_subjects
 from calib.errors import DataError, check_choice
@@ -68,9 +68,7 @@ def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) 
             f"File {file} has no label column '{label}'; name it with dataset.label "
             f"(the first columns are: {', '.join(map(str, table.columns[:4]))})."
         )
-    column = table[label]
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
+    column = whole_numbers(table[label])
     index = pd.Index(values).get_indexer(pd.Index(column.astype(str)))
     if (index < 0).any():
         row = int(np.argmax(index < 0))

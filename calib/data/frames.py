@@ -56,6 +56,13 @@ def _text(file: Path) -> pd.DataFrame:
     return pd.read_csv(file, sep=separator, low_memory=False, encoding="utf-8-sig")
 
 
+def whole_numbers(column: pd.Series) -> pd.Series:
+    """Whole numbers that missing values have made decimal, as such again; any other column as it is."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        return column.astype("Int64")
+    return column
+
+
 def numbers(table: pd.DataFrame, file: Path) -> NDArray[np.float64]:
     """The values ``(rows, columns)`` of a table of numbers; NaN where one is missing.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from calib.data.frames import whole_numbers
 from calib.data.study import Batch, IntArray, Study
 from calib.errors import DataError, nearest
 
@@ -77,8 +78,7 @@ class Sheet:
 
 def text(column: pd.Series) -> pd.Series:
     """A column as text, its missing values kept; whole numbers without a decimal point."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
+    column = whole_numbers(column)
     return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
 
 
