@@ -21,8 +21,8 @@ from calib.errors import CalibError, check_choice
 ALPHA = 0.05
 """Bound of p below which the authors call a feature differential: raw, not adjusted for many tests."""
 
-LEVELS = ("sample", "subject")
 Level = Literal["sample", "subject"]
+LEVELS: tuple[Level, ...] = ("sample", "subject")
 
 
 def two_group_glm(

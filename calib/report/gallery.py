@@ -146,7 +146,7 @@ def _overlaps(gallery: Gallery, study: Study) -> None:
     tables, untested = [], 0
     for level in LEVELS:
         try:
-            p = p_values(study, "sample" if level == "sample" else "subject")
+            p = p_values(study, level)
         except CalibError as error:
             gallery.missing.append(f"Differential features at level {level}: {error}")
             found[HEADINGS[level]] = None
