@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -34,6 +35,15 @@ def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Rec
 def correction_record(out: Path, study: str, corrector: str, key: str) -> "Record":
     """The record of a correction: ``<out>/corrections/<study>/<corrector>-<key>``."""
     return Record(out / "corrections" / safe_name(study) / f"{safe_name(corrector)}-{key}")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: what was set besides the published values, the content of its result, its folder."""
+
+    variant: str
+    result: Mapping[str, Any]
+    path: Path
 
 
 class Record:

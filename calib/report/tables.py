@@ -1,13 +1,13 @@
 """Results beside the paper's numbers, as Markdown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import pandas as pd
 
+from calib.report.exhibits import MISSING, markdown
 from calib.report.paper import paper_accuracy, paper_numbers
 
-MISSING = "–"
 PROTOCOLS = ("paper", "released")
 NOTE = "† uses target labels: a reference, not a method."
 
@@ -216,13 +216,6 @@ def settings_table(results: pd.DataFrame, study: str) -> str:
         rows.append([f"`{method}`{mark}", protocol, setting, *spreads, _average(part, len(lines)), seconds])
     heads = [f"{split.partition('_')[0]} to {target}" for split, target in lines]
     return f"{markdown(['method', 'protocol', 'setting', *heads, 'mean', 'seconds a run'], rows)}\n\n{NOTE}"
-
-
-def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    heads = list(heads)
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _number(value: float | None) -> str:
