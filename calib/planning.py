@@ -39,7 +39,8 @@ class Run:
 
     def __str__(self) -> str:
         config = self.config
-        return f"{self.study.name} {self.split.label} {config.method.name} seed {config.seed}"
+        names = f"{self.study.name} {self.split.label} {config.method.name}"
+        return f"{names}, protocol {config.protocol.name}, seed {config.seed}"
 
 
 def load(config: DictConfig) -> tuple[Study, dict[str, str]]:

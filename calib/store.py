@@ -57,6 +57,10 @@ class Record:
         file = self.path / RESULT
         return json.loads(file.read_text()) if file.is_file() else None
 
+    def is_finished(self) -> bool:
+        """Whether ``result.json`` is there."""
+        return (self.path / RESULT).is_file()
+
     def prepare(self) -> None:
         """Make the directory, without the files of an earlier attempt, the result first.
 

@@ -67,7 +67,7 @@ class Verdict:
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
-    """Write ``<name>.csv`` (the numbers), ``<name>.md`` and ``<name>.tex`` (the text), each whole or not at all.
+    """Write ``<name>.csv`` (the numbers), ``<name>.md`` and ``<name>.tex`` (the text).
 
     Raises:
         CalibError: the folder cannot be written to.

@@ -67,35 +67,54 @@ class Gallery:
         Record(self.folder).write_text(f"{safe_name(name)}.json", json.dumps(content, indent=1))
 
 
-def draw_study(
-    study: Study,
-    runs: Mapping[str, Run],
-    trainings: Mapping[str, Mapping[int, Run]],
-    folder: Path,
-) -> Gallery:
-    """Draw everything that records allow.
+def draw_split(study: Study, runs: Mapping[str, Run], folder: Path) -> Gallery:
+    """Draw the maps and the distances of batches of one split, protocol and seed, as far as records allow.
 
     Args:
-        study: with its values as loaded, not scaled.
-        runs: method -> its planned run, all of one split, protocol and seed; joint is among them.
-        trainings: split label -> seed -> planned run of the joint model.
-        folder: where figures, the tables behind them and ``figures_<...>.json`` are written.
+        study: any, with the batches of the runs.
+        runs: method -> its planned run; joint is among them.
+        folder: where figures, the tables behind them and a list ``figures_<...>.json`` are written.
 
     Raises:
         CalibError: a record does not fit the study, or a folder cannot be written to.
     """
     gallery = Gallery(folder)
     Record(folder).make_folder()
-    recorded = {name: run for name, run in runs.items() if run.record.result() is not None}
+    recorded = {name: run for name, run in runs.items() if run.record.is_finished()}
     for name, run in runs.items():
         if name not in recorded and name in EXPECTED:
             gallery.missing.append(f"{run} has not been run.")
     _maps(gallery, runs, recorded)
-    _overlaps(gallery, study)
     _distances(gallery, runs, recorded)
-    _losses(gallery, study, trainings, runs["joint"])
     gallery.write_list(f"figures_{_place(runs['joint'])}")
     return gallery
+
+
+def draw_study(
+    study: Study, trainings: Mapping[str, Mapping[str, Mapping[int, Run]]], folder: Path
+) -> Gallery:
+    """Draw what does not depend on a split: differential features, and the losses of every joint run.
+
+    Args:
+        study: with its values as loaded, not scaled.
+        trainings: protocol -> split label -> seed -> planned run of the joint model.
+        folder: as for ``draw_split``.
+
+    Raises:
+        CalibError: a folder cannot be written to.
+    """
+    gallery = Gallery(folder)
+    Record(folder).make_folder()
+    _overlaps(gallery, study)
+    for splits in trainings.values():
+        _losses(gallery, study, splits)
+    gallery.write_list(f"figures_{study.name}")
+    return gallery
+
+
+def map_folder(run: Run) -> Path:
+    """Where the maps of a run's study are kept, those of every method, split and seed."""
+    return Path(str(run.config.out)) / "maps" / safe_name(run.study.name)
 
 
 def _place(run: Run) -> str:
@@ -121,7 +140,9 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
         maps[heading] = None
         if name in recorded:
             run = recorded[name]
-            one = maps[heading] = record_map(run.record, run.study, Settings(seed=int(run.config.seed)))
+            one = maps[heading] = record_map(
+                run.record, run.study, map_folder(run), Settings(seed=int(run.config.seed))
+            )
             lines.append({"method": name, "key": run.key, "rows": len(one.xy), **one.silhouette})
     if lines:
         Record(gallery.folder).write_table(
@@ -192,17 +213,18 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
     gallery.add(f"S1b_{_place(joint)}", caption, distance_figure(distances, floors))
 
 
-def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]], joint: Run) -> None:
+def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]]) -> None:
     histories = {
         f"split {split}": {
             seed: pd.read_csv(run.record.path / "history.csv")
             for seed, run in seeds.items()
-            if run.record.result() is not None
+            if run.record.is_finished()
         }
         for split, seeds in trainings.items()
     }
+    joint = next(run for seeds in trainings.values() for run in seeds.values())
     gallery.missing += [
-        f"Joint training on {study.name} {name} has not been run."
+        f"Joint training on {study.name} {name}, protocol {joint.config.protocol.name}, has not been run."
         for name, row in histories.items()
         if not row
     ]

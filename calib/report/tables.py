@@ -151,31 +151,6 @@ def metrics_table(results: pd.DataFrame, study: str) -> str:
     return markdown(["method", "protocol", *columns.values()], rows) + note
 
 
-def cost_table(results: pd.DataFrame, study: str) -> str:
-    """Seconds and peak memory of each method on one core, medians over runs, as Markdown.
-
-    A correction is made once for all splits; the rest is D, its predictions and the distances of batches.
-    """
-    ours = results[(results["study"] == study) & ~results["variant"].str.startswith("protocol.")]
-    runs = ours.drop_duplicates("key").copy()
-    made = runs["correction_seconds"].notna() & (runs["seconds"] > runs["correction_seconds"])
-    # a run that made its correction itself counts it among its own seconds
-    runs["rest"] = runs["seconds"] - runs["correction_seconds"].where(made, 0)
-    runs["peak"] = runs[["peak_memory_mb", "correction_peak_memory_mb"]].max(axis=1)
-    rows = []
-    for index, cell in (
-        runs.groupby(["method", "variant"])[["correction_seconds", "rest", "peak"]].median().iterrows()
-    ):
-        method, variant = cast(tuple[str, str], index)
-        name = f"`{method}`" + (f", `{variant}`" if variant else "")
-        values = [
-            MISSING if pd.isna(value) else f"{value:.{digits}f}"
-            for value, digits in zip(cell, (1, 1, 0), strict=True)
-        ]
-        rows.append([name, *values])
-    return markdown(["method", "correction, s", "the rest of a run, s", "peak memory, MB"], rows)
-
-
 def options_table(results: pd.DataFrame, study: str) -> str:
     """Accuracy of the joint model with one option of ``paper`` set as in ``released``, as Markdown.
 

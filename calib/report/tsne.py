@@ -1,11 +1,15 @@
-"""Two-dimensional maps of calibrated data (t-SNE, Figures 2 to 4) and silhouettes, kept beside the record."""
+"""Two-dimensional maps of calibrated data (t-SNE, Figures 2 to 4) and silhouettes, kept by their content.
+
+A correction without labels gives the same data, and so the same map, on every split: it is made once.
+"""
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from openTSNE import TSNE
@@ -15,7 +19,7 @@ from calib.errors import CalibError
 from calib.evaluation.separation import LIMIT, chosen_rows, silhouette, standardised
 from calib.store import Record
 
-EMBEDDING, CACHE = "embedding.npz", "tsne.npz"
+EMBEDDING = "embedding.npz"
 MEASURED = ("batch", "class", "map_batch", "map_class")
 
 
@@ -47,27 +51,64 @@ class Map:
     silhouette: dict[str, float]
 
 
-def record_map(record: Record, study: Study, settings: Settings = Settings()) -> Map:
-    """The map of a record's calibrated data, from its ``tsne.npz`` where data and settings are the same.
+@dataclass(frozen=True)
+class Prepared:
+    """What a map is made from, and the name it is kept under: a hash of all that decides it."""
+
+    z: FloatArray
+    batch: NDArray[np.int64]
+    y: NDArray[np.int64]
+    name: str
+
+
+def record_map(record: Record, study: Study, maps: Path, settings: Settings = Settings()) -> Map:
+    """The map of a record's calibrated data, from the folder ``maps`` where it is there.
 
     Raises:
         CalibError: the record has no calibrated data, they do not belong to the study, or the place
             cannot be written to.
     """
+    return _map(_prepared(record, study, settings), maps, settings)
+
+
+def make_maps(
+    records: Sequence[Record], study: Study, maps: Path, settings: Settings, workers: int
+) -> Iterator[None]:
+    """Make the maps that are missing, several at once, each once; gives nothing, once for every map made.
+
+    Raises:
+        CalibError: as ``record_map``.
+    """
+    prepared = {one.name: one for one in (_prepared(record, study, settings) for record in records)}
+    missing = [one for one in prepared.values() if not (maps / one.name).is_file()]
+    work = [joblib.delayed(_map)(one, maps, settings) for one in missing]
+    for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(work):
+        yield
+
+
+def _map(prepared: Prepared, maps: Path, settings: Settings) -> Map:
+    file = maps / prepared.name
+    if not file.is_file():
+        x = standardised(prepared.z)
+        xy = project(x, settings.seed, settings.perplexity)
+        groups = (prepared.batch, prepared.y)
+        values = [silhouette(space, group) for space in (x, xy) for group in groups]
+        folder = Record(maps)
+        folder.make_folder()
+        folder.write_arrays(file.name, {"xy": xy, "silhouette": np.array(values)})
+    with np.load(file, allow_pickle=False) as stored:
+        measured = dict(zip(MEASURED, stored["silhouette"].tolist(), strict=True))
+        return Map(stored["xy"], prepared.batch, prepared.y, measured)
+
+
+def _prepared(record: Record, study: Study, settings: Settings) -> Prepared:
     z, batch, y = _embedding(record, study)
     rows = chosen_rows(len(z), settings.seed, settings.limit)
     z, batch, y = z[rows], batch[rows], y[rows]
-    identity = json.dumps({**asdict(settings), "data": _checksum(z, batch, y)}, sort_keys=True)
-    stored = _stored(record.path / CACHE, identity)
-    if stored is None:
-        x = standardised(z)
-        xy = project(x, settings.seed, settings.perplexity)
-        values = [silhouette(space, group) for space in (x, xy) for group in (batch, y)]
-        stored = xy, np.array(values)
-        arrays: dict[str, Any] = {"xy": xy, "silhouette": stored[1], "rows": rows, "identity": identity}
-        record.write_arrays(CACHE, arrays)
-    xy, values_ = stored
-    return Map(xy, batch, y, dict(zip(MEASURED, values_.tolist(), strict=True)))
+    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    for array in (z, batch, y):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return Prepared(z, batch, y, f"{digest.hexdigest()[:24]}.npz")
 
 
 def project(x: FloatArray, seed: int, perplexity: int = 30) -> FloatArray:
@@ -105,18 +146,3 @@ def _embedding(record: Record, study: Study) -> tuple[FloatArray, NDArray[np.int
         if known.y is not None:
             y[batch == position] = known.y[row[batch == position]]
     return z, batch, y
-
-
-def _checksum(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _stored(file: Path, identity: str) -> tuple[FloatArray, FloatArray] | None:
-    """Coordinates and silhouettes kept for this identity, or None."""
-    if not file.is_file():
-        return None
-    with np.load(file, allow_pickle=False) as stored:
-        return (stored["xy"], stored["silhouette"]) if str(stored["identity"]) == identity else None

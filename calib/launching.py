@@ -1,0 +1,111 @@
+"""Carrying out many runs under one of Hydra's launchers, with the time left on the screen."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import hydra
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from calib import experiment
+from calib.reproduction import Scheduled
+
+log = logging.getLogger(__name__)
+
+QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
+"""What runs log goes to their own run.log only: lines from several at once would tear the progress bar."""
+
+BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}"
+
+
+def carry_out_all(
+    scheduled: Sequence[Scheduled], conf: Path, launcher: str = "joblib", settings: Sequence[str] = ()
+) -> dict[str, str]:
+    """Make the runs, several at once, as the launcher can; a failed one stops no other.
+
+    Args:
+        conf: the configuration folder.
+        launcher: a name of Hydra's group ``hydra/launcher``.
+        settings: overrides for the launcher, such as ``hydra.launcher.n_jobs=2``.
+
+    Returns:
+        The runs that have no record afterwards, and why.
+
+    Raises:
+        HydraException: there is no such launcher, or it does not take the settings.
+    """
+    jobs = [[*one.job.overrides, "progress=false"] for one in scheduled]
+    with _progress(scheduled):
+        returned = _launch(jobs, conf, [f"hydra/launcher={launcher}", *settings, *QUIET])
+    failures = {}
+    for one, job in zip(scheduled, returned, strict=True):
+        if one.job.finished is None:
+            failures[_name(one)] = _reason(job)
+    return failures
+
+
+def _launch(jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str]) -> Sequence[JobReturn]:
+    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
+        context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
+        launcher = Plugins.instance().instantiate_launcher(context, _run, config)
+        return launcher.launch(jobs, initial_job_idx=0)
+
+
+def _run(config: DictConfig) -> None:
+    experiment.run(config)
+
+
+def _reason(job: JobReturn) -> str:
+    if job.status == JobStatus.COMPLETED:
+        return "it ended without a record"
+    error = job._return_value
+    return str(error) if isinstance(error, Exception) and str(error) else type(error).__name__
+
+
+@contextmanager
+def _progress(scheduled: Sequence[Scheduled]) -> Iterator[None]:
+    """A bar over expected seconds, moved by records that appear; a line a run where there is no terminal."""
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(scheduled, stop), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _watch(scheduled: Sequence[Scheduled], stop: threading.Event) -> None:
+    waiting, terminal = list(scheduled), sys.stderr.isatty()
+    total = sum(one.seconds for one in scheduled)
+    with tqdm(total=total, desc="runs", bar_format=BAR, smoothing=0, disable=not terminal) as bar:
+        started, gone = time.monotonic(), 0.0
+        last = False
+        while waiting and not last:
+            last = stop.wait(1)
+            for one in [one for one in waiting if one.job.run.record.is_finished()]:
+                waiting.remove(one)
+                gone += one.seconds
+                count = f"{len(scheduled) - len(waiting)} of {len(scheduled)}"
+                bar.set_postfix_str(f"{count}, last: {_name(one)}")
+                bar.update(one.seconds)
+                if not terminal:
+                    left = (time.monotonic() - started) * (total - gone) / gone
+                    log.info("%s: %s; about %s left", count, _name(one), timedelta(seconds=round(left)))
+
+
+def _name(one: Scheduled) -> str:
+    return f"{one.job.run} {one.job.variant}".strip()

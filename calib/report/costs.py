@@ -1,0 +1,40 @@
+"""What each method costs: seconds and memory, from run records."""
+
+from typing import cast
+
+import pandas as pd
+
+from calib.report.exhibits import MISSING, Table
+
+DIGITS = {"correction, s": 1, "the rest of a run, s": 1, "peak memory, MB": 0}
+
+
+def cost_table(results: pd.DataFrame, study: str) -> Table:
+    """Seconds and peak memory of each method in one study, medians over runs.
+
+    A correction is made once for all splits; the rest is D, its predictions and the distances of batches.
+    """
+    ours = results[(results["study"] == study) & ~results["variant"].str.startswith("protocol.")]
+    runs = ours.drop_duplicates("key").copy()
+    made = runs["correction_seconds"].notna() & (runs["seconds"] > runs["correction_seconds"])
+    # a run that made its correction itself counts it among its own seconds
+    runs["rest"] = runs["seconds"] - runs["correction_seconds"].where(made, 0)
+    runs["peak"] = runs[["peak_memory_mb", "correction_peak_memory_mb"]].max(axis=1)
+    cells = runs.groupby(["method", "variant"])[["correction_seconds", "rest", "peak"]]
+    rows, numbers = [], []
+    for (index, cell), count in zip(cells.median().iterrows(), cells.size(), strict=True):
+        method, variant = cast(tuple[str, str], index)
+        values = dict(zip(DIGITS, cell, strict=True))
+        shown = [MISSING if pd.isna(v) else f"{v:.{DIGITS[name]}f}" for name, v in values.items()]
+        rows.append([f"`{method}`" + (f", `{variant}`" if variant else ""), str(count), *shown])
+        numbers.append({"study": study, "method": method, "variant": variant, "runs": count} | values)
+    return Table(
+        f"cost_{study}",
+        f"Cost on {study}",
+        "Medians over runs, one core each; several runs at once share the memory's bandwidth and take longer "
+        "than one alone. A correction is made once for all splits and seeds that share it.",
+        ["method", "runs", *DIGITS],
+        rows,
+        pd.DataFrame(numbers),
+        f"make reproduce-all STUDIES={study}",
+    )

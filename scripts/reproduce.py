@@ -1,0 +1,107 @@
+"""Recompute the paper: make every run that is missing, then the tables, the figures and the page.
+
+Repeat the command to go on after an interruption: what is recorded is not made again. A failed run stops
+no other; failures are listed at the end, and the exit code is then 1.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from calib.errors import CalibError
+from calib.launching import carry_out_all
+from calib.report.assemble import write_report
+from calib.report.plan import plan_table
+from calib.reproduction import Planner, guessed_seconds, read_series, schedule
+
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
+FILE = CONF / "reproduce.yaml"
+
+
+def several(text: str) -> list[str]:
+    """The names between commas."""
+    return [name for name in text.split(",") if name]
+
+
+def numbers(text: str) -> list[int]:
+    """The whole numbers between commas."""
+    return [int(name) for name in several(text)]
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = made.add_argument
+    add("--series", default="paper", help="lists of conf/reproduce.yaml: paper, demo, notes (default paper)")
+    add("--studies", type=several, help="only these, such as mi,chd")
+    add("--methods", type=several, help="only these, such as joint,combat")
+    add("--protocols", type=several, help="only these: paper,released")
+    add("--seeds", type=numbers, help="these instead of the listed ones, such as 0,1,2")
+    add("--out", type=Path, default=Path("outputs"), help="folder of the records (default outputs)")
+    add("--jobs", type=positive, default=os.cpu_count(), help="runs at once (default: one a core)")
+    add("--launcher", default="joblib", help="one of Hydra's launchers: joblib, basic, ... (default joblib)")
+    add("--device", default="cpu", help="cpu | cuda | cuda:1 (default cpu)")
+    add("--dry-run", action="store_true", help="only say what is recorded and what would be run")
+    add("--report-only", action="store_true", help="no runs, only the report of what is recorded")
+    return made
+
+
+def main(options: argparse.Namespace) -> int:
+    """Plan, run, report; 1 where a run or a study failed."""
+    planner = Planner(CONF, options.out, options.device)
+    narrowing = {key: getattr(options, key) for key in ("studies", "methods", "protocols", "seeds")}
+    series = [one for s in read_series(FILE, options.series) if (one := s.narrowed(**narrowing))]
+    if not series:
+        raise CalibError(
+            f"No series of '{options.series}' has all that is asked for; see conf/reproduce.yaml."
+        )
+    jobs = list(planner.jobs(series))
+    scheduled = schedule(jobs, guessed_seconds(FILE))
+    print(plan_table(jobs, scheduled))
+    for what, why in planner.refused.items():
+        print(f"Cannot be planned: {what}: {why}")
+    if options.dry_run:
+        return 0
+    failures: dict[str, str] = {}
+    started = time.monotonic()
+    if scheduled and not options.report_only:
+        limit = [f"hydra.launcher.n_jobs={options.jobs}"] if options.launcher == "joblib" else []
+        failures = carry_out_all(scheduled, CONF, options.launcher, limit)
+        print(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
+    failures |= planner.refused
+    started = time.monotonic()
+    page = write_report(jobs, planner.as_loaded(), options.out, options.jobs, failures)
+    print(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
+    for run, why in failures.items():
+        print(f"Failed: {run}: {why}")
+    print(page)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    handler = logging.StreamHandler()
+    launches = logging.getLogger("calib.launching")  # whatever a launcher does to the loggers of runs
+    launches.addHandler(handler)
+    launches.propagate = False
+    launches.setLevel(logging.INFO)
+    try:
+        sys.exit(main(parser().parse_args()))
+    except (CalibError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")
