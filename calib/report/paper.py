@@ -1,5 +1,6 @@
 """The paper's own numbers (Niu et al. 2021, Tables 1 to 3; CC BY 4.0), as printed."""
 
+from dataclasses import dataclass
 from importlib.resources import files
 
 import pandas as pd
@@ -68,3 +69,23 @@ QUOTED_GAINS = {
     for metric, value in zip(("ACC", "F-score", "AUC", "MCC"), values, strict=True)
 }
 """Gains of the joint model on CHD that the text quotes from Table S1: (sources, target, metric) -> value."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Printed sizes of a study: samples and subjects of each batch or, where one number, of all; features."""
+
+    samples: tuple[int, ...]
+    subjects: tuple[int, ...] = ()
+    features: int | None = None
+
+
+COHORTS = {
+    "mi": Cohort((1330, 1305, 1345), (266, 261, 269)),
+    "chd": Cohort((1559, 1478, 1523, 1449), (312, 296, 305, 290)),
+    "pancreas": Cohort((4036,), features=325),
+}
+"""Cohort sizes, from the sections on each data set."""
+
+DISTANCES = {"chd": ("3", "4")}
+"""The pair of batches whose MMD the paper shows, Figure S1b."""
