@@ -270,6 +270,6 @@ def _kept(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
 
 
 def _numeric(cells: Sequence[str]) -> bool:
-    """Whether most cells that are there begin like a number."""
+    """Whether at least half of the cells that are there begin like a number."""
     there = [cell for cell in cells if cell not in ("", MISSING)]
-    return 2 * sum(bool(re.match(r"[<>≤≥≈+−-]?\s?\d*\.?\d", cell)) for cell in there) > len(there)
+    return 2 * sum(bool(re.match(r"[<>≤≥≈+−-]?\s?\d*\.?\d", cell)) for cell in there) >= len(there)
