@@ -26,6 +26,9 @@ IMAGE_WIDTH = 1400
 LONG = 44
 """Characters from which a cell is a sentence, which may be broken into lines."""
 
+BROAD = 220
+"""Characters of a row from which a table is printed across the page: upright its type would be below 5 pt."""
+
 SHORT = {Outcome.YES: "yes", Outcome.NO: "no", Outcome.OPEN: "undecided", Outcome.MISSING: "not run"}
 """What the overview has room for; the counts above it say what it stands for."""
 
@@ -249,6 +252,7 @@ def _table(table: Table, files: Path | None, folder: Path, taken: Counter[str]) 
         "numeric": [i >= kept and _numeric(cells) for i, cells in enumerate(columns)],
         "widths": widths,
         "lefts": [sum(widths[:i]) for i in range(kept)],
+        "broad": sum(widths) > BROAD,
         "narrow": sum(widths[:kept]) <= 20,
         "characters": sum(widths),
         "long": LONG,
