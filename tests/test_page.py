@@ -228,6 +228,7 @@ def test_columns_look_like_what_they_hold(content: Content, file: Path) -> None:
     assert "number" not in classes["difference"]
     assert {"gone", "number"} <= classes[MISSING]
     assert "stay" not in classes["method 1"]
+    assert re.findall(r'class="exhibit broad" id="(\w+)"', file.read_text()) == ["table_2b"]
 
 
 def looked_at(page: str, folder: Path, widths: tuple[int, ...] = (390, 1280)) -> tuple[list[dict], list[str]]:
