@@ -55,13 +55,13 @@ def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> T
         "Pairwise": ("pairwise", _cells(ours, "pairwise", METRICS, ONE_SOURCE), ONE_SOURCE),
         "Joint": ("joint", _cells(ours, "joint", METRICS), ""),
     }
-    printed = {
+    printed: dict[tuple[str, Key], float] = {
         (heading, (target, metric)): value
         for heading, (name, *_) in columns.items()
         for (method, _, target, metric), value in _numbers(number).items()
         if method == name and target != "average"
     }
-    targets = sorted({t for _, t in lines.get("", ())} | {target for _, (target, _) in printed})
+    targets = sorted({t for _, t in lines.get("", ())} | {target for _, (target, *_) in printed})
     means: dict[str, Cells] = {
         heading: {
             (target, metric): _means(cells, _of(target, metric, lines.get(variant, ())))
