@@ -347,7 +347,7 @@ def test_pairwise_is_averaged_over_single_sources_and_timed_by_pair(bench: Bench
     faster = bench.said("joint is faster")
     assert faster.outcome == Outcome.YES
     assert faster.ours.startswith(
-        "joint 10 s, pairwise 60 s: 6 times as long"
+        "joint 10 s, pairwise 60 s, 6 times as long"
     )  # two pairs end in each target
     others = [replace(f, result={**f.result, "seconds": {"fit": 1.0}}) for f in bench.finished]
     changed = Bench(bench.folder, bench.study)
@@ -412,6 +412,17 @@ def test_distances_against_other_methods(bench: Bench) -> None:
     found = bench.said(claim)
     assert found.outcome == Outcome.NO
     assert "ComBat 0.100 (0 of 3), NormAE 0.400 (3 of 3)" in found.ours
+
+
+def test_what_is_at_the_floor_with_joint_decides_nothing(bench: Bench) -> None:
+    claim = "batches come closer than by other methods: MMD (kernel widths of the paper"
+    bench.run("joint", after={"fixed": FLOOR * 1.01})
+    for method in ("combat", "normae", "bermuda", "desc"):
+        bench.run(method, after={"fixed": FLOOR if method == "combat" else 0.9})
+    found = bench.said(claim)
+    assert found.outcome == Outcome.OPEN
+    assert "ComBat 0." in found.ours
+    assert found.ours.endswith("at the floor: joint, ComBat")
 
 
 def test_maps_are_judged_by_silhouettes_that_are_given(bench: Bench) -> None:
