@@ -145,7 +145,7 @@ def faster(evidence: Evidence, protocol: str) -> Verdict:
     ratios = [many[t] / one[t] for t in targets]
     longer = [ratio > 1 for ratio in ratios]
     ours = (
-        f"joint {median(one.values()):.0f} s, pairwise {median(many.values()):.0f} s: "
+        f"joint {median(one.values()):.0f} s, pairwise {median(many.values()):.0f} s, "
         f"{median(ratios):.2g} times as long ({min(ratios):.2g} to {max(ratios):.2g} over target batches)"
     ) + _elsewhere([joint, pairs], protocol)
     return Verdict(claim, evidence.study.name, protocol, "faster", ours, all_or_none(longer), TIME_RULE)

@@ -37,8 +37,8 @@ RUNS_RULE = (
 EVERY_RULE = (
     "Runs are compared in the same way with each other method. Reproduced where joint is ahead of all of "
     "them in every run, not reproduced where it is behind one of them in every run, else undecided, as also "
-    "where a method has not been run."
-) + FLOOR
+    "where a method has not been run. A method at the floor together with joint decides nothing."
+)
 LEVEL_RULE = (
     f"Reproduced where the mean over our runs is within {BAND} of the printed one, undecided where only some "
     "runs come as near, else not reproduced."
@@ -90,9 +90,9 @@ def map_claims(
     joint = evidence.runs("joint", protocol)
     _, raw = evidence.nearest("baseline", protocol)
     verdicts = []
-    for what, claim, sign in (
-        ("batch", "batches mix: silhouette by batch below raw", -1),
-        ("class", "classes separate: silhouette by class above raw", 1),
+    for what, claim, sign, way in (
+        ("batch", "batches mix: silhouette by batch below raw", -1, "lower"),
+        ("class", "classes separate: silhouette by class above raw", 1, "higher"),
     ):
         measure = _silhouette(silhouettes, what)
         ours, before = _measured(joint, measure), _measured(raw, measure)
@@ -102,7 +102,7 @@ def map_claims(
             continue
         held = [sign * (ours[cell] - before[cell]) > 0 for cell in cells]
         joint_, raw_ = ({cell: values[cell] for cell in cells} for values in (ours, before))
-        said = f"joint {_three(joint_)}, raw {_three(raw_)}: so in {sum(held)} of {len(held)} runs"
+        said = f"joint {_three(joint_)}, raw {_three(raw_)}: {way} in {sum(held)} of {len(held)} runs"
         study = evidence.study.name
         verdicts.append(Verdict(claim, study, protocol, printed, said, all_or_none(held), RUNS_RULE))
     claim = "classes separate more than by other methods: silhouette"
