@@ -6,13 +6,26 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
 STUDY ?=
+# of reproduce-all, report and status: names between commas
+SERIES ?= paper
+STUDIES ?=
+METHODS ?=
+PROTOCOLS ?=
+SEEDS ?=
+OUT ?= outputs
+JOBS ?=
+LAUNCHER ?= joblib
+DEVICE ?= cpu
+REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) --out $(OUT) --launcher $(LAUNCHER) --device $(DEVICE) \
+	$(if $(STUDIES),--studies $(STUDIES)) $(if $(METHODS),--methods $(METHODS)) \
+	$(if $(PROTOCOLS),--protocols $(PROTOCOLS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data notes figures bench clean
+.PHONY: help setup demo test test-slow lint data reproduce-all report status notes bench clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed  ## install everything into .venv (about a minute; TORCH_INDEX=<address> for another torch)
 
@@ -24,8 +37,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup  ## the pipeline on the embedded demo study (no download, under a minute)
-	$(BIN)/python run.py
+demo: setup  ## every method on the embedded study, with tables, figures and page (no download, two minutes)
+	$(BIN)/python scripts/reproduce.py --series demo --out $(OUT)
 
 test: setup  ## fast tests (under five minutes)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -41,11 +54,17 @@ lint: setup  ## ruff and mypy
 data: setup  ## download the MI and CHD files and verify them (14 MB); STUDY=pancreas for the cells
 	$(BIN)/python scripts/fetch_data.py $(STUDY)
 
+reproduce-all: setup  ## the whole paper: runs, tables, figures, page; STUDIES= METHODS= SEEDS= PROTOCOLS= JOBS= LAUNCHER= OUT=
+	$(REPRODUCE)
+
+report: setup  ## tables, figures and page of what is recorded, with the options of reproduce-all
+	$(REPRODUCE) --report-only
+
+status: setup  ## what reproduce-all would run, and what is recorded; with its options
+	$(REPRODUCE) --dry-run
+
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py
-
-figures: setup  ## draw the figures of STUDY (default mi) from the records in outputs/, to outputs/report/figures
-	$(BIN)/python scripts/figures.py study=$(or $(STUDY),mi)
 
 bench: setup  ## time one joint MI training against its matrix products
 	$(BIN)/python scripts/bench.py

@@ -45,13 +45,14 @@ def write_report(
     Record(folder).make_folder()
     Record(folder).write_table("runs.csv", results, digits=6)
 
+    protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     by_study = {name: [job for job in jobs if job.run.study.name == name] for name in studies}
-    tables = {name: _tables(results, part, name) for name, part in by_study.items()}
+    tables = {name: _tables(results, part, name, protocols) for name, part in by_study.items()}
     figures = {
         name: draw(studies[name], part, folder / "figures", workers) for name, part in by_study.items()
     }
     silhouettes = {path: one for drawn in figures.values() for path, one in drawn.silhouettes.items()}
-    found = verdicts(finished, studies, silhouettes)
+    found = verdicts(finished, studies, silhouettes, protocols)
     costs = [cost_table(results, name) for name in studies]
     for table in (*(t for group in tables.values() for t in group), *costs, claims_table(found)):
         write_table(table, folder / "tables")
@@ -69,13 +70,12 @@ def write_report(
     return folder / "index.html"
 
 
-def _tables(results: pd.DataFrame, jobs: Sequence[Job], study: str) -> list[Table]:
+def _tables(results: pd.DataFrame, jobs: Sequence[Job], study: str, protocols: Sequence[str]) -> list[Table]:
     lines: dict[str, dict[tuple[str, str], None]] = {}
     for job in jobs:
         for target in job.run.split.targets:
             lines.setdefault(job.variant, {})[job.run.split.label, target] = None
     planned: Lines = {variant: list(found) for variant, found in lines.items()}
-    protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     return [table for protocol in protocols for table in printed_tables(results, planned, study, protocol)]
 
 
