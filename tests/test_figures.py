@@ -1,7 +1,7 @@
 """Figures: what they show and say, odd names, the same bytes twice, gaps; maps, their cache, the script."""
 
 import json
-import runpy
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,19 +16,21 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from calib.data.split import Split, parse_split
+from calib.data.split import Split, all_splits, parse_split
 from calib.data.study import Batch, Study
 from calib.errors import CalibError
 from calib.evaluation.differential import differential, p_values
 from calib.evaluation.mmd import batch_distances
 from calib.evaluation.separation import chosen_rows, silhouette, standardised
 from calib.experiment import run
+from calib.planning import load, plan
 from calib.report.curves import distance_figure, loss_figure
+from calib.report.gallery import draw_split, draw_study
 from calib.report.layout import log_ticks
 from calib.report.maps import map_figure
 from calib.report.overlap import MOST_SETS, overlap_figure
 from calib.report.style import DPI, WIDTH, batch_look, class_look, in_style, literal, save, styled
-from calib.report.tsne import CACHE, Map, Settings, project, record_map
+from calib.report.tsne import Map, Settings, make_maps, project, record_map
 from calib.store import Record
 from tests.conftest import ROOT, SMALL, compose
 
@@ -300,55 +302,66 @@ def written(tmp_path: Path) -> tuple[Record, Study]:
     return record, study
 
 
-def test_maps_are_kept_until_settings_or_data_change(written: tuple[Record, Study]) -> None:
+def test_maps_are_kept_by_what_decides_them(written: tuple[Record, Study], tmp_path: Path) -> None:
     record, study = written
-    first = record_map(record, study)
-    file = record.path / CACHE
+    maps = tmp_path / "maps"
+    first = record_map(record, study, maps)
+    (file,) = maps.iterdir()
     stamp = file.stat().st_mtime_ns
-    again = record_map(record, study)
+    again = record_map(record, study, maps)
     assert (file.stat().st_mtime_ns, first.silhouette) == (stamp, again.silhouette)
     np.testing.assert_array_equal(first.xy, again.xy)
-    fewer = record_map(record, study, Settings(seed=1, limit=20))
+    fewer = record_map(record, study, maps, Settings(seed=1, limit=20))
     assert len(fewer.xy) == len(fewer.y) == 20
     other = replace(study, batches=study.batches | {"2": replace(study.batches["2"], y=None)})
-    assert (record_map(record, other).y[15:] == -1).all()
+    assert (record_map(record, other, maps).y[15:] == -1).all()
     with np.load(file, allow_pickle=False) as stored:
-        assert set(stored.files) == {"xy", "silhouette", "rows", "identity"}
-    assert not list(record.path.glob(".*"))  # nothing half-written stays
+        assert set(stored.files) == {"xy", "silhouette"}
+    assert len(list(maps.iterdir())) == 3  # and nothing half-written
 
 
-def test_records_that_have_no_map(written: tuple[Record, Study]) -> None:
+def test_one_map_serves_all_records_with_the_same_data(written: tuple[Record, Study], tmp_path: Path) -> None:
+    record, study = written
+    twin = Record(tmp_path / "twin")
+    twin.make_folder()
+    shutil.copy(record.path / "embedding.npz", twin.path)
+    maps = tmp_path / "maps"
+    assert len(list(make_maps([record, twin], study, maps, Settings(), workers=1))) == 1
+    assert len(list(maps.iterdir())) == 1
+    assert not list(make_maps([twin], study, maps, Settings(), workers=1))
+
+
+def test_records_that_have_no_map(written: tuple[Record, Study], tmp_path: Path) -> None:
     record, study = written
     with pytest.raises(CalibError, match="has batches that study"):
-        record_map(record, made_study(["1", "x"], ["control", "case"]))
+        record_map(record, made_study(["1", "x"], ["control", "case"]), tmp_path)
     (record.path / "embedding.npz").unlink()
     with pytest.raises(CalibError, match="force=true"):
-        record_map(record, study)
+        record_map(record, study, tmp_path)
 
 
-def test_the_script_draws_what_was_run_and_tells_what_was_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_split_is_drawn_as_far_as_it_was_run(tmp_path: Path) -> None:
     small = [*SMALL, "method.epochs=3", "method.batch_size=8"]
-    run(compose(f"out={tmp_path}", *small))
-    main = runpy.run_path(str(ROOT / "scripts" / "figures.py"))["main"]
-    main([f"out={tmp_path}", "study=demo", "split=12_3", *small])
-    told = capsys.readouterr().out
-    assert "Missing: demo 12_3 recon_t seed 0 has not been run." in told
-    assert "Missing: combat: Could not override 'method.epochs'" in told
-    folder = tmp_path / "report" / "figures"
+    config = compose(f"out={tmp_path}", *small)
+    run(config)
+    study, data = load(config)
+    splits = all_splits(study)
+    runs = {
+        name: plan(compose(f"out={tmp_path}", f"method={name}", *small), study, data, splits[0])
+        for name in ("joint", "recon_t")
+    }
+    folder = tmp_path / "figures"
+    gallery = draw_split(study, runs, folder)
+    assert gallery.missing == ["demo 12_3 recon_t, protocol paper, seed 0 has not been run."]
+    joints = {one.label: {0: plan(config, study, data, one)} for one in splits}
+    whole = draw_study(study, {"paper": joints}, folder)
+    assert "Joint training on demo split 13_2, protocol paper, has not been run." in whole.missing
+    drawn = [*gallery.drawn, *whole.drawn]
+    assert [one.name.partition("_")[0] for one in drawn] == ["tsne", "S1b", "S1a", "losses"]
+    for one in drawn:
+        assert all((folder / file).stat().st_size > 1000 for file in one.files)
+        assert one.caption
     listed = json.loads((folder / "figures_demo_12_3_paper_seed0.json").read_text())
-    assert [one["name"].partition("_")[0] for one in listed["figures"]] == ["tsne", "S1a", "S1b", "losses"]
-    for one in listed["figures"]:
-        assert all((folder / file).stat().st_size > 1000 for file in one["files"])
-        assert one["caption"]
+    assert [one["name"] for one in listed["figures"]] == [one.name for one in gallery.drawn]
     silhouettes = pd.read_csv(folder / "silhouettes_demo_12_3_paper_seed0.csv")
     assert silhouettes["method"].tolist() == ["joint"]
-    assert "Joint training on demo split 13_2 has not been run." in listed["missing"]
-
-
-def test_the_script_refuses_in_one_sentence(tmp_path: Path) -> None:
-    main = runpy.run_path(str(ROOT / "scripts" / "figures.py"))["main"]
-    for wrong, sentence in (("study", "needs a value"), ("split=9_9", "has no batch 9")):
-        with pytest.raises(CalibError, match=sentence):
-            main([f"out={tmp_path}", "study=demo", wrong])

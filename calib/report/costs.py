@@ -15,7 +15,8 @@ def cost_table(results: pd.DataFrame, study: str) -> Table:
     A correction is made once for all splits; the rest is D, its predictions and the distances of batches.
     """
     ours = results[(results["study"] == study) & ~results["variant"].str.startswith("protocol.")]
-    runs = ours.drop_duplicates("key").copy()
+    measured = ["seconds", "correction_seconds", "peak_memory_mb", "correction_peak_memory_mb"]
+    runs = ours.drop_duplicates("key").astype(dict.fromkeys(measured, float))
     made = runs["correction_seconds"].notna() & (runs["seconds"] > runs["correction_seconds"])
     # a run that made its correction itself counts it among its own seconds
     runs["rest"] = runs["seconds"] - runs["correction_seconds"].where(made, 0)

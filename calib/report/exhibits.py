@@ -82,10 +82,14 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 
 
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table; a name with a line break or a bar stays in its cell."""
     heads = list(heads)
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_md, line)) + " |" for line in lines)
+
+
+def _md(text: str) -> str:
+    return " ".join(text.split("\n")).replace("|", r"\|")
 
 
 def latex(table: Table) -> str:

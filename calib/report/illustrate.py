@@ -48,7 +48,7 @@ def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figur
         CalibError: a record does not fit the study, or the folder cannot be written to.
     """
     published = [job.run for job in jobs if not job.variant]
-    seed = min(int(run.config.seed) for run in published)
+    seed = min((int(run.config.seed) for run in published), default=0)
     shown = _shown([run for run in published if run.config.seed == seed])
     _fill_maps(study, shown, seed, workers)
     work = [joblib.delayed(_draw_split)(study, runs, folder) for runs in shown.values()]
