@@ -187,7 +187,7 @@ def test_the_whole_chain_twice(
 
 
 def test_the_script_refuses_in_one_sentence(tmp_path: Path, reproduce: Callable[..., int]) -> None:
-    with pytest.raises(CalibError, match="No series of 'demo' has what is asked for"):
+    with pytest.raises(CalibError, match="No series of 'demo' has all that is asked for"):
         reproduce("--out", str(tmp_path), "--methods", "none")
     with pytest.raises(CalibError, match="Nothing of what is planned is recorded"):
         reproduce("--out", str(tmp_path / "empty"), "--report-only")
