@@ -320,7 +320,7 @@ def test_other_methods_may_come_from_the_paper_s_protocol_but_joint_may_not(benc
     bench.run("joint", protocol="released")
     found = bench.said("joint beats NormAE", "released")
     assert found.outcome == Outcome.YES
-    assert found.ours.endswith("; NormAE under `paper`")
+    assert found.ours.endswith("; NormAE under protocol paper")
     bench.run("normae", 1.0, protocol="released")
     found = bench.said("joint beats NormAE", "released")
     assert found.outcome == Outcome.NO

@@ -19,7 +19,8 @@ from PIL import Image
 from calib.errors import CalibError
 from calib.report.exhibits import MISSING, Outcome, Table, Verdict, write_table
 from calib.report.gallery import Drawn
-from calib.report.page import IMAGE_WIDTH, Content, Section, Shown, overview, write_page
+from calib.report.page import Content, Section, overview, write_page
+from calib.report.page_parts import IMAGE_WIDTH, Shown
 
 ODD = ("<script>alert(1)</script>", "a & b", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}")
 
@@ -73,7 +74,7 @@ def made_figure(folder: Path, name: str, kinds: tuple[str, ...] = ("png", "pdf")
             Image.fromarray(noise, "RGBA").save(folder / f"{name}.png")
         else:
             (folder / f"{name}.{kind}").write_text("print")
-    return Drawn(name, f"Figure 2 of the paper. What {name} shows.", [f"{name}.png", f"{name}.pdf"])
+    return Drawn(name, "Figure 2. Maps", f"What {name} shows.", [f"{name}.png", f"{name}.pdf"])
 
 
 def made_table(name: str, columns: int = 9) -> Table:
@@ -158,7 +159,8 @@ def test_names_are_shown_not_run(content: Content, file: Path) -> None:
     for odd in ODD:
         table = replace(made_table("odd"), name=odd, title=odd, caption=odd, command=odd)
         table = replace(table, heads=[odd] * 4, rows=[[odd] * 4], numbers=pd.DataFrame())
-        shown = replace(content.sections[0].figures[0], command=odd, title=odd)
+        drawn = content.sections[0].figures[0]
+        shown = replace(drawn, command=odd, figure=replace(drawn.figure, title=odd))
         shown = replace(shown, figure=replace(shown.figure, name=odd, caption=odd))
         verdict = Verdict(odd, odd, odd, odd, odd, Outcome.YES, odd)
         section = Section(odd, odd, [table], [shown])
@@ -169,7 +171,7 @@ def test_names_are_shown_not_run(content: Content, file: Path) -> None:
 
 
 def test_gaps_are_said(content: Content, file: Path) -> None:
-    gone = Shown(Drawn("gone", "A caption.", ["gone.png", "gone.pdf"]), file.parent, "draw gone")
+    gone = Shown(Drawn("gone", "Gone", "A caption.", ["gone.png", "gone.pdf"]), file.parent, "draw gone")
     write_page(file, replace(content, sections=[Section("MI", figures=[gone]), Section("CHD")]))
     read = Read(file)
     assert "Figure gone has no image; draw gone draws it." in read.text

@@ -11,7 +11,8 @@ from calib.report.claims import claims_table, verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.illustrate import Figures, draw
-from calib.report.page import Content, Section, Shown, write_page
+from calib.report.page import Content, Section, write_page
+from calib.report.page_parts import Shown
 from calib.report.paper import spelled
 from calib.report.printed_tables import Lines, printed_tables
 from calib.reproduction import Job

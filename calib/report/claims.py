@@ -148,6 +148,6 @@ def claims_table(found: Sequence[Verdict]) -> Table:
         + " ".join(f"Rule {number}: {rule}" for rule, number in rules.items())
     )
     heads = ["study", "claim", "printed"]
-    heads += [head for p in protocols for head in (f"ours, `{p}`" if p else "ours", "verdict")]
+    heads += [head for p in protocols for head in (f"ours, {p}" if p else "ours", "verdict")]
     numbers = pd.DataFrame([asdict(v) | {"outcome": str(v.outcome)} for v in found])
     return Table("claims", "What reproduced", caption, [*heads, "rule"], rows, numbers)

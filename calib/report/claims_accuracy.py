@@ -213,7 +213,7 @@ def _lacking(methods: Sequence[Judged], protocol: str, together: bool = True) ->
 
 def _elsewhere(methods: Sequence[Judged], protocol: str) -> str:
     other = [NAMES[m.method] for m in methods if m.protocol != protocol]
-    return f"; {', '.join(other)} under `{FALLBACK}`" if other else ""
+    return f"; {', '.join(other)} under protocol {FALLBACK}" if other else ""
 
 
 def _missing(evidence: Evidence, claim: str, protocol: str, said: str, rule: str, why: str) -> Verdict:

@@ -145,7 +145,7 @@ def _against_others(
     way = "higher" if sign > 0 else "lower"
     ours = f"joint {_three(joint)}; others (runs where joint is {way}): {', '.join(texts)}"
     ours += _at_floor(measured, bound) + (f"; not run: {', '.join(absent)}" if absent else "")
-    ours += f"; {', '.join(elsewhere)} under `{FALLBACK}`" if elsewhere else ""
+    ours += f"; {', '.join(elsewhere)} under protocol {FALLBACK}" if elsewhere else ""
     if any(not any(found) for other, found in held.items() if other not in flat):
         outcome = Outcome.NO
     elif absent or flat or not all(all(found) for found in held.values()):

@@ -18,7 +18,7 @@ from calib.planning import Run
 from calib.report.curves import distance_figure, loss_figure
 from calib.report.maps import map_figure
 from calib.report.overlap import overlap_figure
-from calib.report.paper import COMMON_FEATURES, MAP_FIGURES
+from calib.report.paper import COMMON_FEATURES, MAP_FIGURES, spelled
 from calib.report.style import save
 from calib.report.tsne import Map, Settings, record_map
 from calib.store import Record, safe_name
@@ -43,6 +43,7 @@ class Drawn:
     """One figure: its name (kind, study and, where it depends on them, split, protocol and seed)."""
 
     name: str
+    title: str
     caption: str
     files: list[str]
 
@@ -55,11 +56,11 @@ class Gallery:
     drawn: list[Drawn] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
-    def add(self, name: str, caption: str, figure: Figure) -> None:
+    def add(self, name: str, title: str, caption: str, figure: Figure) -> None:
         """Write a figure as PNG and PDF."""
         name = safe_name(name)
         files = [file.name for file in save(figure, self.folder, name)]
-        self.drawn.append(Drawn(name, caption, files))
+        self.drawn.append(Drawn(name, title, caption, files))
 
     def write_list(self, name: str) -> None:
         """Write names, captions and gaps to ``<name>.json``."""
@@ -122,6 +123,10 @@ def _place(run: Run) -> str:
     return f"{run.study.name}_{run.split.label}_{config.protocol.name}_seed{config.seed}"
 
 
+def _where(run: Run) -> str:
+    return f"{spelled(run.study.name)}, split {run.split.label}, protocol {run.config.protocol.name}"
+
+
 def _said(run: Run) -> str:
     sources, targets = (", ".join(side) for side in (run.split.sources, run.split.targets))
     config = run.config
@@ -153,13 +158,15 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
     shown = lines[0]["rows"] if lines else 0
     rows = f"all {total} samples" if shown == total else f"{shown} of {total} samples, drawn at random"
     caption = (
-        (f"Figure {number} of the paper. " if number else "")
-        + f"t-SNE of the data before and after each calibration ({_said(joint)}); {rows}. Left coloured by "
+        f"t-SNE of the data before and after each calibration ({_said(joint)}); {rows}. Left coloured by "
         "batch, right by class, with the mean silhouette in the calibrated space, not in the map. Every "
         "dimension is standardised first; perplexity 30, started from two principal components. "
-        "The paper does not say which split it drew."
+        + ("The paper does not say which split it drew." if number else "")
     )
-    gallery.add(f"tsne_{_place(joint)}", caption, map_figure(maps, joint.study, joint.split))
+    title = (
+        f"Figure {number}. " if number else ""
+    ) + f"t-SNE before and after each calibration: {_where(joint)}"
+    gallery.add(f"tsne_{_place(joint)}", title, caption, map_figure(maps, joint.study, joint.split))
 
 
 def _overlaps(gallery: Gallery, study: Study) -> None:
@@ -181,13 +188,14 @@ def _overlaps(gallery: Gallery, study: Study) -> None:
     Record(gallery.folder).write_table(safe_name(f"differential_{study.name}") + ".csv", table, digits=6)
     number = COMMON_FEATURES.get(study.name)
     caption = (
-        f"Figure S1a of the paper. {study.name}: features that differ between {study.classes[1]} and "
+        f"{spelled(study.name)}: features that differ between {study.classes[1]} and "
         f"{study.classes[0]} in each batch (raw p < {ALPHA:g}, quasi-likelihood GLM with log link and "
         "variance mu^2, which stands in for BPSC), and the batches in which they do; black: all batches."
         + (f" {untested} tests were not possible: a mean is not positive." if untested else "")
     )
     figure = overlap_figure(found, list(study.batches), {HEADINGS["sample"]: number} if number else {})
-    gallery.add(f"S1a_{study.name}", caption, figure)
+    title = f"Figure S1a. Differential features of each batch: {spelled(study.name)}"
+    gallery.add(f"S1a_{study.name}", title, caption, figure)
 
 
 def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]) -> None:
@@ -205,12 +213,13 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
         (a, b): len(PAPER_WIDTHS) * (1 / drawn[a] + 1 / drawn[b]) for a in drawn for b in drawn if a != b
     }
     caption = (
-        f"Figure S1b of the paper. Biased squared MMD between batches over {DRAWS} draws of {ROWS} rows, "
+        f"Biased squared MMD between batches over {DRAWS} draws of {ROWS} rows, "
         f"or all of a smaller batch, before and after each calibration ({_said(joint)}). Dashed: the value "
         "where samples are too far apart for every kernel, so that nothing is measured. Boxes: quartiles; "
         "whiskers: 1.5 times the box."
     )
-    gallery.add(f"S1b_{_place(joint)}", caption, distance_figure(distances, floors))
+    title = f"Figure S1b. Distances between batches: {_where(joint)}"
+    gallery.add(f"S1b_{_place(joint)}", title, caption, distance_figure(distances, floors))
 
 
 def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]]) -> None:
@@ -240,7 +249,8 @@ def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int,
         )
     )
     floors = {"L_C (A)": floor, "L_C (B)": floor} if floor else {}
-    gallery.add(f"losses_{study.name}_{protocol}", caption, loss_figure(histories, floors))
+    title = f"Losses of the joint training: {spelled(study.name)}, protocol {protocol}"
+    gallery.add(f"losses_{study.name}_{protocol}", title, caption, loss_figure(histories, floors))
 
 
 def _floor(joint: Run) -> float | None:
