@@ -1,4 +1,4 @@
-"""Collect the records of the notes' runs and renew the tables in docs/; ``make notes``.
+"""Collect the records of the notes' runs and the report's verdicts, and renew the tables in docs/ and README.
 
 Options: --out FOLDER (where the records are, default outputs), --tables-only (renew the tables from the
 committed docs/results/runs.csv), --check (fail if a table in docs/ is not what that file gives).
@@ -6,6 +6,7 @@ committed docs/results/runs.csv), --check (fail if a table in docs/ is not what 
 
 import argparse
 import re
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from calib.errors import CalibError
+from calib.report.claims import claims_table
 from calib.report.costs import cost_table
-from calib.report.exhibits import markdown
+from calib.report.exhibits import Outcome, Verdict, markdown
+from calib.report.printed_tables import printed_tables
 from calib.report.tables import (
     accuracy_table,
     comparison_table,
@@ -30,7 +33,11 @@ from calib.store import result_rows
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "runs.csv"
-PAGES = tuple(ROOT / "docs" / f"{page}.md" for page in ("reproduction-notes", "methods", "pancreas"))
+CLAIMS = RESULTS.with_name("claims.csv")
+PAGES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{page}.md" for page in ("reproduction-notes", "methods", "pancreas")),
+)
 
 
 ONE_SOURCE = "dataset.n_sources=1"
@@ -70,14 +77,32 @@ def costs(results: pd.DataFrame, study: str) -> str:
     return markdown(table.heads, table.rows)
 
 
+def printed(results: pd.DataFrame, number: str, study: str, protocol: str) -> str:
+    """One of the paper's tables as Markdown, with its caption."""
+    published = results[(results["study"] == study) & (results["variant"] == "")]
+    lines = sorted(set(zip(published["split"], published["target"], strict=True)))
+    tables = printed_tables(results, {"": lines}, study, protocol)
+    (table,) = (one for one in tables if one.name == f"table_{number}_{protocol}")
+    return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
+
+
+def claims(_: pd.DataFrame) -> str:
+    """The committed verdicts as Markdown, with their rules."""
+    rows = pd.read_csv(CLAIMS, dtype=str, keep_default_na=False).to_dict("records")
+    table = claims_table([Verdict(**{**row, "outcome": Outcome(row["outcome"])}) for row in rows])
+    return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
+
+
 def renewed(text: str, results: pd.DataFrame) -> str:
     """A page with each table between ``<!-- table: kind arguments -->`` and ``<!-- end -->`` made anew."""
     makers = {
         "accuracy": accuracy_table,
+        "claims": claims,
         "comparison": comparison_table,
         "cost": costs,
         "metrics": metrics_table,
         "options": options_table,
+        "printed": printed,
         "settings": settings_table,
         "single_source": partial(single_source_table, columns=SINGLE),
     }
@@ -104,6 +129,10 @@ def main() -> None:
             sys.exit(f"Error: no planned run is recorded in {options.out}; make them with:\n{made_by}")
         rows = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         RESULTS.write_text(made_by + rows, encoding="utf-8")
+        verdicts = options.out / "report" / "tables" / CLAIMS.name
+        if not verdicts.is_file():
+            sys.exit("Error: there are no verdicts yet; make report STUDIES=mi,chd first.")
+        shutil.copyfile(verdicts, CLAIMS)
     results = read_results()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
