@@ -10,7 +10,6 @@ from calib.report.exhibits import MISSING, Table
 from calib.report.paper import CONTRADICTIONS
 
 AVERAGE = ("average", "average")
-UNRANKED = ("CrossValid †", "Gain")
 SELECTION = "Last epoch, settings as given; nothing is chosen by a target's labels."
 
 Key = tuple[str, ...]
@@ -101,10 +100,15 @@ def _ranks(values: Mapping[str, float | None]) -> dict[str, int]:
 
     References have none.
     """
-    known = {h: round(v, 3) for h, v in values.items() if v is not None and h not in UNRANKED}
+    known = {h: round(v, 3) for h, v in values.items() if v is not None and not _unranked(h)}
     if len(known) < 2:
         return {}
     return {heading: 1 + sum(other > value for other in known.values()) for heading, value in known.items()}
+
+
+def _unranked(heading: str) -> bool:
+    """A reference, or the difference of two columns."""
+    return heading.endswith("†") or heading == "Gain"
 
 
 def _bracket(rank: int | None) -> str:
