@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from calib.build import compose
 from calib.errors import CalibError, check_choice
@@ -63,8 +63,10 @@ def read_grid(conf: Path, name: str, given: Sequence[str]) -> tuple[list[Setting
                 "choose another method, or write a grid for it in conf/search/."
             )
     published = _values(config, keys)
+    tied = compose(conf, *given, f"+search={name}")
     settings = [
-        _values(compose(conf, *given, f"+search={name}", *chosen), keys) for chosen in _products(params)
+        _values(OmegaConf.merge(tied, OmegaConf.from_dotlist(list(chosen))), keys)
+        for chosen in _products(params)
     ]
     return [*settings, *([] if published in settings else [published])], published
 
@@ -78,7 +80,7 @@ def _products(params: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     return product(*lists)
 
 
-def _values(config: DictConfig, keys: Sequence[str]) -> Setting:
+def _values(config: DictConfig | ListConfig, keys: Sequence[str]) -> Setting:
     return Setting({key: OmegaConf.select(config, key) for key in keys})
 
 
