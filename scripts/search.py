@@ -29,7 +29,7 @@ from calib.cli import explain
 from calib.data.split import Split
 from calib.errors import CalibError
 from calib.launching import carry_out_all
-from calib.report.choices import search_table, summary
+from calib.report.choices import caption, search_table, summary
 from calib.report.exhibits import write_table
 from calib.reproduction import Job, guessed_seconds, schedule
 from calib.search import Search, choose
@@ -38,8 +38,11 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def numbers(text: str) -> list[int]:
-    """The whole numbers between commas."""
-    return [int(name) for name in text.split(",") if name]
+    """The whole numbers between commas, one at least."""
+    found = [int(name) for name in text.split(",") if name]
+    if not found:
+        raise ValueError
+    return found
 
 
 def positive(text: str) -> int:
@@ -94,6 +97,7 @@ def main(options: argparse.Namespace) -> int:
     outer = [job for split in splits for job in outer_jobs(search, split)]
     print(f"Runs of the splits themselves: {progress(outer)}")
     failures |= carry_out(outer, options)
+    print(f"\n{caption(search, splits[0])}")  # the others have as many sources
     for split in splits:
         command = f"python scripts/search.py {shlex.join(sys.argv[1:])}".strip()
         file, *_ = write_table(search_table(search, split, command), options.out / "search")

@@ -69,7 +69,7 @@ def summary(search: Search, split: Split) -> str:
             rows.append([what, _plain(trial.setting), *map(_accuracy, cells)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    lines = [f"{search_title(search, split)}. {caption(search, split)}", *map(str.rstrip, lines)]
+    lines = [search_title(search, split), *map(str.rstrip, lines)]
     if lacking := [trial for trial in trials if trial.missing]:
         lines += [f"Not eligible, {t.missing} runs are missing: {_plain(t.setting)}" for t in lacking]
     if chosen is None:
