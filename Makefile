@@ -6,7 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
 STUDY ?=
-# of reproduce-all, report and status: names between commas
+# of search
+SPLIT ?=
+SEARCH ?=
+# of reproduce-all, report and status (SEEDS, OUT, JOBS, LAUNCHER and DEVICE also of search): names between commas
 SERIES ?= paper
 STUDIES ?=
 METHODS ?=
@@ -22,7 +25,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) --out $(OUT) -
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data reproduce-all report status notes bench clean
+.PHONY: help setup demo test test-slow lint data reproduce-all report status search notes bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +65,11 @@ report: setup  ## tables, figures and page of what is recorded, with the options
 
 status: setup  ## what reproduce-all would run, and what is recorded; with its options
 	$(REPRODUCE) --dry-run
+
+search: setup  ## choose the weights of the losses by leaving a source out: STUDY= SPLIT= SEARCH=
+	$(BIN)/python scripts/search.py $(if $(STUDY),--study $(STUDY)) $(if $(SPLIT),--split '$(SPLIT)') \
+		$(if $(SEARCH),--search $(SEARCH)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) \
+		--out $(OUT) --launcher $(LAUNCHER) --device $(DEVICE)
 
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py

@@ -145,8 +145,7 @@ class Planner:
         try:
             config = compose(self.conf, *given)
             for split in all_splits(loaded[0]):
-                label = split.label.replace("\\", r"\\").replace("'", r"\'")
-                yield Job((*given, f"split='{label}'"), variant, plan(config, *loaded, split))
+                yield Job((*given, split.override), variant, plan(config, *loaded, split))
         except CalibError as error:
             self.refused[" ".join((study, method, protocol, variant)).strip()] = str(error)
 

@@ -27,6 +27,13 @@ class Split:
     targets: tuple[str, ...]
     label: str
 
+    @property
+    def override(self) -> str:
+        """The override that names it, in quotes, without which Hydra reads 12_3 as a number."""
+        # Hydra takes a backslash as it is, but before a quote as the first of two
+        label = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), self.label)
+        return f"split='{label}'"
+
 
 def parse_splits(text: object, study: Study) -> list[Split]:
     """The splits that ``text`` stands for: one, or every one for ``all``.
@@ -52,6 +59,25 @@ def all_splits(study: Study) -> list[Split]:
     return [
         _split(sources, [name for name in names if name not in sources], study)
         for sources in combinations(labelled, study.n_sources)
+    ]
+
+
+def leave_one_source_out(split: Split, study: Study) -> list[Split]:
+    """For every source of a split, the split with it as the only target and the other sources as sources.
+
+    The targets of the given split are in none of them: what these splits choose is chosen without them.
+
+    Raises:
+        SplitError: there is one source only.
+    """
+    if len(split.sources) < 2:
+        raise SplitError(
+            f"split={split.label} has one source, '{split.sources[0]}', so none can be left out to choose "
+            "anything by; choose a split with two sources or more."
+        )
+    return [
+        _split([name for name in split.sources if name != left_out], [left_out], study)
+        for left_out in split.sources
     ]
 
 

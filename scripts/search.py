@@ -1,0 +1,152 @@
+"""Choose settings, such as the weights of the losses, by leaving a source out; never by a target.
+
+For a split with sources S, every setting of a grid (a file of conf/search) is run once for each source s in
+S, with the other sources as sources and s as the only target: the targets of the split take no part, neither
+their data nor their labels. With two sources that means training on one. The setting with the highest mean
+accuracy is chosen; the split itself is then run with it and with the published values. A table of all
+settings goes to <out>/search/.
+
+Repeat the command to go on after an interruption: what is recorded is not made again. A failed run stops no
+other; failures are listed at the end, and the exit code is then 1.
+
+  python scripts/search.py --study mi --split 12_3
+  python scripts/search.py --study chd --split all --search steps_grid --seeds 0,1
+"""
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from calib.cli import explain
+from calib.data.split import Split
+from calib.errors import CalibError
+from calib.launching import carry_out_all
+from calib.report.choices import caption, search_table, summary
+from calib.report.exhibits import write_table
+from calib.reproduction import Job, guessed_seconds, schedule
+from calib.search import Search, choose
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def numbers(text: str) -> list[int]:
+    """The whole numbers between commas, one at least."""
+    found = [int(name) for name in text.split(",") if name]
+    if not found:
+        raise ValueError
+    return found
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = made.add_argument
+    add("--study", default="demo", help="as in dataset=: demo, mi, chd, ... (default demo)")
+    add("--split", default="12_3", help="12_3, names as in plate_1+plate_2:plate_3, or all (default 12_3)")
+    add("--search", default="weights_grid", help="a file of conf/search (default weights_grid)")
+    add("--method", default="joint", help="joint or recon_t, which have these settings (default joint)")
+    add("--protocol", default="paper", help="paper | released (default paper)")
+    add("--seeds", type=numbers, default=[0], help="each setting is run with every one (default 0)")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="for every run: training=converged, ...")
+    add("--out", type=Path, default=Path("outputs"), help="folder of the records (default outputs)")
+    add("--jobs", type=positive, default=os.cpu_count(), help="runs at once (default: one a core)")
+    add("--launcher", default="joblib", help="one of Hydra's launchers: joblib, basic, ... (default joblib)")
+    add("--device", default="cpu", help="cpu | cuda | cuda:1 (default cpu)")
+    add("--dry-run", action="store_true", help="only say what is recorded and what would be run")
+    return made
+
+
+def main(options: argparse.Namespace) -> int:
+    """Plan, run the grid, choose, run what is chosen; 1 where a run failed."""
+    search = Search(
+        CONF,
+        options.out,
+        options.study,
+        options.method,
+        options.protocol,
+        options.search,
+        options.seeds,
+        options.device,
+        options.set,
+    )
+    splits = search.splits(options.split)
+    inner = search.inner_jobs(splits)
+    labels = ", ".join(split.label for split in splits)
+    print(f"{len(search.settings)} settings of {options.search}, to be chosen for {labels}.")
+    print(f"Runs with a source left out: {progress(inner)}")
+    if options.dry_run:
+        most = 2 * len(splits) * len(search.seeds)
+        print(f"Then at most {most} runs of the splits themselves, published and chosen.")
+        return 0
+    failures = carry_out(inner, options)
+    outer = [job for split in splits for job in outer_jobs(search, split)]
+    print(f"Runs of the splits themselves: {progress(outer)}")
+    failures |= carry_out(outer, options)
+    print(f"\n{caption(search, splits[0])}")  # the others have as many sources
+    for split in splits:
+        command = f"python scripts/search.py {shlex.join(sys.argv[1:])}".strip()
+        file, *_ = write_table(search_table(search, split, command), options.out / "search")
+        print(f"\n{summary(search, split)}\n{file}")
+    for run, why in failures.items():
+        print(f"Failed: {run}: {why}")
+    return 1 if failures else 0
+
+
+def outer_jobs(search: Search, split: Split) -> list[Job]:
+    """The runs of a split with the published setting and with the chosen one, where there is one."""
+    chosen = choose(search.trials(split), search.published)
+    settings = [search.published]
+    if chosen is not None and chosen.setting != search.published:
+        settings.append(chosen.setting)
+    return [job for setting in settings for job in search.jobs(setting, split)]
+
+
+def progress(jobs: Sequence[Job]) -> str:
+    """How many of the runs there are, and how long the rest takes."""
+    left = schedule(jobs, guessed_seconds(CONF / "reproduce.yaml"))
+    time = timedelta(seconds=round(sum(one.seconds for one in left)))
+    rest = f"{len(left)} to make, about {time} of one core" if left else "none to make"
+    return f"{len(jobs)}, {len(jobs) - len(left)} recorded; {rest}."
+
+
+def carry_out(jobs: Sequence[Job], options: argparse.Namespace) -> dict[str, str]:
+    """Make those that have no record; the ones that failed, and why."""
+    scheduled = schedule(jobs, guessed_seconds(CONF / "reproduce.yaml"))
+    limit = [f"hydra.launcher.n_jobs={options.jobs}"] if options.launcher == "joblib" else []
+    return carry_out_all(scheduled, CONF, options.launcher, limit) if scheduled else {}
+
+
+if __name__ == "__main__":
+    handler = logging.StreamHandler()
+    launches = logging.getLogger("calib.launching")  # whatever a launcher does to the loggers of runs
+    launches.addHandler(handler)
+    launches.propagate = False
+    launches.setLevel(logging.INFO)
+    chosen = parser().parse_args()
+    try:
+        sys.exit(main(chosen))
+    except (CalibError, HydraException, OmegaConfBaseException) as error:
+        given = [
+            f"dataset={chosen.study}",
+            f"method={chosen.method}",
+            f"protocol={chosen.protocol}",
+            *chosen.set,
+        ]
+        sys.exit(f"Error: {explain(error, given, CONF)}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")
