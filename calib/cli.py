@@ -93,7 +93,7 @@ def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
         return arguments
     overrides = [a for a in arguments if re.match(r"(\+|~)*dataset[=.]", a)]
     study = build(compose(conf, *overrides).dataset)
-    splits = ",".join(f"'{split.label}'" for split in all_splits(study))
+    splits = ",".join(split.override.removeprefix("split=") for split in all_splits(study))
     return [f"split={splits}" if a in every else a for a in arguments]
 
 

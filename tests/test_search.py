@@ -155,6 +155,7 @@ def test_a_setting_that_lacks_a_run_is_not_chosen() -> None:
     assert (trials[0].missing, trials[0].score, trials[0].spread) == (1, None, None)
 
 
+@pytest.mark.slow
 def test_a_search_from_runs_to_table_and_after_an_interruption(
     script: Callable[..., int],
     conf: Path,
