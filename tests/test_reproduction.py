@@ -227,13 +227,26 @@ def test_an_interrupted_reproduction_goes_on_and_gives_the_same_tables(tmp_path:
             assert file.read_bytes() == (broken / "report" / "tables" / file.name).read_bytes(), file.name
 
 
+def allow_interrupts() -> None:
+    """What a terminal does: a shell starts its background jobs deaf to interrupts, and tests may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interruption_is_said_in_one_sentence(tmp_path: Path) -> None:
-    with subprocess.Popen(command("--series", "demo", "--methods", "joint", "--out", str(tmp_path), "--jobs", "1"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as process:  # fmt: skip
+    options = ["--series", "demo", "--methods", "joint", "--out", str(tmp_path), "--jobs", "1"]
+    with subprocess.Popen(
+        command(*options),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        preexec_fn=allow_interrupts,
+    ) as process:
         while not list(tmp_path.rglob("run.log")):
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "Traceback" not in told
     assert "repeat the command to go on" in told
