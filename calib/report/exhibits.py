@@ -93,7 +93,7 @@ def _md(text: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A LaTeX table for the packages booktabs and graphicx, with its caption."""
+    """A LaTeX table for the packages booktabs and graphicx, with its caption, shrunk to fit its page."""
     columns = "l" * len(table.heads)
     lines = [" & ".join(map(_tex, row)) + r" \\" for row in table.rows]
     return "\n".join(
@@ -102,6 +102,7 @@ def latex(table: Table) -> str:
             r"\begin{table}",
             rf"\caption{{{_tex(table.title)}. {_tex(table.caption)}}}",
             rf"\label{{tab:{safe_name(table.name)}}}",
+            r"\resizebox*{!}{\ifdim\totalheight>0.7\textheight 0.7\textheight\else\totalheight\fi}{%",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
@@ -109,7 +110,7 @@ def latex(table: Table) -> str:
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}}",
+            r"\end{tabular}}}",
             r"\end{table}",
             "",
         ]
