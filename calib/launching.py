@@ -30,27 +30,28 @@ BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfi
 
 
 def carry_out_all(
-    scheduled: Sequence[Scheduled], conf: Path, launcher: str = "joblib", settings: Sequence[str] = ()
+    scheduled: Sequence[Scheduled], conf: Path, launcher: str = "joblib", workers: int | None = None
 ) -> dict[str, str]:
     """Make the runs, several at once, as the launcher can; a failed one stops no other.
 
     Args:
         conf: the configuration folder.
         launcher: a name of Hydra's group ``hydra/launcher``.
-        settings: overrides for the launcher, such as ``hydra.launcher.n_jobs=2``.
+        workers: how many runs at once under joblib; other launchers have limits of their own.
 
     Returns:
         The runs that have no record afterwards, and why.
 
     Raises:
-        HydraException: there is no such launcher, or it does not take the settings.
+        HydraException: there is no such launcher.
     """
     jobs = [[*one.job.overrides, "progress=false"] for one in scheduled]
+    limit = [f"hydra.launcher.n_jobs={workers}"] if workers and launcher == "joblib" else []
     with _progress(scheduled):
-        returned = _launch(jobs, conf, [f"hydra/launcher={launcher}", *settings, *QUIET])
+        returned = _launch(jobs, conf, [f"hydra/launcher={launcher}", *limit, *QUIET])
     failures = {}
     for one, job in zip(scheduled, returned, strict=True):
-        if one.job.finished is None:
+        if not one.job.run.record.is_finished():
             failures[_name(one)] = _reason(job)
     return failures
 

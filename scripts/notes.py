@@ -18,6 +18,7 @@ from calib.errors import CalibError
 from calib.report.claims import claims_table
 from calib.report.costs import cost_table
 from calib.report.exhibits import Outcome, Verdict, markdown
+from calib.report.paper import ONE_SOURCE
 from calib.report.printed_tables import printed_tables
 from calib.report.tables import (
     accuracy_table,
@@ -40,7 +41,6 @@ PAGES = (
 )
 
 
-ONE_SOURCE = "dataset.n_sources=1"
 STANDARDISED = f"{ONE_SOURCE} protocol.batch_scale=standardise method.epochs=100"
 SINGLE = {
     "pairwise": ("pairwise", "paper", ONE_SOURCE),

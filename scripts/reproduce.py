@@ -5,8 +5,6 @@ no other; failures are listed at the end, and the exit code is then 1.
 """
 
 import argparse
-import logging
-import os
 import sys
 import time
 from datetime import timedelta
@@ -17,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from calib.errors import CalibError
 from calib.launching import carry_out_all
+from calib.options import add_run_options, numbers, several, show_progress
 from calib.report.assemble import write_report
 from calib.report.plan import plan_table
 from calib.reproduction import Planner, guessed_seconds, read_series, schedule
@@ -24,23 +23,6 @@ from calib.reproduction import Planner, guessed_seconds, read_series, schedule
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 FILE = CONF / "reproduce.yaml"
-
-
-def several(text: str) -> list[str]:
-    """The names between commas."""
-    return [name for name in text.split(",") if name]
-
-
-def numbers(text: str) -> list[int]:
-    """The whole numbers between commas."""
-    return [int(name) for name in several(text)]
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,11 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add("--methods", type=several, help="only these, such as joint,combat")
     add("--protocols", type=several, help="only these: paper,released")
     add("--seeds", type=numbers, help="these instead of the listed ones, such as 0,1,2")
-    add("--out", type=Path, default=Path("outputs"), help="folder of the records (default outputs)")
-    add("--jobs", type=positive, default=os.cpu_count(), help="runs at once (default: one a core)")
-    add("--launcher", default="joblib", help="one of Hydra's launchers: joblib, basic, ... (default joblib)")
-    add("--device", default="cpu", help="cpu | cuda | cuda:1 (default cpu)")
-    add("--dry-run", action="store_true", help="only say what is recorded and what would be run")
+    add_run_options(made)
     add("--report-only", action="store_true", help="no runs, only the report of what is recorded")
     return made
 
@@ -80,8 +58,7 @@ def main(options: argparse.Namespace) -> int:
     failures: dict[str, str] = {}
     started = time.monotonic()
     if scheduled and not options.report_only:
-        limit = [f"hydra.launcher.n_jobs={options.jobs}"] if options.launcher == "joblib" else []
-        failures = carry_out_all(scheduled, CONF, options.launcher, limit)
+        failures = carry_out_all(scheduled, CONF, options.launcher, options.jobs)
         print(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
     failures |= planner.refused
     started = time.monotonic()
@@ -94,11 +71,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    handler = logging.StreamHandler()
-    launches = logging.getLogger("calib.launching")  # whatever a launcher does to the loggers of runs
-    launches.addHandler(handler)
-    launches.propagate = False
-    launches.setLevel(logging.INFO)
+    show_progress()
     try:
         sys.exit(main(parser().parse_args()))
     except (CalibError, HydraException, OmegaConfBaseException) as error:

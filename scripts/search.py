@@ -14,8 +14,6 @@ other; failures are listed at the end, and the exit code is then 1.
 """
 
 import argparse
-import logging
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -29,27 +27,13 @@ from calib.cli import explain
 from calib.data.split import Split
 from calib.errors import CalibError
 from calib.launching import carry_out_all
+from calib.options import add_run_options, numbers, show_progress
 from calib.report.choices import caption, search_table, summary
 from calib.report.exhibits import write_table
 from calib.reproduction import Job, guessed_seconds, schedule
 from calib.search import Search, choose
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-
-
-def numbers(text: str) -> list[int]:
-    """The whole numbers between commas, one at least."""
-    found = [int(name) for name in text.split(",") if name]
-    if not found:
-        raise ValueError
-    return found
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,11 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--protocol", default="paper", help="paper | released (default paper)")
     add("--seeds", type=numbers, default=[0], help="each setting is run with every one (default 0)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="for every run: training=converged, ...")
-    add("--out", type=Path, default=Path("outputs"), help="folder of the records (default outputs)")
-    add("--jobs", type=positive, default=os.cpu_count(), help="runs at once (default: one a core)")
-    add("--launcher", default="joblib", help="one of Hydra's launchers: joblib, basic, ... (default joblib)")
-    add("--device", default="cpu", help="cpu | cuda | cuda:1 (default cpu)")
-    add("--dry-run", action="store_true", help="only say what is recorded and what would be run")
+    add_run_options(made)
     return made
 
 
@@ -127,16 +107,11 @@ def progress(jobs: Sequence[Job]) -> str:
 def carry_out(jobs: Sequence[Job], options: argparse.Namespace) -> dict[str, str]:
     """Make those that have no record; the ones that failed, and why."""
     scheduled = schedule(jobs, guessed_seconds(CONF / "reproduce.yaml"))
-    limit = [f"hydra.launcher.n_jobs={options.jobs}"] if options.launcher == "joblib" else []
-    return carry_out_all(scheduled, CONF, options.launcher, limit) if scheduled else {}
+    return carry_out_all(scheduled, CONF, options.launcher, options.jobs) if scheduled else {}
 
 
 if __name__ == "__main__":
-    handler = logging.StreamHandler()
-    launches = logging.getLogger("calib.launching")  # whatever a launcher does to the loggers of runs
-    launches.addHandler(handler)
-    launches.propagate = False
-    launches.setLevel(logging.INFO)
+    show_progress()
     chosen = parser().parse_args()
     try:
         sys.exit(main(chosen))

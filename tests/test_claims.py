@@ -15,8 +15,9 @@ from calib.errors import CalibError
 from calib.evaluation.intervals import Estimate, Runs, Tally, estimate, tallies
 from calib.predictions import predictions
 from calib.report.claims import claims_table, data_claims, verdicts
-from calib.report.evidence import ONE_SOURCE, Evidence
+from calib.report.evidence import Evidence
 from calib.report.exhibits import MISSING, Outcome, Verdict, write_table
+from calib.report.paper import ONE_SOURCE
 from calib.report.rules import all_or_none, near, side
 from calib.store import Finished, Record
 

@@ -9,7 +9,8 @@ import pytest
 from calib.report.beside import Frame, table_beside
 from calib.report.costs import cost_table
 from calib.report.exhibits import MISSING, Table, latex, markdown, write_table
-from calib.report.printed_tables import ONE_SOURCE, printed_tables
+from calib.report.paper import ONE_SOURCE
+from calib.report.printed_tables import printed_tables
 from calib.store import result_rows
 from tests.conftest import ROOT
 

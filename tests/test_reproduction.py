@@ -103,8 +103,7 @@ def test_a_failed_run_stops_no_other(launcher: str, tmp_path: Path) -> None:
         ["demo"], ["joint"], ["paper"], [0], [f"{TINY} method.epochs=3 method.batch_size=8 method.lr=1e30"]
     )
     jobs = list(Planner(CONF, tmp_path).jobs([bad, *tiny("baseline")]))
-    settings = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
-    failures = carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, settings)
+    failures = carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, workers=2)
     assert len(failures) == 3
     assert all(name.startswith("demo") and "joint, protocol paper, seed 0" in name for name in failures)
     assert all("lower the learning rate" in why for why in failures.values())

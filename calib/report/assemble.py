@@ -13,12 +13,10 @@ from calib.report.exhibits import Table, write_table
 from calib.report.illustrate import Figures, draw
 from calib.report.page import Content, Section, write_page
 from calib.report.page_parts import Shown
-from calib.report.paper import spelled
+from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed_tables import Lines, printed_tables
 from calib.reproduction import Job
 from calib.store import Finished, Record, result_rows
-
-PROTOCOLS = ("paper", "released")
 
 
 def write_report(

@@ -14,10 +14,8 @@ from calib.report.claims_accuracy import accuracy_claims
 from calib.report.claims_space import distance_claims, map_claims
 from calib.report.evidence import Evidence
 from calib.report.exhibits import MISSING, Outcome, Table, Verdict
-from calib.report.paper import COHORTS, COMMON_FEATURES
+from calib.report.paper import COHORTS, COMMON_FEATURES, PROTOCOLS
 from calib.store import Finished
-
-PROTOCOLS = ("paper", "released")
 
 FEATURES = 5
 """How many common features more or less are still the printed number."""

@@ -9,10 +9,8 @@ from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, SplitError
 from calib.evaluation.intervals import Line, Tally, tallies
+from calib.report.paper import ONE_SOURCE
 from calib.store import Finished
-
-ONE_SOURCE = "dataset.n_sources=1"
-"""The variant of runs that have one source batch each."""
 
 VARIANTS = {"pairwise": ONE_SOURCE}
 """What is set besides the published values in the runs that count, where it is not nothing."""

@@ -50,11 +50,15 @@ class Drawn:
 
 @dataclass
 class Gallery:
-    """The figures of one study, split, protocol and seed in a folder, and a sentence for each gap."""
+    """The figures of one study, split, protocol and seed in a folder, and a sentence for each gap.
+
+    ``silhouettes``: folder of a mapped record -> mean silhouettes by ``batch`` and ``class``.
+    """
 
     folder: Path
     drawn: list[Drawn] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    silhouettes: dict[Path, dict[str, float]] = field(default_factory=dict)
 
     def add(self, name: str, title: str, caption: str, figure: Figure) -> None:
         """Write a figure as PNG and PDF."""
@@ -148,6 +152,7 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
             one = maps[heading] = record_map(
                 run.record, run.study, map_folder(run), Settings(seed=int(run.config.seed))
             )
+            gallery.silhouettes[run.record.path] = one.silhouette
             lines.append({"method": name, "key": run.key, "rows": len(one.xy), **one.silhouette})
     if lines:
         Record(gallery.folder).write_table(

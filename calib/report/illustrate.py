@@ -1,7 +1,7 @@
 """All figures of one study of a reproduction: which runs go into which, drawn several at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from calib.data.study import Study
 from calib.planning import Run
 from calib.report.gallery import MAPPED, Gallery, draw_split, draw_study, map_folder
-from calib.report.tsne import Settings, make_maps, record_map
+from calib.report.tsne import Settings, make_maps
 from calib.reproduction import Job
 
 
@@ -22,12 +22,15 @@ class Figures:
     Attributes:
         study: what does not depend on a split.
         splits: (protocol, split label) -> its figures.
-        silhouettes: folder of a mapped record -> mean silhouettes by ``batch`` and ``class``.
     """
 
     study: Gallery
     splits: dict[tuple[str, str], Gallery]
-    silhouettes: dict[Path, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def silhouettes(self) -> dict[Path, dict[str, float]]:
+        """Folder of a mapped record -> mean silhouettes by ``batch`` and ``class``."""
+        return {path: values for one in self.splits.values() for path, values in one.silhouettes.items()}
 
     @property
     def missing(self) -> list[str]:
@@ -55,13 +58,7 @@ def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figur
     drawn = joblib.Parallel(n_jobs=workers, return_as="generator")(work)
     bar = tqdm(drawn, desc=f"figures of {study.name}", total=len(work), unit="split", disable=None)
     splits = dict(zip(shown, bar, strict=True))
-    figures = Figures(draw_study(study, _trainings(published), folder), splits)
-    for runs in shown.values():
-        for name in MAPPED:
-            if name in runs and runs[name].record.is_finished():
-                made = record_map(runs[name].record, study, map_folder(runs[name]), Settings(seed=seed))
-                figures.silhouettes[runs[name].record.path] = made.silhouette
-    return figures
+    return Figures(draw_study(study, _trainings(published), folder), splits)
 
 
 def _draw_split(study: Study, runs: Mapping[str, Run], folder: Path) -> Gallery:

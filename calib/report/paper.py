@@ -5,6 +5,12 @@ from importlib.resources import files
 
 import pandas as pd
 
+PROTOCOLS = ("paper", "released")
+"""The text as written, and what the authors' code does."""
+
+ONE_SOURCE = "dataset.n_sources=1"
+"""The variant of runs that have one source batch each, as pairwise calibration in Tables 1a and 2a."""
+
 
 def paper_numbers() -> pd.DataFrame:
     """One row a printed cell: ``table, dataset, method, sources, target, metric, value``.

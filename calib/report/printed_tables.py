@@ -7,7 +7,7 @@ import pandas as pd
 
 from calib.report.beside import AVERAGE, Cells, Frame, Key, table_beside
 from calib.report.exhibits import Table
-from calib.report.paper import QUOTED_GAINS, paper_numbers, spelled
+from calib.report.paper import ONE_SOURCE, QUOTED_GAINS, paper_numbers, spelled
 
 METHODS = {
     "baseline": "Baseline",
@@ -25,7 +25,6 @@ METHODS = {
 METRICS = {"ACC": "accuracy", "F-score": "f_score", "AUC": "auc_hard", "MCC": "mcc", "AUC of scores": "auc"}
 """Name in a table -> column of the results. The paper's AUC is that of predicted labels."""
 
-ONE_SOURCE = "dataset.n_sources=1"
 PAPER_TABLES = {"mi": ("1a", "1b"), "chd": ("2a", "2b"), "pancreas": ("", "3")}
 """Study -> the paper's table of metrics by target, and its table of accuracies by split."""
 

@@ -6,9 +6,8 @@ from typing import cast
 import pandas as pd
 
 from calib.report.exhibits import MISSING, markdown
-from calib.report.paper import paper_accuracy, paper_numbers
+from calib.report.paper import PROTOCOLS, paper_accuracy, paper_numbers
 
-PROTOCOLS = ("paper", "released")
 NOTE = "† uses target labels: a reference, not a method."
 
 
