@@ -4,8 +4,9 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
 from calib.evaluation.mmd import batch_distances, summarise
-from calib.methods.base import Savable
+from calib.methods.base import Fitted, Savable
 from calib.models import MODEL, save_model
-from calib.planning import Run, load, plan
+from calib.planning import Run, each_seed, load, plan
 from calib.predictions import predictions
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
@@ -55,40 +56,107 @@ def run(config: DictConfig) -> list[Result]:
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     results = []
     for split in parse_splits(config.split, study):
-        one = plan(config, study, data, split)
-        lacking = config.save_model and not (one.record.path / MODEL).is_file()
-        result = None if config.force or lacking else one.record.result()
-        if result is None:
-            result = carry_out(one)
-        else:
-            log.info("Already done:\n%s", result_table(result, config.protocol.reported_auc))
-        log.info("%s\n", one.record.path)
-        results.append(result)
+        runs = [plan(one, study, data, split) for one in each_seed(config)]
+        done = {run.key: None if config.force or _lacks_model(run) else run.record.result() for run in runs}
+        made = carry_out_seeds([run for run in runs if done[run.key] is None])
+        for run in runs:
+            result = done[run.key]
+            if result is not None:
+                log.info("Already done:\n%s", result_table(result, config.protocol.reported_auc))
+            log.info("%s\n", run.record.path)
+            results.append(made[run.key] if result is None else result)
     return results
 
 
-def carry_out(run: Run) -> Result:
-    """Train, score and record one run; a failure leaves ``error.txt`` and no result.
+def _lacks_model(run: Run) -> bool:
+    return run.config.save_model and not (run.record.path / MODEL).is_file()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A method trained for one run, alone or together with others of other ``seeds``."""
+
+    fitted: Fitted
+    runtime: Runtime
+    seconds: float
+    seeds: Sequence[int]
+
+
+def carry_out_seeds(runs: Sequence[Run]) -> dict[str, Result]:
+    """Carry out runs that differ in their seed only, as one training where the method has such a thing.
+
+    Returns:
+        The result of each by its key.
+
+    Raises:
+        CalibError: as ``carry_out``; when one fails, the others are carried out all the same.
+    """
+    trained = _train_together(runs) if len(runs) > 1 and runs[0].method.trains_seeds_together else {}
+    results, errors = {}, []
+    for run in runs:
+        try:
+            results[run.key] = carry_out(run, trained.get(run.key))
+        except CalibError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _train_together(runs: Sequence[Run]) -> dict[str, Trained]:
+    """One training for all runs; nothing where it diverges, so that each is trained alone."""
+    runtimes, seeds = [_runtime(run) for run in runs], [run.config.seed for run in runs]
+    log.info("Training seeds %s together", ", ".join(map(str, seeds)))
+    started = time.perf_counter()
+    try:
+        fitted = runs[0].method.fit_seeds(_task(runs[0]), runtimes)
+    except DivergedError as error:
+        log.warning("One of the seeds trained together diverged, so each is trained alone (%s)", error)
+        return {}
+    seconds = (time.perf_counter() - started) / len(runs)
+    together = zip(runs, fitted, runtimes, strict=True)
+    return {run.key: Trained(one, runtime, seconds, seeds) for run, one, runtime in together}
+
+
+def _runtime(run: Run) -> Runtime:
+    config = run.config
+    runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
+    runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
+    return runtime
+
+
+def _task(run: Run) -> Any:
+    make = make_labelled_task if run.method.uses_target_labels else make_task
+    return make(run.study, run.split)
+
+
+def _train(run: Run) -> Trained:
+    runtime = _runtime(run)
+    started = time.perf_counter()
+    fitted = run.method.fit(_task(run), runtime)
+    return Trained(fitted, runtime, time.perf_counter() - started, [run.config.seed])
+
+
+def carry_out(run: Run, trained: Trained | None = None) -> Result:
+    """Train unless that is done, score and record one run; a failure leaves ``error.txt`` and no result.
 
     Raises:
         CalibError: the sources are unfit, the output folder cannot be written, the training diverged.
     """
     config = run.config
-    runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
-    runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
-    make = make_labelled_task if run.method.uses_target_labels else make_task
-    task = make(run.study, run.split)
+    task = _task(run)
     run.record.prepare()
     with _recorded(run):
         made = OmegaConf.merge(config, {"split": run.split.label})  # one of those that split=all stands for
         run.record.write_text("config.yaml", OmegaConf.to_yaml(made, resolve=True))
         code = revision()
+        trained = trained or _train(run)
+        fitted, runtime = trained.fitted, trained.runtime
         started = time.perf_counter()
-        fitted = run.method.fit(task, runtime)
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}
         calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
         embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
-        trained = time.perf_counter()
+        fit_seconds = trained.seconds + time.perf_counter() - started
         if not all(np.isfinite(x).all() for x in (*probability.values(), *embedding.values())):
             raise DivergedError(
                 f"{run}: the trained model gives values that are no numbers; lower the learning rate."
@@ -118,8 +186,9 @@ def carry_out(run: Run) -> Result:
             "class_counts": counts,
             "unseen_classes": unseen_classes(counts, list(learnt), run.split.targets),
             "mmd": summarise(distances),
-            "correction": runtime.corrections.used,
-            "seconds": {"fit": trained - started, "total": time.perf_counter() - started},
+            "correction": runtime.corrections and runtime.corrections.used,
+            "seconds": {"fit": fit_seconds, "total": trained.seconds + time.perf_counter() - started},
+            "seeds_together": list(trained.seeds),
             "peak_memory_mb": peak_memory_mb(),
             "versions": versions(),
             "hardware": hardware(config.device, config.threads),

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from calib import experiment
-from calib.reproduction import Scheduled
+from calib.reproduction import Scheduled, overrides, together
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,16 @@ def carry_out_all(
     Raises:
         HydraException: there is no such launcher.
     """
-    jobs = [[*one.job.overrides, "progress=false"] for one in scheduled]
+    groups = together(scheduled)
+    jobs = [[*overrides(group), "progress=false"] for group in groups]
     limit = [f"hydra.launcher.n_jobs={workers}"] if workers and launcher == "joblib" else []
     with _progress(scheduled):
         returned = _launch(jobs, conf, [f"hydra/launcher={launcher}", *limit, *QUIET])
     failures = {}
-    for one, job in zip(scheduled, returned, strict=True):
-        if not one.job.run.record.is_finished():
-            failures[_name(one)] = _reason(job)
+    for group, job in zip(groups, returned, strict=True):
+        for one in group:
+            if not one.job.run.record.is_finished():
+                failures[_name(one)] = _reason(job)
     return failures
 
 
