@@ -16,7 +16,7 @@ from calib.protocol import Protocol
 from calib.runtime import DTYPES
 from calib.store import Record, run_record, short_hash
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 """Raised when a change to what all methods share (training loop, metrics, distances) gives other numbers."""
 
 MAX_SEED = 2**32 - 1

@@ -42,7 +42,6 @@ class Joint(Method):
         CalibError: a value is no number or too small.
     """
 
-    version = 2
     trains_seeds_together = True
 
     def __init__(

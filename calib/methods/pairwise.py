@@ -81,7 +81,6 @@ class Pairwise(Method):
         rules: how the original draws mini-batches and moves parameters.
     """
 
-    version = 2
     trains_seeds_together = True
 
     def __init__(
