@@ -1,98 +1,275 @@
-"""Time trainings on MI, one core, against their matrix products alone; ``make bench``.
+"""Time the trainings against their matrix products alone; ``make bench``.
 
-Both are timed in the same process, so their ratio means something on any machine.
+All on one thread and in seconds of the processor, which work beside it disturbs less than the clock. Both
+sides of a ratio are measured in the same process, in turns, and the best of each is taken.
+
+Options: --parts trainings plain seeds tsne scale (all of them unless some are named).
 """
 
+import argparse
+import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import joblib
+import numpy as np
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from calib.build import compose
 from calib.data.split import make_task, parse_split
+from calib.data.study import Task
 from calib.errors import CalibError
+from calib.methods.base import AnyMethod
 from calib.planning import load, plan
+from calib.report.tsne import project
 from calib.runtime import Runtime
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
+ROUNDS = 3
+"""How often each side of a ratio is measured."""
+SPLITS = {"mi": "12_3", "chd": "12_34", "pancreas_mini": "12_3"}
 
-Product = tuple[int, int, int, int]
-"""Rows, input width, output width, and how many of a linear layer's products are needed: its output (1), the
-gradient of its weights or of its input (2), both (3)."""
+Product = tuple[tuple[int, ...], tuple[int, ...], float]
+"""Shapes of the two sides, and how often the product occurs."""
 
-
-def joint(batches: int, sources: int, rows: int, features: int) -> list[Product]:
-    """The products of one iteration, steps A and B once: C, D, R, Gram matrix and its gradient."""
-    z, zs = batches * rows, sources * rows
-    d = [(features, 100), (100, features), (features, 50), (50, 16)]
-    step = [(z, features, features, 3), (z, features, features, 3), (z, features, z, 1), (z, z, features, 1)]
-    return [
-        *step,
-        *step,
-        (zs, features, features, 3),
-        (zs, features, features, 3),
-        *((zs, a, b, 3) for a, b in d),
-    ]
-
-
-def normae(batches: int, rows: int, features: int) -> list[Product]:
-    """The products of one iteration of the phase that trains adversary and coders in turn."""
-
-    def layers(widths: Sequence[int], needed: int) -> list[Product]:
-        return [(rows, a, b, needed) for a, b in pairwise(widths)]
-
-    encoder, guess = [features, 1000, 1000, 500], [500, 250, 250, batches]
-    first, *others = layers(encoder, 3)
-    coders = [(*first[:3], 2), *others, *layers(encoder[::-1], 3), *layers([batches, 500, 500], 3)]
-    return [*layers(encoder, 1), *layers(guess, 3), *coders, *layers(guess, 2)]
-
-
-def timed(products: Sequence[Product], times: int) -> float:
-    """Seconds that the products take."""
-    tensors = [
-        (torch.randn(n, a), torch.randn(a, b), torch.randn(n, b), needed) for n, a, b, needed in products
-    ]
-
-    def once() -> None:
-        for x, w, y, needed in tensors:
-            x @ w
-            if needed > 1:
-                x.T @ y
-            if needed > 2:
-                y @ w.T
-
-    once()
-    started = time.perf_counter()
-    for _ in range(times):
-        once()
-    return time.perf_counter() - started
+TRAININGS = {
+    "joint, MI": ["dataset=mi", "method=joint", "method.epochs=20"],
+    "joint, CHD": ["dataset=chd", "method=joint", "method.epochs=4"],
+    "Recon_T, MI": ["dataset=mi", "method=recon_t", "method.epochs=20"],
+    "pairwise, MI": ["dataset=mi", "method=pairwise", "dataset.n_sources=1", "method.epochs=40"],
+    "D, MI": ["dataset=mi", "method=baseline", "method.classifier.epochs=60"],
+    "NormAE and D, MI": [
+        "dataset=mi",
+        "method=normae",
+        "method.classifier.epochs=1",
+        "method.corrector={pretrain_epochs: 2, adversary_epochs: 1, epochs: 4}",
+    ],
+    "BERMUDA and D, MI": [
+        "dataset=mi",
+        "method=bermuda",
+        "method.classifier.epochs=1",
+        "method.corrector={epochs: 60, starts: 1}",
+    ],
+    "DESC and D, MI": [
+        "dataset=mi",
+        "method=desc",
+        "method.classifier.epochs=1",
+        "method.corrector={pretrain_epochs: 60, rounds: 20}",
+    ],
+}
+"""Shortened so that each takes some seconds; the share of what is done once is larger than in earnest."""
 
 
-def compare(method: str, changes: Sequence[str], products: list[Product], iterations: int) -> None:
-    """Print seconds of a shortened training and of its products, and their ratio."""
-    config = compose(CONF, "dataset=mi", f"method={method}", *changes)
+def prepared(*overrides: str) -> tuple[AnyMethod, Task]:
+    """A method and its task."""
+    config = compose(CONF, *overrides)
     study, data = load(config)
-    split = parse_split("12_3", study)
-    task = make_task(study, split)
-    fit: Callable[..., object] = plan(config, study, data, split).method.fit
-    fit(task, Runtime(0))  # warm-up
-    started = time.perf_counter()
-    fit(task, Runtime(0))
-    seconds, bound = time.perf_counter() - started, timed(products, iterations)
-    print(f"{method:8} {seconds:8.1f} s {bound:8.1f} s {seconds / bound:8.2f}")
+    split = parse_split("1_2" if study.n_sources == 1 else SPLITS[config.dataset.name], study)
+    return plan(config, study, data, split).method, make_task(study, split)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Seconds of the processor."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def joint_products(method: AnyMethod, task: Task) -> list[Product]:
+    """What one joint training cannot do without: C, D, R, the whole Gram matrix and its derivative.
+
+    Each linear layer has three products: its output, and the derivatives by its weights and its input.
+    """
+    rows, features = method.schedule.batch_size, task.sources[0].x.shape[1]
+    batches, sources = len(task.batches), len(task.sources)
+    z, zs = batches * rows, sources * rows
+    rs = z if method.reconstruct_targets else zs
+    iterations = method.schedule.epochs * (max(len(b.x) for b in task.batches) // rows)
+    a, b = method.lambda1 * iterations, method.lambda2 * iterations
+
+    def linear(rows: int, fan_in: int, fan_out: int, times: int) -> list[Product]:
+        x, w, y = (rows, fan_in), (fan_in, fan_out), (rows, fan_out)
+        return [(x, w, times), (x[::-1], y, times), (y, w[::-1], times)]
+
+    products = [((z, features), (features, z), a + b), ((z, z), (z, features), a + b)]
+    widths = [features, 100, features, 50, 16, 1]
+    for layer in (
+        *[linear(z, features, features, a + b)] * 2,
+        *[linear(rs, features, features, b)] * 2,
+        *(linear(zs, fan_in, fan_out, a) for fan_in, fan_out in pairwise(widths)),
+    ):
+        products += layer
+    return products
+
+
+def recorded_products(fit: Callable[[], object]) -> list[Product]:
+    """The matrix products that a training asks for."""
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
+        fit()
+    found: list[Product] = []
+    for event in recorded.key_averages(group_by_input_shape=True):
+        name = event.key.removeprefix("aten::").removesuffix("_")
+        if name in ("mm", "bmm", "addmm", "baddbmm"):
+            first = 0 if name.endswith("mm") and not name.startswith(("add", "badd")) else 1
+            left, right = event.input_shapes[first : first + 2]
+            found.append((tuple(left), tuple(right), event.count))
+    return found
+
+
+def seconds_of(products: Sequence[Product]) -> float:
+    """Seconds that the products take, each tried a few times."""
+    total = 0.0
+    for left, right, times in products:
+        x, y = torch.randn(left), torch.randn(right)
+        x @ y
+        tries = int(min(times, 200))
+        total += seconds(lambda x=x, y=y, n=tries: [x @ y for _ in range(n)]) * times / tries
+    return total
+
+
+def trainings() -> None:
+    """Each training over its products."""
+    print("| training | seconds | its products | ratio |\n| --- | --- | --- | --- |")
+    for name, overrides in TRAININGS.items():
+        method, task = prepared(*overrides)
+        joint = name.startswith(("joint", "Recon_T"))
+
+        def fit(method: AnyMethod = method, task: Task = task) -> object:
+            return method.fit(task, Runtime(0))
+
+        products = joint_products(method, task) if joint else recorded_products(fit)
+        fit()
+        rounds = [(seconds(fit), seconds_of(products)) for _ in range(ROUNDS)]
+        ours, bound = (min(column) for column in zip(*rounds, strict=True))
+        print(f"| {name} | {ours:.2f} | {bound:.2f} | {ours / bound:.2f} |", flush=True)
+
+
+def plainly() -> None:
+    """The engine against the same training written plainly."""
+    sys.path.insert(0, str(ROOT))
+    from tests.plain import train
+
+    method, task = prepared("dataset=mi", "method=joint", "method.epochs=5")
+    x = [torch.as_tensor(batch.x) for batch in task.batches]
+    y = [torch.as_tensor(source.y).float() for source in task.sources]
+    rounds = [
+        (seconds(lambda: method.fit(task, Runtime(0))), seconds(lambda: train(x, y, epochs=5)))
+        for _ in range(ROUNDS)
+    ]
+    ours, plain = (min(column) for column in zip(*rounds, strict=True))
+    print(f"Joint, MI, 5 epochs: {ours:.2f} s; written plainly (tests/plain.py) {plain:.2f} s, ratio "
+          f"{plain / ours:.1f}.", flush=True)  # fmt: skip
+
+
+def fit_some(overrides: Sequence[str], seeds: Sequence[int], threads: int) -> None:
+    """Train several seeds together in this process."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    method, task = prepared(*overrides)
+    method.fit_seeds(task, [Runtime(seed) for seed in seeds])
+
+
+def alone_and_together(method: AnyMethod, task: Task, runtimes: Sequence[Runtime]) -> tuple[float, float]:
+    """Seconds a seed, trained one after another and together; the best of some rounds."""
+    rounds = [
+        (
+            seconds(lambda: [method.fit(task, runtime) for runtime in runtimes]),
+            seconds(lambda: method.fit_seeds(task, runtimes)),
+        )
+        for _ in range(ROUNDS)
+    ]
+    alone, together = (min(column) / len(runtimes) for column in zip(*rounds, strict=True))
+    return alone, together
+
+
+def seeds(count: int = 6) -> None:
+    """Seeds trained together against each alone, on one thread; then by the clock, on two cores."""
+    print(
+        "| training | seeds | alone, s a seed | together, s a seed | ratio |\n| --- | --- | --- | --- | --- |"
+    )
+    for name, overrides in {
+        "joint, MI": ["dataset=mi", "method.epochs=10"],
+        "joint, CHD": ["dataset=chd", "method.epochs=2"],
+        "joint, pancreas_mini": ["dataset=pancreas_mini", "method.epochs=20"],
+        "joint, demo": ["dataset=demo", "method.epochs=20"],
+        "pairwise, MI": ["dataset=mi", "method=pairwise", "dataset.n_sources=1", "method.epochs=20"],
+    }.items():
+        SPLITS.setdefault("demo", "12_3")
+        method, task = prepared(*overrides)
+        runtimes = [Runtime(seed) for seed in range(count)]
+        method.fit(task, runtimes[0])
+        alone, together = alone_and_together(method, task, runtimes)
+        print(f"| {name} | {count} | {alone:.3f} | {together:.3f} | {alone / together:.2f} |", flush=True)
+    overrides = ["dataset=mi", "method.epochs=20"]
+    halves = [range(count // 2), range(count // 2, count)]
+    clock: dict[str, list[float]] = {}
+    with joblib.Parallel(n_jobs=2) as two:
+        two(joblib.delayed(fit_some)(overrides, half, 1) for half in halves)  # warm-up
+        for _ in range(ROUNDS):
+            for what, work in {
+                "two processes, each seed alone": lambda: two(
+                    joblib.delayed(fit_some)(overrides, [seed], 1) for seed in range(count)
+                ),
+                "two processes, half of the seeds together in each": lambda: two(
+                    joblib.delayed(fit_some)(overrides, half, 1) for half in halves
+                ),
+                "one process of two threads, all seeds together": lambda: fit_some(
+                    overrides, range(count), 2
+                ),
+            }.items():
+                started = time.perf_counter()
+                work()
+                clock.setdefault(what, []).append(time.perf_counter() - started)
+    torch.set_num_threads(1)
+    print(f"\n{count} seeds of joint, MI, 20 epochs, by the clock:")
+    for what, taken in clock.items():
+        print(f"- {what}: {min(taken):.2f} s")
+
+
+def tsne() -> None:
+    """The share of the map in a run that is drawn."""
+    method, task = prepared("dataset=mi", "method.epochs=20")
+    fitted = None
+
+    def fit() -> None:
+        nonlocal fitted
+        fitted = method.fit(task, Runtime(0))
+
+    whole = seconds(fit) * 5  # of 100 epochs
+    z = np.concatenate([fitted.transform(batch) for batch in task.batches])
+    drawn = seconds(lambda: project(z, seed=0))
+    print(f"t-SNE of {len(z)} samples (MI): {drawn:.1f} s; a training {whole:.1f} s.", flush=True)
+
+
+def scale() -> None:
+    """Cost per sample and memory of large sparse studies."""
+    import bench_scale
+
+    bench_scale.main()
+
+
+PARTS = {"trainings": trainings, "plain": plainly, "seeds": seeds, "tsne": tsne, "scale": scale}
 
 
 def main() -> None:
-    """One line a method."""
+    """The parts asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), metavar="PART")
+    chosen = parser.parse_args().parts
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    print("method   training   products   ratio   (MI, one thread; shortened trainings)")
-    compare("joint", ["method.epochs=20"], joint(3, 2, 128, 204), iterations=20 * 10)
-    short = "method.corrector={pretrain_epochs: 0, adversary_epochs: 0, epochs: 4}"
-    compare("normae", [short, "method.classifier.epochs=1"], normae(3, 200, 204), iterations=4 * 20)
+    machine = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {joblib.cpu_count()} cores"
+    print(f"{machine}, torch {torch.__version__}; processor seconds of one thread\n")
+    for part in chosen:
+        PARTS[part]()
+        print()
 
 
 if __name__ == "__main__":

@@ -32,12 +32,12 @@ def reconstructor() -> nn.Sequential:
 class Discriminator(nn.Module):
     """D; the skip starts at BN's output (text) or, overwritten in place, at its LeakyReLU (released)."""
 
-    def __init__(self, inplace: bool) -> None:
+    def __init__(self, inplace: bool, features: int = FEATURES) -> None:
         super().__init__()
-        self.bn = nn.BatchNorm1d(FEATURES)
+        self.bn = nn.BatchNorm1d(features)
         self.act = nn.LeakyReLU(0.2, inplace=inplace)
         self.fc = nn.ModuleList(
-            nn.Linear(*s) for s in [(FEATURES, 100), (100, FEATURES), (FEATURES, 50), (50, 16), (16, 1)]
+            nn.Linear(*s) for s in [(features, 100), (100, features), (features, 50), (50, 16), (16, 1)]
         )
 
     def forward(self, z: Tensor) -> Tensor:
