@@ -164,8 +164,8 @@ def _score(study: Study, name: str, probability: FloatArray) -> Result:
     batch = study.batches[name]
     predicted = count_classes(probability.argmax(axis=1), study.classes)
     if batch.y is None:
-        return {"n": len(batch.x), "predicted": predicted}
-    scores: Result = {"n": len(batch.x), "predicted": predicted} | score(probability, batch.y)
+        return {"n": len(batch), "predicted": predicted}
+    scores: Result = {"n": len(batch), "predicted": predicted} | score(probability, batch.y)
     if batch.subject is not None:
         medians, y = by_subject(probability, batch.y, batch.subject)
         scores["subject"] = {"n": len(y)} | score(medians, y)

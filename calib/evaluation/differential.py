@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from calib.data.matrix import dense
 from calib.data.study import Batch, FloatArray, IntArray, Study
 from calib.errors import CalibError, check_choice
 
@@ -118,10 +119,11 @@ def overlaps(found: pd.DataFrame) -> dict[tuple[str, ...], int]:
 def _rows(batch: Batch, level: Level) -> tuple[FloatArray, IntArray]:
     """Data and labels to test; no rows where labels or subjects are not known."""
     if batch.y is None or (level == "subject" and batch.subject is None):
-        return batch.x[:0], np.empty(0, np.int64)
+        return np.empty((0, batch.x.shape[1])), np.empty(0, np.int64)
+    x = dense(batch.x)
     if level == "sample":
-        return batch.x, batch.y
+        return x, batch.y
     _, first, member = np.unique(np.asarray(batch.subject), return_index=True, return_inverse=True)
-    sums = np.zeros((len(first), batch.x.shape[1]))
-    np.add.at(sums, member, batch.x)
+    sums = np.zeros((len(first), x.shape[1]))
+    np.add.at(sums, member, x)
     return sums / np.bincount(member)[:, None], batch.y[first]

@@ -113,7 +113,7 @@ class Bermuda:
         Raises:
             DivergedError: a loss is no longer finite.
         """
-        positive = [batch.x.clip(min=0) if self.log else batch.x for batch in batches]
+        positive = [batch.dense.clip(min=0) if self.log else batch.dense for batch in batches]
         compared = [self._comparable(x) for x in positive]
         clusters = [
             self._clusters(x, runtime.derived_seed(f"BERMUDA: clusters of {batch.name}"))
