@@ -14,7 +14,9 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from calib.archives import Stack
 from calib.corrections import Corrections
+from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DivergedError
@@ -35,7 +37,7 @@ SELECTION = "last epoch, settings as given; nothing is chosen by a target's labe
 """The rule that chose every number of a record."""
 
 Result = dict[str, Any]
-Arrays = Mapping[str, FloatArray]
+Arrays = Mapping[str, Matrix]
 """Batch name -> one row a sample."""
 
 
@@ -89,7 +91,7 @@ def carry_out(run: Run) -> Result:
         calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
         embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
         trained = time.perf_counter()
-        if not all(np.isfinite(x).all() for x in (*probability.values(), *embedding.values())):
+        if any(infinite_feature(x) is not None for x in (*probability.values(), *embedding.values())):
             raise DivergedError(
                 f"{run}: the trained model gives values that are no numbers; lower the learning rate."
             )
@@ -174,8 +176,11 @@ def _score(study: Study, name: str, probability: FloatArray) -> Result:
 
 def _embedding_arrays(embedding: Arrays) -> dict[str, Any]:
     """Calibrated data of all batches: ``z`` float32, and ``batch`` and ``row`` of each of its rows."""
+    sizes = [z.shape[0] for z in embedding.values()]
+    width = next(iter(embedding.values())).shape[1]
+    parts = (dense(z[rows]) for z in embedding.values() for rows in blocks(z))
     return {
-        "z": np.concatenate(list(embedding.values())).astype(np.float32),
-        "batch": np.repeat(list(embedding), [len(z) for z in embedding.values()]),
-        "row": np.concatenate([np.arange(len(z)) for z in embedding.values()]),
+        "z": Stack((sum(sizes), width), "float32", parts),
+        "batch": np.repeat(list(embedding), sizes),
+        "row": np.concatenate([np.arange(size) for size in sizes]),
     }
