@@ -59,6 +59,11 @@ class Batch:
     def __len__(self) -> int:
         return self.x.shape[0]
 
+    @property
+    def dense(self) -> FloatArray:
+        """``x`` as an array."""
+        return dense(self.x)
+
     def unlabelled(self) -> Samples:
         """This batch as a target."""
         return Samples(self.name, self.x)
