@@ -28,8 +28,8 @@ class Rows:
         self._features = x[0].shape[1]
         whole = not any(map(sparse.issparse, x))
         if whole and (runtime.device.type != "cpu" or sum(prod(part.shape) for part in x) <= MERGED):
-            x = [np.concatenate(x)]
-        self._parts = [part if sparse.issparse(part) else runtime.tensor(part) for part in x]
+            x = [np.ascontiguousarray(np.concatenate(x))]  # tables come column by column
+        self._parts = [runtime.tensor(part) if isinstance(part, np.ndarray) else part for part in x]
         self._ends = np.cumsum([part.shape[0] for part in x]).tolist()
 
     def take(self, index: Tensor) -> Tensor:
