@@ -92,7 +92,8 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
     first = sheets[0]
     if len(sheets) == 1:
         return first
-    common = [f for f in first.features if all(f in set(sheet.features) for sheet in sheets[1:])]
+    others = set.intersection(*(set(sheet.features) for sheet in sheets[1:]))
+    common = [feature for feature in first.features if feature in others]
     if not common:
         other = next(sheet for sheet in sheets if not set(sheet.features) & set(first.features))
         raise DataError(

@@ -7,7 +7,7 @@ fit decides nothing and V(mu) = mu^2, the Gamma quasi-GLM, takes its place here.
 """
 
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, compress
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,9 @@ from calib.errors import CalibError, check_choice
 
 ALPHA = 0.05
 """Bound of p below which the authors call a feature differential: raw, not adjusted for many tests."""
+
+MOST_BATCHES = 10
+"""Most batches of which all sets are counted, 1023."""
 
 Level = Literal["sample", "subject"]
 LEVELS: tuple[Level, ...] = ("sample", "subject")
@@ -104,16 +107,16 @@ def differential(p: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
 def overlaps(found: pd.DataFrame) -> dict[tuple[str, ...], int]:
     """How many features are differential in exactly these batches, for every non-empty set of batches.
 
-    Larger sets come first; the first is all batches: the features that they have in common.
+    Larger sets come first; the first is all batches: the features that they have in common. Above
+    ``MOST_BATCHES``, of which there would be too many sets, the others are those that some feature has.
     """
-    batches = list(found.columns)
-    sizes: Iterable[int] = range(len(batches), 0, -1)
-    sets = [chosen for size in sizes for chosen in combinations(batches, size)]
-    rows = found.to_numpy()
-    return {
-        chosen: int((rows == np.array([batch in chosen for batch in batches])).all(axis=1).sum())
-        for chosen in sets
-    }
+    batches = tuple(found.columns)
+    rows, counts = np.unique(found.to_numpy(bool), axis=0, return_counts=True)
+    occurring = {tuple(compress(batches, row)): int(n) for row, n in zip(rows, counts, strict=True)}
+    sets: Iterable[tuple[str, ...]] = sorted(filter(None, {batches: 0} | occurring), key=len, reverse=True)
+    if len(batches) <= MOST_BATCHES:
+        sets = (chosen for size in range(len(batches), 0, -1) for chosen in combinations(batches, size))
+    return {chosen: occurring.get(chosen, 0) for chosen in sets}
 
 
 def _rows(batch: Batch, level: Level) -> tuple[FloatArray, IntArray]:
