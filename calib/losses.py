@@ -134,9 +134,9 @@ def median_widths(rows: Tensor, factors: Sequence[float] = (0.25, 0.5, 1, 2, 4))
     The median heuristic (Gretton et al. 2012, section 8) times each factor, so that the kernels see
     the scale of the data whatever its unit. Rows that all coincide give widths around 1.
     """
-    distances2 = squared_distances(rows.detach())
-    upper = torch.ones_like(distances2, dtype=torch.bool).triu_(diagonal=1)
-    median = float(distances2.masked_select(upper).sqrt_().median()) or 1.0
+    upper = torch.triu_indices(len(rows), len(rows), offset=1, device=rows.device)
+    distances2 = squared_distances(rows.detach())[upper[0], upper[1]]
+    median = float(distances2.sqrt().median()) or 1.0
     return [median * factor for factor in factors]
 
 
