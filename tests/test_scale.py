@@ -15,6 +15,7 @@ from calib.data.study import LabelledSamples, Samples, Task
 from calib.experiment import run
 from calib.methods.joint import Joint
 from calib.planning import method_settings
+from calib.predict import predict
 from calib.report.tsne import Settings, record_map
 from calib.runtime import Runtime
 from calib.store import Record
@@ -59,6 +60,17 @@ def test_a_sparse_study_gives_the_bytes_of_a_dense_one(
         found.append([(folder / file).read_bytes() for file in RECORD])
         found[-1].append(result["key"].encode())
     assert found[0] == found[1]
+
+
+def test_a_saved_model_judges_sparse_and_dense_files_alike(values: np.ndarray, tmp_path: Path) -> None:
+    overrides = settings(tmp_path, "sparse", sparse.csr_matrix(values))
+    settings(tmp_path, "dense", values)
+    run(compose("method=joint", "save_model=true", *overrides, *FAST["joint"]))
+    (folder,) = (tmp_path / "sparse").glob("runs/h5ad/12_3/*")
+    found = [predict(folder, tmp_path / f"{kind}.h5ad") for kind in ("sparse", "dense")]
+    assert sparse.issparse(found[0].study.batches["c"].x)
+    for name, p in found[0].probability.items():
+        np.testing.assert_array_equal(p, found[1].probability[name])
 
 
 def test_a_map_is_that_of_the_rows_it_shows(values: np.ndarray, tmp_path: Path) -> None:
