@@ -74,15 +74,16 @@ def write_h5ad(file: Path, cells: int) -> None:
     import pandas as pd
 
     parts = list(simulated(cells))
-    y = np.concatenate([part[1] for part in parts])
-    obs = {
-        "batch": np.repeat(NAMES, cells // BATCHES),
-        "label": np.array([f"c_{i}" for i in range(CLASSES)])[y],
-    }
-    table = pd.DataFrame({key: pd.Categorical(column.astype(object)) for key, column in obs.items()})
+    obs = pd.DataFrame(index=pd.Index([f"cell_{i}" for i in range(cells)], dtype=object))
+    for column, code, words in (
+        ("batch", np.repeat(np.arange(BATCHES), cells // BATCHES), NAMES),
+        ("label", np.concatenate([part[1] for part in parts]), [f"c_{i}" for i in range(CLASSES)]),
+    ):
+        # plain objects: anndata 0.12 does not write the text type of pandas 3
+        obs[column] = pd.Categorical.from_codes(code, pd.Index(words, dtype=object))
     data = anndata.AnnData(
         sparse.csr_matrix(sparse.vstack([part[0] for part in parts], "csr")),
-        table.set_index(pd.Index([f"cell_{i}" for i in range(cells)], dtype=object)),
+        obs,
         pd.DataFrame(index=pd.Index([f"g_{i}" for i in range(FEATURES)], dtype=object)),
     )
     data.write_h5ad(file)

@@ -122,4 +122,4 @@ def test_memory_of_a_hundred_thousand_samples(tmp_path: Path) -> None:
     assert large < small + 200
     bench("--write", tmp_path, 100_000)
     _, whole = bench("--run", tmp_path, 100_000)
-    assert whole < 3000
+    assert whole < 2200
