@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pandas as pd
 
+from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, Samples
 from calib.provenance import peak_memory_mb
 from calib.runtime import Runtime
-from calib.store import RESULT, correction_record, short_hash
+from calib.store import RESULT, Record, correction_record, short_hash
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Corrector(Protocol):
     uses_seed: ClassVar[bool]
     stored: ClassVar[bool]
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
         """Corrected data ``(samples, dimensions)`` of every batch, by name."""
         ...
 
@@ -53,7 +54,7 @@ class Corrections:
 
     def obtain(
         self, corrector: Corrector, batches: Sequence[Samples], runtime: Runtime
-    ) -> Mapping[str, FloatArray]:
+    ) -> Mapping[str, Matrix]:
         """Corrected data of every batch, from the store where they are.
 
         Several processes that want the same correction compute it once: the others wait. What was used
@@ -77,25 +78,25 @@ class Corrections:
         with record.locked():
             self.used = None if self.force else record.result()
             if self.used is None:
-                record.prepare()
-                started, known = (time.perf_counter(), time.process_time()), len(runtime.history)
-                corrected = corrector.correct(batches, runtime)
-                seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-                record.write_arrays(
-                    "corrected.npz", {f"batch_{i}": x for i, x in enumerate(corrected.values())}
-                )
-                record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
-                del runtime.history[known:]  # a run's history is the same whoever computed the correction
-                self.used = {
-                    "key": key,
-                    "seconds": seconds,
-                    "cpu_seconds": cpu,
-                    "peak_memory_mb": peak_memory_mb(),
-                }
+                self.used = {"key": key} | _computed(corrector, batches, runtime, record)
                 record.write_text(RESULT, json.dumps(self.used, indent=1, allow_nan=False))
             else:
                 log.info("Correction from %s", record.path)
         return _load(record.path / "corrected.npz", [batch.name for batch in batches])
+
+
+def _computed(
+    corrector: Corrector, batches: Sequence[Samples], runtime: Runtime, record: Record
+) -> dict[str, Any]:
+    """Compute a correction, put it into its record, and tell what that took."""
+    record.prepare()
+    started, known = (time.perf_counter(), time.process_time()), len(runtime.history)
+    corrected = corrector.correct(batches, runtime)
+    seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+    record.write_arrays("corrected.npz", {f"batch_{i}": x for i, x in enumerate(corrected.values())})
+    record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
+    del runtime.history[known:]  # a run's history is the same whoever computed the correction
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mb": peak_memory_mb()}
 
 
 def _load(file: Path, names: Sequence[str]) -> dict[str, FloatArray]:

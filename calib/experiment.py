@@ -15,7 +15,9 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from calib.archives import Stack
 from calib.corrections import Corrections
+from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DivergedError
@@ -36,7 +38,7 @@ SELECTION = "last epoch, settings as given; nothing is chosen by a target's labe
 """The rule that chose every number of a record."""
 
 Result = dict[str, Any]
-Arrays = Mapping[str, FloatArray]
+Arrays = Mapping[str, Matrix]
 """Batch name -> one row a sample."""
 
 
@@ -157,7 +159,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
         embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
         fit_seconds = trained.seconds + time.perf_counter() - started
-        if not all(np.isfinite(x).all() for x in (*probability.values(), *embedding.values())):
+        if any(infinite_feature(x) is not None for x in (*probability.values(), *embedding.values())):
             raise DivergedError(
                 f"{run}: the trained model gives values that are no numbers; lower the learning rate."
             )
@@ -233,8 +235,8 @@ def _score(study: Study, name: str, probability: FloatArray) -> Result:
     batch = study.batches[name]
     predicted = count_classes(probability.argmax(axis=1), study.classes)
     if batch.y is None:
-        return {"n": len(batch.x), "predicted": predicted}
-    scores: Result = {"n": len(batch.x), "predicted": predicted} | score(probability, batch.y)
+        return {"n": len(batch), "predicted": predicted}
+    scores: Result = {"n": len(batch), "predicted": predicted} | score(probability, batch.y)
     if batch.subject is not None:
         medians, y = by_subject(probability, batch.y, batch.subject)
         scores["subject"] = {"n": len(y)} | score(medians, y)
@@ -243,8 +245,11 @@ def _score(study: Study, name: str, probability: FloatArray) -> Result:
 
 def _embedding_arrays(embedding: Arrays) -> dict[str, Any]:
     """Calibrated data of all batches: ``z`` float32, and ``batch`` and ``row`` of each of its rows."""
+    sizes = [z.shape[0] for z in embedding.values()]
+    width = next(iter(embedding.values())).shape[1]
+    parts = (dense(z[rows]) for z in embedding.values() for rows in blocks(z))
     return {
-        "z": np.concatenate(list(embedding.values())).astype(np.float32),
-        "batch": np.repeat(list(embedding), [len(z) for z in embedding.values()]),
-        "row": np.concatenate([np.arange(len(z)) for z in embedding.values()]),
+        "z": Stack((sum(sizes), width), "float32", parts),
+        "batch": np.repeat(list(embedding), sizes),
+        "row": np.concatenate([np.arange(size) for size in sizes]),
     }

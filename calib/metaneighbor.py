@@ -4,14 +4,41 @@ Crow et al. 2018 (doi 10.1038/s41467-018-03282-0), as BERMUDA uses it; original 
 https://github.com/maggiecrow/MetaNeighbor.
 """
 
+import logging
+from bisect import bisect_right
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from calib.data.study import FloatArray
 
+log = logging.getLogger(__name__)
+
 Array = NDArray[np.floating]
 Index = NDArray[np.integer]
+
+LIMIT = 7000
+"""Most samples that are compared, each with each other."""
+
+
+def compared(cluster: Index, rng: np.random.Generator, limit: int = LIMIT) -> Index:
+    """Rows whose similarity is looked at, ascending: all, or above ``limit`` only some of the large clusters.
+
+    As many of every cluster, or all of it, as keep the whole within ``limit``, but at least one.
+
+    Args:
+        cluster: cluster of each sample ``(samples,)``, 0 to clusters - 1.
+    """
+    if len(cluster) <= limit:
+        return np.arange(len(cluster))
+    sizes = np.bincount(cluster)
+    counts = range(1, int(sizes.max()) + 1)
+    most = max(1, bisect_right(counts, limit, key=lambda count: int(np.minimum(sizes, count).sum())))
+    members = (np.flatnonzero(cluster == k) for k in range(len(sizes)))
+    chosen = [rows if len(rows) <= most else rng.choice(rows, most, replace=False) for rows in members]
+    log.info("Clusters are compared by at most %d samples of each, drawn at random.", most)
+    return np.sort(np.concatenate(chosen))
 
 
 def similarity(x: FloatArray, cluster: Index, batch: Index) -> Array:
@@ -54,9 +81,10 @@ def _votes(x: FloatArray, cluster: Index) -> Array:
     ranked /= np.where(length > 0, length, 1)
     correlation = ranked @ ranked.T
     np.fill_diagonal(correlation, 1)
-    weight = np.zeros_like(correlation)
     defined = np.outer(varying, varying)
-    weight[defined] = rankdata(correlation[defined])  # all entries jointly; undefined ones stay 0
+    correlation[defined] = rankdata(correlation[defined])  # all entries jointly; undefined ones become 0
+    correlation[~defined] = 0
+    weight = correlation
     weight /= max(weight.max(), 1)
     total = np.where(varying, weight.sum(axis=0), 1)  # a constant sample has no correlation, so no vote
     return (weight @ np.eye(cluster.max() + 1)[cluster]) / total[:, None]

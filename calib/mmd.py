@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -41,8 +40,15 @@ def mmd2_matrix(groups: Sequence[Tensor], widths: Sequence[float], biased: bool 
     half = rows.square().sum(dim=1) / 2
     sums = torch.zeros_like(member.T @ member)
     for part in chunks(0, len(rows)):
-        kernel, _ = gaussian_kernels(minus_half_distances2(rows, half, part), widths)
-        sums += member[part].T @ kernel @ member
+        own, more = slice(0, part.stop - part.start), slice(part.stop - part.start, None)
+        x, belongs = rows[part.start :], member[part.start :]
+        distances = minus_half_distances2(x, half[part.start :], own)
+        kernel = torch.zeros_like(distances)
+        for _, one in kernels(distances, widths):
+            kernel += one
+        sums += belongs[own].T @ kernel[:, own] @ belongs[own]
+        aside = belongs[own].T @ kernel[:, more] @ belongs[more]
+        sums += aside + aside.T  # the same below the diagonal
     count = sizes.to(rows.dtype)
     within = sums.diagonal() / count**2
     if not biased:  # each row's kernel with itself is 1 at every width
@@ -98,7 +104,7 @@ def _mmd2_sum_and_gradient(z: Tensor, widths: Sequence[float]) -> tuple[Tensor, 
         x, own, more, later = rows[:, start:], slice(size), slice(size, None), slice(start + size, None)
         for part in chunks(0, size):
             here = slice(start + part.start, start + part.stop)
-            kernel, slope = gaussian_kernels(minus_half_distances2(x, half[:, start:], part), widths)
+            kernel, slope = kernels_and_slopes(minus_half_distances2(x, half[:, start:], part), widths)
             slope.diagonal(part.start, dim1=-2, dim2=-1).zero_()  # or rounding would push rows that lie alone
             for matrix, sums in ((kernel, by_row), (slope, mass)):
                 matrix[..., own] *= within
@@ -130,8 +136,8 @@ def chunks(start: int, stop: int) -> Iterator[slice]:
     return (slice(first, min(first + CHUNK, stop)) for first in range(start, stop, CHUNK))
 
 
-def gaussian_kernels(minus_half: Tensor, widths: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Sum over the widths of exp(-d^2 / (2 sigma^2)), and its derivative by d^2.
+def kernels(minus_half: Tensor, widths: Sequence[float]) -> Iterator[tuple[float, Tensor]]:
+    """Each sigma, the widest first, and exp(-d^2 / (2 sigma^2)); the next one overwrites it.
 
     Halving sigma raises a kernel to its fourth power, so the paper's five widths cost one exponential.
 
@@ -140,15 +146,20 @@ def gaussian_kernels(minus_half: Tensor, widths: Sequence[float]) -> tuple[Tenso
         widths: sigma.
     """
     lowest = 0.9 * math.log(torch.finfo(minus_half.dtype).tiny)  # below, numbers get denormal and slow
+    wider, kernel = 0.0, minus_half
+    for width in sorted(widths, reverse=True):
+        if wider == 2 * width:
+            kernel.square_().square_()
+        else:
+            kernel = (minus_half / width**2).clamp_(min=lowest).exp_()
+        yield width, kernel
+        wider = width
 
-    def gaussian(width: float) -> Tensor:
-        return (minus_half / width**2).clamp_(min=lowest).exp_()
 
-    widest, *others = sorted(widths, reverse=True)
-    kernel = gaussian(widest)
-    total, slope = kernel.clone(), kernel * (-0.5 / widest**2)
-    for wider, width in pairwise([widest, *others]):
-        kernel = kernel.square_().square_() if wider == 2 * width else gaussian(width)
+def kernels_and_slopes(minus_half: Tensor, widths: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Sum of the kernels over the widths, and its derivative by d^2."""
+    total, slope = torch.zeros_like(minus_half), torch.zeros_like(minus_half)
+    for width, kernel in kernels(minus_half, widths):
         total += kernel
         slope.add_(kernel, alpha=-0.5 / width**2)
     return total, slope
@@ -162,7 +173,7 @@ def median_distance(rows: Tensor) -> Tensor:
     rows = rows.detach()
     n = rows.shape[-2]
     half = rows.square().sum(dim=-1) / 2
-    upper = torch.triu_indices(n, n, offset=1, device=rows.device)
-    distances2 = -2 * minus_half_distances2(rows, half, slice(0, n))[..., upper[0], upper[1]]
+    above = torch.ones(n, n, dtype=torch.bool, device=rows.device).triu_(diagonal=1)
+    distances2 = -2 * minus_half_distances2(rows, half, slice(0, n))[..., above]
     median = distances2.sqrt().median(dim=-1).values
     return torch.where(median > 0, median, 1)

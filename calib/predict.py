@@ -66,7 +66,7 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
     protocol = model.config.protocol
 
     def judged(batch: Batch) -> FloatArray:
-        if statistics != "as_trained" and len(batch.x) < 2:
+        if statistics != "as_trained" and len(batch) < 2:
             raise CalibError(
                 f"Batch '{batch.name}' has one sample and so no statistics of its own; "
                 "set statistics=as_trained."

@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from filelock import FileLock
 
+from calib.archives import write_archive
 from calib.errors import CalibError
 from calib.evaluation.metrics import METRICS
 
@@ -124,11 +124,11 @@ class Record:
             ) from error
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
-        """Write arrays, none of them pickled, as a NumPy archive whole or not at all."""
+        """Write arrays and ``Stack``s, none of them pickled, as a NumPy archive whole or not at all."""
 
         def write(file: Path) -> None:
             with file.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **arrays)
+                write_archive(stream, arrays)
 
         self.write(name, write)
 

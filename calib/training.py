@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from calib.data.matrix import Matrix
+from calib.data.rows import Rows
 from calib.errors import check_choice, check_flag, check_number
 from calib.runtime import Runtime
 
@@ -94,16 +96,16 @@ class Step:
 
 
 class Pool:
-    """The rows of several batches in one tensor; sources, whose labels are known, come first."""
+    """The rows of several batches, numbered on; sources, whose labels are known, come first."""
 
     def __init__(
         self,
-        x: Sequence[NDArray[np.floating]],
+        x: Sequence[Matrix],
         y: Sequence[NDArray[np.integer]],
         runtime: Runtime,
     ) -> None:
-        self.sizes = [len(rows) for rows in x]
-        self._x = runtime.tensor(np.concatenate(x)).contiguous()  # tables come column by column
+        self.sizes = [rows.shape[0] for rows in x]
+        self._x = Rows(x, runtime)
         self._y = torch.as_tensor(np.concatenate(y)).to(runtime.device)
         starts = np.cumsum([0, *self.sizes[:-1]])
         self._starts = torch.as_tensor(starts, device=runtime.device)[:, None]
@@ -112,7 +114,7 @@ class Pool:
     def x(self, rows: Tensor) -> Tensor:
         """Data ``(seeds, batches, batch_size, features)`` of ``rows (seeds, batches, batch_size)``."""
         flat = (rows + self._starts).flatten()
-        return self._x.index_select(0, flat).unflatten(0, rows.shape)
+        return self._x.take(flat).unflatten(0, rows.shape)
 
     def y(self, rows: Tensor) -> Tensor:
         """Labels ``(seeds, sources, batch_size)`` of the sources' part of ``rows``."""

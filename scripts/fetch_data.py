@@ -33,7 +33,7 @@ def main() -> None:
 
             convert(locate(*MINI), data_folders()[-1] / config.path)
         study = build(config)
-        sizes = ", ".join(f"{b.name}: {len(b.x)}" for b in study.batches.values())
+        sizes = ", ".join(f"{b.name}: {len(b)}" for b in study.batches.values())
         print(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.reference import Discriminator, cross_entropy
+from tests.reference import Discriminator
 
 WIDTHS = (1, 2, 4, 8, 16)
 
@@ -83,7 +84,9 @@ def train(
     for _ in range(epochs * (max(map(len, x)) // batch_size)):
         drawn = [next(loader) for loader in loaders]
         z = [c(rows) for rows, _ in drawn]
-        l_d = torch.stack([cross_entropy(d(z[k]), drawn[k][1]) for k in range(sources)]).mean()
+        l_d = torch.stack(
+            [binary_cross_entropy(d(z[k]), drawn[k][1], reduction="sum") for k in range(sources)]
+        ).mean()
         step_a.zero_grad()
         (alpha1 * calibration(z) + beta * l_d).backward()
         step_a.step()

@@ -112,6 +112,14 @@ def test_overlaps_count_every_feature_once() -> None:
     assert sum(counts.values()) == found.any(axis=1).sum()
 
 
+def test_of_many_batches_only_the_sets_that_occur_are_counted() -> None:
+    batches = [str(number) for number in range(40)]
+    found = pd.DataFrame(False, index=range(5), columns=batches)
+    found.loc[[0, 3], ["4", "7"]] = True
+    found.loc[1, "9"] = True
+    assert list(overlaps(found).items()) == [(tuple(batches), 0), (("4", "7"), 2), (("9",), 1)]
+
+
 def test_the_paper_s_figure_s1a_on_the_real_mi_data(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALIB_DATA_DIR", str(data_dir))
     study = build(compose("dataset=mi").dataset)

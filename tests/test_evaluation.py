@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from calib.data.study import FloatArray
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
-from calib.evaluation.mmd import batch_distances, summarise
+from calib.evaluation.mmd import batch_distances, most_rows, summarise
 
 
 def two(p: list[float]) -> FloatArray:
@@ -76,6 +77,13 @@ def test_distances_between_batches() -> None:
     again = batch_distances({"before": far, "after": near}, seed=0, rows=40, draws=5)
     assert table.equals(again)
     assert not table.equals(batch_distances({"before": far, "after": near}, seed=1, rows=40, draws=5))
+
+
+def test_many_batches_give_fewer_rows_each() -> None:
+    assert [most_rows(batches) for batches in (2, 10, 20, 10_000)] == [500, 500, 250, 2]
+    data = {str(i): np.random.default_rng(i).normal(size=(3, 2)) for i in range(3)}
+    sparse_data = {name: sparse.csr_array(x) for name, x in data.items()}
+    assert batch_distances({"x": data}, 0, draws=2).equals(batch_distances({"x": sparse_data}, 0, draws=2))
 
 
 def test_distances_of_batches_with_few_rows() -> None:

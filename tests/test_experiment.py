@@ -256,7 +256,7 @@ def test_output_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(calib.store.np, "savez", full)
+        patch.setattr(calib.store, "write_archive", full)
         with pytest.raises(CalibError, match="No space left on device"):
             run(small_run("joint", tmp_path / "full"))
     assert not list((tmp_path / "full").rglob("result.json"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calib.metaneighbor import best_pairs, similarity
+from calib.metaneighbor import best_pairs, compared, similarity
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -49,3 +49,27 @@ def test_a_constant_sample_has_no_vote() -> None:
     x[3] = 1
     similar = similarity(x, np.repeat([0, 1, 2, 3], 3), np.repeat([0, 1], 6))
     assert np.isfinite(similar).all()
+
+
+def test_below_the_limit_all_samples_are_compared() -> None:
+    assert compared(np.repeat([0, 1], 6), np.random.default_rng(0), limit=12).tolist() == list(range(12))
+
+
+def test_above_the_limit_large_clusters_are_sampled(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    cluster = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], [50, 3, 20]))
+    rows, again = (compared(cluster, np.random.default_rng(0), limit=30) for _ in range(2))
+    assert rows.tolist() == again.tolist() == sorted(set(rows.tolist()))
+    assert np.bincount(cluster[rows]).tolist() == [13, 3, 13]
+    assert "by at most 13 samples of each" in caplog.text
+    assert len(compared(cluster, np.random.default_rng(0), limit=1)) == 3  # one of each, whatever the limit
+
+
+def test_samples_show_what_the_whole_shows() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(2, 30)) * 3
+    x = np.concatenate([rng.normal(centres[k % 2], 1, (60, 30)) for k in range(4)])
+    cluster, batch = np.repeat(np.arange(4), 60), np.repeat([0, 1], 120)
+    rows = compared(cluster, rng, limit=80)
+    whole, part = similarity(x, cluster, batch), similarity(x[rows], cluster[rows], batch[rows])
+    np.testing.assert_allclose(part, whole, atol=0.1)

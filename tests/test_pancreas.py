@@ -82,7 +82,7 @@ def test_the_composition_is_that_of_the_paper() -> None:
 def test_thirteen_classes_in_their_order_whatever_occurs(few: Path) -> None:
     study = load(few)
     assert study.classes == list(EXPECTED)
-    assert [len(batch.x) for batch in study.batches.values()] == [40, 35, 35]
+    assert [len(batch) for batch in study.batches.values()] == [40, 35, 35]
     counts = [np.bincount(batch.y, minlength=13) for batch in study.batches.values()]
     assert [c[study.classes.index("schwann")] for c in counts] == [4, 0, 1]
     assert [c[study.classes.index("activated_stellate")] for c in counts] == [0, 3, 0]
@@ -100,7 +100,7 @@ def test_values_are_scaled_and_logged_counts(few: Path) -> None:
     assert common[columns].all()
     for part, batch in zip(parts, study.batches.values(), strict=True):
         scaled = part[:, columns] / part[:, common].sum(axis=1, keepdims=True) * 10_000
-        np.testing.assert_allclose(batch.x, np.log1p(scaled))
+        np.testing.assert_allclose(batch.dense, np.log1p(scaled))
 
 
 def test_counts_may_be_stored_in_full(few: Path, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_no_step_looks_at_a_label(few: Path, tmp_path: Path) -> None:
     true, shuffled = load(few), load(write(tmp_path / "shuffled.h5ad", shuffle))
     assert true.features == shuffled.features
     for name, batch in true.batches.items():
-        np.testing.assert_array_equal(batch.x, shuffled.batches[name].x)
+        np.testing.assert_array_equal(batch.dense, shuffled.batches[name].dense)
         assert not np.array_equal(batch.y, shuffled.batches[name].y)
 
 
@@ -180,7 +180,7 @@ def test_unfit_counts(tmp_path: Path) -> None:
         load(write(tmp_path / "n.h5ad", negative))
     with pytest.raises(DataError, match=r"1 cell\(s\) have no counts .* of batch '2'; leave them out with"):
         load(write(tmp_path / "e.h5ad", empty))
-    assert len(load(tmp_path / "e.h5ad", "dataset.min_genes=1").batches["2"].x) == 34
+    assert len(load(tmp_path / "e.h5ad", "dataset.min_genes=1").batches["2"]) == 34
     with pytest.raises(DataError, match="a.h5ad: no gene is detected in every batch"):
         load(write(tmp_path / "a.h5ad", apart))
 
@@ -375,7 +375,9 @@ def test_the_real_piece(mini: Path) -> None:
     assert [batch.x.shape for batch in study.batches.values()] == [(100, 325)] * 3
     assert study.classes == ["acinar", "alpha", "beta", "delta", "ductal", "endothelial"]
     assert {"INS", "GCG", "SST"} & set(study.features)
-    assert all((batch.x >= 0).all() and (batch.x > 0).any(axis=0).all() for batch in study.batches.values())
+    assert all(
+        (batch.dense >= 0).all() and (batch.dense > 0).any(axis=0).all() for batch in study.batches.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -407,7 +409,7 @@ def test_a_file_of_full_size(tmp_path: Path) -> None:
         "from tests.conftest import compose; from calib.build import build; "
         f"study = build(compose('dataset=pancreas', 'dataset.figshare=null', 'dataset.path={file}').dataset); "
         "print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "
-        "*[len(b.x) for b in study.batches.values()], len(study.features))"
+        "*[len(b) for b in study.batches.values()], len(study.features))"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", "-c", code]

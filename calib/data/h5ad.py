@@ -188,7 +188,8 @@ def _rows(stored: Any, io: Any, kept: NDArray[np.integer]) -> Any:
         pieces = [(0, io.read_elem(stored).tocsr())]
     parts = []
     for start, piece in pieces:
-        parts.append(piece[kept[(start <= kept) & (kept < start + piece.shape[0])] - start])
+        first, last = np.searchsorted(kept, [start, start + piece.shape[0]])
+        parts.append(piece[kept[first:last] - start])
     return sparse.vstack(parts, "csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from calib.data.frames import whole_numbers
+from calib.data.matrix import as_floats, infinite_feature
 from calib.data.study import Batch, IntArray, Study
 from calib.errors import DataError, nearest
 
@@ -91,7 +92,8 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
     first = sheets[0]
     if len(sheets) == 1:
         return first
-    common = [f for f in first.features if all(f in set(sheet.features) for sheet in sheets[1:])]
+    others = set.intersection(*(set(sheet.features) for sheet in sheets[1:]))
+    common = [feature for feature in first.features if feature in others]
     if not common:
         other = next(sheet for sheet in sheets if not set(sheet.features) & set(first.features))
         raise DataError(
@@ -196,7 +198,7 @@ def as_study(name: str, sheet: Sheet, y: IntArray, classes: Sequence[str], n_sou
 
 
 def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
-    """The batches by name, dense, float64; one without any label becomes one without labels.
+    """The batches by name, their values as ``as_floats``; one without any label becomes one without labels.
 
     Raises:
         DataError: a batch has labels for some samples only, or a value is missing or infinite.
@@ -204,18 +206,16 @@ def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
     batches = {}
     for batch in pd.unique(sheet.batch):
         rows = sheet.batch == batch
-        x = sheet.values[rows]
-        x = np.asarray(x.toarray() if sparse.issparse(x) else x, np.float64)
-        if not np.isfinite(x).all():
-            feature = sheet.features[int(np.argmax(~np.isfinite(x).all(axis=0)))]
+        x = as_floats(sheet.values[rows])
+        if (wrong := infinite_feature(x)) is not None:
             raise DataError(
                 f"File {sheet.file}: batch '{batch}' has missing or infinite values, the first in "
-                f"'{feature}'; repair the file or name another layer with dataset.layer."
+                f"'{sheet.features[wrong]}'; repair the file or name another layer with dataset.layer."
             )
         missing = int((y[rows] < 0).sum())
-        if 0 < missing < len(x):
+        if 0 < missing < x.shape[0]:
             raise DataError(
-                f"File {sheet.file}: {missing} of the {len(x)} samples of batch '{batch}' have no label; "
+                f"File {sheet.file}: {missing} of the {x.shape[0]} samples of batch '{batch}' have no label; "
                 "label all of a batch's samples or none of them."
             )
         subject = None if sheet.subject is None else sheet.subject[rows]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calib.data.matrix import Matrix, blocks, dense
 from calib.errors import DataError
 
 FloatArray = NDArray[np.floating]
@@ -19,7 +20,15 @@ class Samples:
     """Samples measured together, without labels: what a method sees of a target batch."""
 
     name: str
-    x: FloatArray  # (samples, features)
+    x: Matrix  # (samples, features)
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def dense(self) -> FloatArray:
+        """``x`` as an array, for methods that need all of it at once."""
+        return dense(self.x)
 
 
 @dataclass(frozen=True)
@@ -34,17 +43,26 @@ class Batch:
     """One plate, one protocol: all that is known of it.
 
     Attributes:
-        x: ``(samples, features)``, in the run's number type (float32 unless ``dtype=float64``).
+        x: ``(samples, features)``, an array or CSR where most values are zero; as loaded in the smallest
+            number type that holds them, prepared in the run's (float32 unless ``dtype=float64``).
         y: class index ``(samples,)``, or None where labels are unknown.
         subject: number or name of each sample's subject ``(samples,)``, or None where unknown.
         names: name of each sample ``(samples,)``, or None where they have none.
     """
 
     name: str
-    x: FloatArray
+    x: Matrix
     y: IntArray | None = None
     subject: Subjects | None = None
     names: NDArray[np.str_] | None = None
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def dense(self) -> FloatArray:
+        """``x`` as an array."""
+        return dense(self.x)
 
     def unlabelled(self) -> Samples:
         """This batch as a target."""
@@ -89,11 +107,16 @@ class Study:
     n_sources: int = 2
 
     def sha256(self) -> str:
-        """Checksum of all that decides results: batches, features, classes, values, labels, subjects."""
+        """Checksum of all that decides results: batches, features, classes, values, labels, subjects.
+
+        Values count as float64 and dense, block by block, so it does not matter how they are stored.
+        """
         digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
         for batch in self.batches.values():
             digest.update(batch.name.encode())
-            for part in (batch.x, batch.y, batch.subject):
+            for rows in blocks(batch.x):
+                digest.update(np.ascontiguousarray(dense(batch.x[rows]), np.float64).ravel().data)
+            for part in (batch.y, batch.subject):
                 digest.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 

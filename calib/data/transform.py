@@ -6,7 +6,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+from calib.data.matrix import Matrix, dense
 from calib.data.study import Batch, Study
 
 Array = NDArray[np.floating]
@@ -18,6 +20,7 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
     "arcsinh": lambda x: np.arcsinh(x / 100),
     "log2": lambda x: np.log2(np.maximum(x, 0) + 1),
 }
+"""All keep zeros, so that of sparse data they need the other values only."""
 
 
 def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -> Study:
@@ -29,8 +32,8 @@ def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -
     return replace(study, batches={name: prepare_batch(batch) for name, batch in study.batches.items()})
 
 
-def prepared(x: Array, transform: Transform, scale: BatchScale, dtype: str) -> Array:
-    """One batch ``(samples, features)`` transformed and scaled.
+def prepared(x: Matrix, transform: Transform, scale: BatchScale, dtype: str) -> Matrix:
+    """One batch ``(samples, features)`` transformed and scaled; sparse data stay so unless they are scaled.
 
     Args:
         transform: ``arcsinh`` of x/100 or ``log2`` of x+1 with negative values set to 0 (the released
@@ -38,10 +41,16 @@ def prepared(x: Array, transform: Transform, scale: BatchScale, dtype: str) -> A
         scale: per feature within the batch, mean 0 and variance 1, or range 0 to 1: this alone is a
             batch correction. Constant features become 0.
     """
+    if not isinstance(x, np.ndarray) and scale == "none":
+        values = prepared(x.data, transform, scale, dtype)
+        return sparse.csr_array((values, x.indices, x.indptr), shape=x.shape)
+    x = dense(x)
+    if (transform, scale) != ("none", "none"):
+        x = x.astype(np.float64, copy=False)  # rounded once, at the end
     x = TRANSFORMS[transform](x)
     if scale != "none":
         low, width = (
             (x.mean(axis=0), x.std(axis=0)) if scale == "standardise" else (x.min(axis=0), np.ptp(x, axis=0))
         )
         x = (x - low) / np.where(width > 0, width, 1)
-    return x.astype(dtype)
+    return x.astype(dtype, copy=False)

@@ -7,7 +7,7 @@ fit decides nothing and V(mu) = mu^2, the Gamma quasi-GLM, takes its place here.
 """
 
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, compress
 from typing import Literal
 
 import numpy as np
@@ -15,11 +15,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from calib.data.matrix import dense
 from calib.data.study import Batch, FloatArray, IntArray, Study
 from calib.errors import CalibError, check_choice
 
 ALPHA = 0.05
 """Bound of p below which the authors call a feature differential: raw, not adjusted for many tests."""
+
+MOST_BATCHES = 10
+"""Most batches of which all sets are counted, 1023."""
 
 Level = Literal["sample", "subject"]
 LEVELS: tuple[Level, ...] = ("sample", "subject")
@@ -103,25 +107,26 @@ def differential(p: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
 def overlaps(found: pd.DataFrame) -> dict[tuple[str, ...], int]:
     """How many features are differential in exactly these batches, for every non-empty set of batches.
 
-    Larger sets come first; the first is all batches: the features that they have in common.
+    Larger sets come first; the first is all batches: the features that they have in common. Above
+    ``MOST_BATCHES``, of which there would be too many sets, the others are those that some feature has.
     """
-    batches = list(found.columns)
-    sizes: Iterable[int] = range(len(batches), 0, -1)
-    sets = [chosen for size in sizes for chosen in combinations(batches, size)]
-    rows = found.to_numpy()
-    return {
-        chosen: int((rows == np.array([batch in chosen for batch in batches])).all(axis=1).sum())
-        for chosen in sets
-    }
+    batches = tuple(found.columns)
+    rows, counts = np.unique(found.to_numpy(bool), axis=0, return_counts=True)
+    occurring = {tuple(compress(batches, row)): int(n) for row, n in zip(rows, counts, strict=True)}
+    sets: Iterable[tuple[str, ...]] = sorted(filter(None, {batches: 0} | occurring), key=len, reverse=True)
+    if len(batches) <= MOST_BATCHES:
+        sets = (chosen for size in range(len(batches), 0, -1) for chosen in combinations(batches, size))
+    return {chosen: occurring.get(chosen, 0) for chosen in sets}
 
 
 def _rows(batch: Batch, level: Level) -> tuple[FloatArray, IntArray]:
     """Data and labels to test; no rows where labels or subjects are not known."""
     if batch.y is None or (level == "subject" and batch.subject is None):
-        return batch.x[:0], np.empty(0, np.int64)
+        return np.empty((0, batch.x.shape[1])), np.empty(0, np.int64)
+    x = dense(batch.x)
     if level == "sample":
-        return batch.x, batch.y
+        return x, batch.y
     _, first, member = np.unique(np.asarray(batch.subject), return_index=True, return_inverse=True)
-    sums = np.zeros((len(first), batch.x.shape[1]))
-    np.add.at(sums, member, batch.x)
+    sums = np.zeros((len(first), x.shape[1]))
+    np.add.at(sums, member, x)
     return sums / np.bincount(member)[:, None], batch.y[first]

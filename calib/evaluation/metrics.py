@@ -86,7 +86,8 @@ def median_by_subject(
     With more than two classes the medians of the classes need not sum to one; only their order counts.
     """
     subjects, first, owner = np.unique(subject, return_index=True, return_inverse=True)
-    medians = [np.median(probability[owner == i], axis=0) for i in range(len(first))]
+    order, ends = np.argsort(owner, kind="stable"), np.bincount(owner).cumsum()[:-1]
+    medians = [np.median(part, axis=0) for part in np.split(probability[order], ends)]
     return subjects, first, np.stack(medians)
 
 

@@ -7,14 +7,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from calib.data.study import FloatArray
+from calib.data.matrix import Matrix, dense, feature_means
 from calib.mmd import MEDIAN_FACTORS, PAPER_WIDTHS, median_distance, mmd2_matrix
 
 ROWS, DRAWS = 500, 30
+LIMIT = 5000
+"""Most rows of all batches together in a draw: kernels are computed between all of them."""
+
+
+def most_rows(batches: int) -> int:
+    """Rows that a draw has of each of so many batches; all rows of a smaller one."""
+    return min(ROWS, max(LIMIT // batches, 2))
 
 
 def batch_distances(
-    spaces: Mapping[str, Mapping[str, FloatArray]], seed: int, rows: int = ROWS, draws: int = DRAWS
+    spaces: Mapping[str, Mapping[str, Matrix]], seed: int, rows: int | None = None, draws: int = DRAWS
 ) -> pd.DataFrame:
     """Biased squared MMD between all pairs of batches, over random draws of rows.
 
@@ -25,7 +32,7 @@ def batch_distances(
     Args:
         spaces: name of a space (before, after) -> batch name -> data ``(samples, dimensions)``.
         seed: seed of the draws.
-        rows: rows drawn from each batch, or all of them where it has fewer.
+        rows: rows drawn from each batch, or all of them where it has fewer; None: ``most_rows``.
 
     Returns:
         One row for each draw, space, kind of width and pair of batches, with columns ``space, kernel,
@@ -33,16 +40,18 @@ def batch_distances(
     """
     rng = np.random.default_rng([seed, ROWS])
     batches = list(next(iter(spaces.values())))
-    sizes = {name: len(x) for name, x in next(iter(spaces.values())).items()}
-    drawn = [{name: rng.permutation(size)[:rows] for name, size in sizes.items()} for _ in range(draws)]
+    sizes = {name: x.shape[0] for name, x in next(iter(spaces.values())).items()}
+    rows = most_rows(len(sizes)) if rows is None else rows
+    drawn = [
+        {name: rng.permutation(size)[:rows].copy() for name, size in sizes.items()} for _ in range(draws)
+    ]
     pairs = list(combinations(range(len(batches)), 2))
     table = []
     for space, data in spaces.items():
-        centre = np.mean([x.mean(axis=0) for x in data.values()], axis=0)  # spares float32 its digits
-        centred = {name: torch.as_tensor(x - centre) for name, x in data.items()}
+        centre = np.mean([feature_means(x) for x in data.values()], axis=0)  # spares float32 its digits
         widths: dict[str, list[float]] = {}
         for draw, chosen in enumerate(drawn):
-            groups = [centred[name][torch.as_tensor(chosen[name])] for name in batches]
+            groups = [torch.as_tensor(dense(data[name][chosen[name]]) - centre) for name in batches]
             if not widths:
                 scale = float(median_distance(torch.cat(groups)))
                 widths = {

@@ -182,10 +182,10 @@ def one_epoch(
     rows = len(data[0])
     order = torch.randperm(rows, generator=shuffle).to(data[0].device)
     total = torch.zeros((), dtype=data[0].dtype, device=data[0].device)
-    for part in zip(*(tensor[order].split(batch_size) for tensor in data), strict=True):
-        value = loss(*part)
+    for chosen in order.split(batch_size):
+        value = loss(*(tensor[chosen] for tensor in data))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
-        total += value.detach() * len(part[0])
+        total += value.detach() * len(chosen)
     return float(total) / rows

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
+from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, LabelledTask, Samples, Task
 from calib.errors import CalibError
 from calib.runtime import Runtime
@@ -17,8 +18,8 @@ AnyTask = TypeVar("AnyTask", Task, LabelledTask, contravariant=True)
 class Fitted(Protocol):
     """A trained method."""
 
-    def transform(self, samples: Samples) -> FloatArray:
-        """Calibrated data ``(samples, dimensions)`` of a batch."""
+    def transform(self, samples: Samples) -> Matrix:
+        """Calibrated data ``(samples, dimensions)`` of a batch; sparse only if they are the data as given."""
         ...
 
     def predict_proba(self, samples: Samples) -> FloatArray:

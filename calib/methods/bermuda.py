@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from calib.clustering import louvain, neighbours, shared_neighbours
 from calib.data.study import FloatArray, Samples
 from calib.errors import check_flag, check_number
-from calib.metaneighbor import best_pairs, similarity
+from calib.metaneighbor import best_pairs, compared, similarity
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.runtime import Runtime
 from calib.training import lockstep
@@ -113,32 +113,40 @@ class Bermuda:
         Raises:
             DivergedError: a loss is no longer finite.
         """
-        positive = [batch.x.clip(min=0) if self.log else batch.x for batch in batches]
-        compared = [self._comparable(x) for x in positive]
-        clusters = [
-            self._clusters(x, runtime.derived_seed(f"BERMUDA: clusters of {batch.name}"))
-            for x, batch in zip(compared, batches, strict=True)
-        ]
-        for batch, cluster in zip(batches, clusters, strict=True):
-            log.info(
-                "BERMUDA: batch %s has clusters of %s samples", batch.name, np.bincount(cluster).tolist()
-            )
-        pairs = self._pairs(compared, clusters)
+        positive = [batch.dense.clip(min=0) if self.log else batch.dense for batch in batches]
+        clusters, pairs = self._found(positive, [batch.name for batch in batches], runtime)
 
-        scaled = [MinMaxScaler().fit_transform(np.log2(1 + x) if self.log else x) for x in positive]
         rng = np.random.default_rng(runtime.derived_seed("BERMUDA: oversampling"))
-        training = [
-            runtime.tensor(rows)
-            for x, cluster in zip(scaled, clusters, strict=True)
-            for rows in oversampled(x, cluster, rng)
+        starts = np.cumsum([0, *map(len, positive)])
+        members = [
+            rows + start
+            for cluster, start in zip(clusters, starts, strict=False)
+            for rows in oversampled(cluster, rng)
         ]
+        scaled = [
+            runtime.tensor(MinMaxScaler().fit_transform(np.log2(1 + x) if self.log else x)) for x in positive
+        ]
+        x = torch.cat(scaled)
         weights = runtime.generator("BERMUDA: initial weights")
-        network = Autoencoder(scaled[0].shape[1], self.hidden, self.code, weights)
+        network = Autoencoder(x.shape[1], self.hidden, self.code, weights)
         network.to(runtime.device, runtime.dtype)
-        self.train(network, training, pairs, runtime)
+        self.train(network, x, members, pairs, runtime)
         with torch.inference_mode():
-            codes = [network.encoder(runtime.tensor(x)).cpu().numpy() for x in scaled]
+            codes = [network.encoder(part).cpu().numpy() for part in scaled]
         return {batch.name: code for batch, code in zip(batches, codes, strict=True)}
+
+    def _found(
+        self, x: Sequence[FloatArray], names: Sequence[str], runtime: Runtime
+    ) -> tuple[list[NDArray[np.intp]], list[tuple[int, int]]]:
+        """Clusters of every batch, and the pairs of them that are drawn together."""
+        comparable = [self._comparable(one) for one in x]
+        clusters = []
+        for one, name in zip(comparable, names, strict=True):
+            cluster = self._clusters(one, runtime.derived_seed(f"BERMUDA: clusters of {name}"))
+            log.info("BERMUDA: batch %s has clusters of %s samples", name, np.bincount(cluster).tolist())
+            clusters.append(cluster)
+        rng = np.random.default_rng(runtime.derived_seed("BERMUDA: compared samples"))
+        return clusters, self._pairs(comparable, clusters, rng)
 
     def _comparable(self, x: FloatArray) -> FloatArray:
         """Data for finding and comparing clusters: each sample at the same total, logarithm."""
@@ -155,13 +163,18 @@ class Bermuda:
         graph = shared_neighbours(neighbours(pca, self.neighbours), self.prune)
         return louvain(graph, self.resolution, self.starts, seed)
 
-    def _pairs(self, x: Sequence[FloatArray], clusters: Sequence[NDArray[np.intp]]) -> list[tuple[int, int]]:
+    def _pairs(
+        self, x: Sequence[FloatArray], clusters: Sequence[NDArray[np.intp]], rng: np.random.Generator
+    ) -> list[tuple[int, int]]:
         """Pairs of clusters that are drawn together; clusters are counted on over the batches."""
         counts = [int(cluster.max()) + 1 for cluster in clusters]
         offsets = np.cumsum([0, *counts[:-1]])
         shifted = np.concatenate([cluster + first for cluster, first in zip(clusters, offsets, strict=True)])
         batch = np.repeat(np.arange(len(x)), [len(rows) for rows in x])
-        similar = similarity(np.concatenate(x), shifted, batch)
+        chosen = compared(shifted, rng)
+        first = np.searchsorted(batch, np.arange(len(x)))
+        rows = np.concatenate([one[chosen[batch[chosen] == i] - first[i]] for i, one in enumerate(x)])
+        similar = similarity(rows, shifted[chosen], batch[chosen])
         pairs = best_pairs(similar, np.repeat(np.arange(len(x)), counts), self.threshold)
         log.info("BERMUDA: %d pairs of clusters are at least %g similar", len(pairs), self.threshold)
         if not pairs:
@@ -175,11 +188,12 @@ class Bermuda:
     def train(
         self,
         network: Autoencoder,
-        clusters: Sequence[Tensor],
+        x: Tensor,
+        clusters: Sequence[NDArray[np.intp]],
         pairs: Sequence[tuple[int, int]],
         runtime: Runtime,
     ) -> None:
-        """Train in place on clusters ``(rows, features)``, pairs of which are drawn together."""
+        """Train in place on clusters, given by their rows in ``x``; pairs of them are drawn together."""
         sizes = [len(rows) for rows in clusters]
         if min(sizes) < self.batch_size:
             log.warning(
@@ -188,7 +202,7 @@ class Bermuda:
                 min(sizes),
                 self.batch_size,
             )
-        x = torch.cat(tuple(clusters))
+        places = torch.as_tensor(np.concatenate(clusters))
         starts = torch.as_tensor(np.cumsum([0, *sizes[:-1]]))[:, None]
         first, second = torch.tensor(pairs, dtype=torch.long, device=x.device).reshape(-1, 2).unbind(dim=1)
         shuffle = runtime.generator("BERMUDA: mini-batches")
@@ -201,7 +215,7 @@ class Bermuda:
             minibatches = lockstep(sizes, self.batch_size, shuffle, discard_first=True)
             totals = torch.zeros(2, device=x.device, dtype=x.dtype)
             for _ in range(iterations):
-                rows = x[(next(minibatches) + starts).to(x.device)]  # (clusters, batch_size, features)
+                rows = x[places[next(minibatches) + starts].to(x.device)]  # (clusters, batch_size, features)
                 code = network.encoder(rows)
                 error = F.mse_loss(network.decoder(code), rows) * len(sizes)  # summed over clusters
                 drawn_together = torch.stack(
@@ -217,8 +231,8 @@ class Bermuda:
         network.eval()
 
 
-def oversampled(x: FloatArray, cluster: NDArray[np.intp], rng: np.random.Generator) -> list[FloatArray]:
+def oversampled(cluster: NDArray[np.intp], rng: np.random.Generator) -> list[NDArray[np.intp]]:
     """The rows of each cluster, and repeats drawn at random until all are as large as the largest."""
     members = [np.flatnonzero(cluster == k) for k in range(cluster.max() + 1)]
     size = max(map(len, members))
-    return [x[np.concatenate([rows, rng.choice(rows, size - len(rows))])] for rows in members]
+    return [np.concatenate([rows, rng.choice(rows, size - len(rows))]) for rows in members]

@@ -50,13 +50,13 @@ class ComBat:
         if self.reference is not None:
             check_choice("method.corrector.reference", self.reference, names)
         corrected = combat(
-            np.concatenate([batch.x for batch in batches]),
-            np.repeat(names, [len(batch.x) for batch in batches]),
+            np.concatenate([batch.dense for batch in batches]),
+            np.repeat(names, [len(batch) for batch in batches]),
             mean_only=self.mean_only,
             reference=self.reference,
             parametric=self.parametric,
         )
-        ends = np.cumsum([len(batch.x) for batch in batches])[:-1]
+        ends = np.cumsum([len(batch) for batch in batches])[:-1]
         parts = np.split(corrected.astype(runtime.numpy_dtype), ends)
         return dict(zip(names, parts, strict=True))
 

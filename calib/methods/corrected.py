@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import ClassVar, Protocol
 
 from calib.corrections import Corrector
+from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.methods.base import Method, Savable, State
 from calib.runtime import Runtime
@@ -73,7 +74,7 @@ class CorrectThenClassify(Method):
 class FittedPair:
     """Corrected batches and the classifier trained on the sources among them."""
 
-    def __init__(self, corrected: Mapping[str, FloatArray], classifier: FittedClassifier) -> None:
+    def __init__(self, corrected: Mapping[str, Matrix], classifier: FittedClassifier) -> None:
         self._corrected = corrected
         self._classifier = classifier
 
@@ -81,7 +82,7 @@ class FittedPair:
         """What the classifier has learnt."""
         return self._classifier.state()
 
-    def transform(self, samples: Samples) -> FloatArray:
+    def transform(self, samples: Samples) -> Matrix:
         """Corrected data of a batch that was there when the corrector was fitted; any other as it is."""
         return self._corrected.get(samples.name, samples.x)
 
@@ -97,6 +98,6 @@ class Uncorrected:
     uses_seed = False
     stored = False
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
         """The data as they are."""
         return {batch.name: batch.x for batch in batches}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Subjects
 from calib.errors import CalibError, check_flag, check_number
 from calib.methods.base import ReferenceMethod
@@ -57,7 +58,7 @@ class CrossValidation(ReferenceMethod):
         """
         probabilities = {}
         for target in task.targets:
-            probability = np.empty((len(target.x), task.n_classes), runtime.numpy_dtype)
+            probability = np.empty((len(target), task.n_classes), runtime.numpy_dtype)
             network = None
             folds = self._folds(target, task.subjects[target.name], runtime.seed)
             for number, (train_rows, test_rows) in enumerate(folds, start=1):
@@ -112,7 +113,7 @@ class OutOfFold:
     def __init__(self, probabilities: Mapping[str, FloatArray]) -> None:
         self._probabilities = probabilities
 
-    def transform(self, samples: Samples) -> FloatArray:
+    def transform(self, samples: Samples) -> Matrix:
         """The data as they are: nothing is calibrated."""
         return samples.x
 

@@ -108,7 +108,7 @@ class DESC:
             CalibError: the samples fall into one cluster.
             DivergedError: a loss or a code is no longer finite.
         """
-        x = runtime.tensor(np.concatenate(self.prepared([batch.x for batch in batches])))
+        x = runtime.tensor(np.concatenate(self.prepared([batch.dense for batch in batches])))
         widths = [x.shape[1], *(self.dims or suggested_dims(len(x)))]
         initial = runtime.generator("DESC: initial weights")
         network = Autoencoder(widths, self.dropout, initial).to(runtime.device, runtime.dtype)
@@ -117,7 +117,7 @@ class DESC:
         if self.rounds:
             clusters = self.first_clusters(network.code(x), runtime)
             self.cluster(network, x, clusters, shuffle, runtime)
-        parts = network.code(x).split([len(batch.x) for batch in batches])
+        parts = network.code(x).split([len(batch) for batch in batches])
         return {batch.name: part.cpu().numpy() for batch, part in zip(batches, parts, strict=True)}
 
     def prepared(self, batches: Sequence[FloatArray]) -> list[FloatArray]:

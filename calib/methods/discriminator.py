@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
+from calib.data.rows import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.losses import classification_loss
 from calib.methods.base import State
@@ -86,7 +86,7 @@ class FittedDiscriminator:
         """Parameters and buffers of D."""
         return arrays({"discriminator": self.network})
 
-    @torch.inference_mode()
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Class probabilities ``(samples, classes)`` of a batch."""
-        return probabilities(self.network(self._runtime.tensor(samples.x)[None]))[0].cpu().numpy()
+        own = self.network.bn.test_statistics == "own"
+        return by_blocks(lambda x: probabilities(self.network(x)), samples.x, self._runtime, whole=own)

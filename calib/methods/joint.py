@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from calib.data.rows import by_blocks
 from calib.data.study import FloatArray, Samples, Task
 from calib.errors import CalibError, check_flag, check_number
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
@@ -167,16 +168,13 @@ class FittedJoint:
         """Parameters and buffers of C and D."""
         return arrays(self.lasting)
 
-    @torch.inference_mode()
-    def _codes(self, samples: Samples) -> Tensor:
-        return self.networks.calibrator(self._runtime.tensor(samples.x)[None])
-
     def transform(self, samples: Samples) -> FloatArray:
         """Codes ``(samples, features)`` of a batch."""
-        return self._codes(samples)[0].cpu().numpy()
+        c = self.networks.calibrator
+        return by_blocks(c, samples.x, self._runtime, whole=c.bn.test_statistics == "own")
 
-    @torch.inference_mode()
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Class probabilities ``(samples, classes)`` of a batch."""
-        logits = self.networks.discriminator(self._codes(samples))
-        return probabilities(logits)[0].cpu().numpy()
+        c, d = self.networks.calibrator, self.networks.discriminator
+        own = "own" in (c.bn.test_statistics, d.bn.test_statistics)
+        return by_blocks(lambda x: probabilities(d(c(x))), samples.x, self._runtime, whole=own)

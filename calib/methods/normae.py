@@ -116,10 +116,10 @@ class NormAE:
             CalibError: every feature is left out.
             DivergedError: a loss is no longer finite.
         """
-        raw = fill_zeros(np.concatenate([batch.x for batch in batches]), self.zeros)
+        raw = fill_zeros(np.concatenate([batch.dense for batch in batches]), self.zeros)
         scaler = StandardScaler().fit(raw)
         x = runtime.tensor(scaler.transform(raw))
-        sizes = [len(batch.x) for batch in batches]
+        sizes = [len(batch) for batch in batches]
         owner = torch.arange(len(batches)).repeat_interleave(torch.tensor(sizes)).to(runtime.device)
         networks = Networks(
             x.shape[1], len(batches), self.hidden, self.latent, self.inject, self.adversary,

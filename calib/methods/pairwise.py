@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from calib.data.rows import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.errors import check_number
 from calib.layers import BatchNorm, default_linear, orthogonal_linear
@@ -62,6 +63,10 @@ class PairNetworks(nn.Module):
     def logits(self, z: Tensor) -> Tensor:
         """D of codes ``(batches, rows, features)``: ``(batches, rows, 1 or classes)``."""
         return chain_of(self.d, z)
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Class probabilities ``(batches, rows, classes)`` of ``x (batches, rows, features)``."""
+        return probabilities(self.logits(self.codes(x)))
 
 
 def chain_of(layers: nn.ModuleList, x: Tensor) -> Tensor:
@@ -168,16 +173,11 @@ class FittedPairs:
         as_target = [network for (_, target), network in self.pairs.items() if target == samples.name]
         return as_target or [n for (source, _), n in self.pairs.items() if source == samples.name]
 
-    def _codes(self, samples: Samples, networks: PairNetworks) -> Tensor:
-        return networks.codes(self.runtime.tensor(samples.x)[None])
-
-    @torch.inference_mode()
     def transform(self, samples: Samples) -> FloatArray:
         """Codes ``(samples, features)`` of a batch in its first pair: pairs do not share a space."""
-        return self._codes(samples, self._of(samples)[0])[0].cpu().numpy()
+        return by_blocks(self._of(samples)[0].codes, samples.x, self.runtime)
 
-    @torch.inference_mode()
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Class probabilities ``(samples, classes)``, the mean over the batch's pairs."""
-        each = [probabilities(n.logits(self._codes(samples, n)))[0] for n in self._of(samples)]
-        return np.mean([p.cpu().numpy() for p in each], axis=0)
+        each = [by_blocks(n.probabilities, samples.x, self.runtime) for n in self._of(samples)]
+        return np.mean(each, axis=0)

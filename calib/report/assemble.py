@@ -86,7 +86,7 @@ def _section(study: Study, tables: Sequence[Table], figures: Figures, folder: Pa
         shown.setdefault(protocol, []).append(split)
     first = [figures.splits[protocol, splits[0]] for protocol, splits in shown.items()]
     command = f"make report STUDIES={name}"
-    samples = sum(len(batch.x) for batch in study.batches.values())
+    samples = sum(len(batch) for batch in study.batches.values())
     text = (
         f"{len(study.batches)} batches, {samples} samples, {len(study.features)} features, "
         f"{len(study.classes)} classes. The maps and distances below are those of the first split; "

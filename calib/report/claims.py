@@ -77,7 +77,7 @@ def data_claims(study: Study) -> list[Verdict]:
 
 def _cohort(study: Study) -> Verdict:
     printed = COHORTS[study.name]
-    samples = [len(batch.x) for batch in study.batches.values()]
+    samples = [len(batch) for batch in study.batches.values()]
     if len(printed.samples) == 1:
         samples = [sum(samples)]
     said, ours = [f"{_listed(printed.samples)} samples"], [f"{_listed(samples)} samples"]

@@ -7,7 +7,7 @@ from statistics import mean
 
 import pandas as pd
 
-from calib.evaluation.mmd import ROWS
+from calib.evaluation.mmd import most_rows
 from calib.losses import PAPER_WIDTHS
 from calib.report.evidence import FALLBACK, Cell, Evidence
 from calib.report.exhibits import MISSING, Outcome, Verdict
@@ -49,7 +49,8 @@ def distance_claims(evidence: Evidence, protocol: str) -> list[Verdict]:
     """Squared MMD between batches: its printed level, lower than raw, lower than after other methods."""
     study = evidence.study
     pairs = [DISTANCES[study.name]] if study.name in DISTANCES else list(combinations(study.batches, 2))
-    drawn = {name: min(ROWS, len(batch.x)) for name, batch in study.batches.items()}
+    most = most_rows(len(study.batches))
+    drawn = {name: min(most, len(batch)) for name, batch in study.batches.items()}
     floor = mean(len(PAPER_WIDTHS) * (1 / drawn[a] + 1 / drawn[b]) for a, b in pairs)
     joint = evidence.runs("joint", protocol)
     verdicts = []

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.evaluation.differential import ALPHA, LEVELS, differential, p_values
-from calib.evaluation.mmd import DRAWS, ROWS
+from calib.evaluation.mmd import DRAWS, most_rows
 from calib.losses import PAPER_WIDTHS
 from calib.planning import Run
 from calib.report.curves import distance_figure, loss_figure
@@ -159,7 +159,7 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
             safe_name(f"silhouettes_{_place(joint)}") + ".csv", pd.DataFrame(lines), digits=6
         )
     number = MAP_FIGURES.get(joint.study.name)
-    total = sum(len(joint.study.batches[name].x) for name in (*joint.split.sources, *joint.split.targets))
+    total = sum(len(joint.study.batches[name]) for name in (*joint.split.sources, *joint.split.targets))
     shown = lines[0]["rows"] if lines else 0
     rows = f"all {total} samples" if shown == total else f"{shown} of {total} samples, drawn at random"
     caption = (
@@ -213,12 +213,13 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
         for name in order
         if name not in UNCORRECTED and (name in recorded or name in EXPECTED)
     }
-    drawn = {name: min(ROWS, len(batch.x)) for name, batch in joint.study.batches.items()}
+    most = most_rows(len(joint.study.batches))
+    drawn = {name: min(most, len(batch)) for name, batch in joint.study.batches.items()}
     floors = {
         (a, b): len(PAPER_WIDTHS) * (1 / drawn[a] + 1 / drawn[b]) for a in drawn for b in drawn if a != b
     }
     caption = (
-        f"Biased squared MMD between batches over {DRAWS} draws of {ROWS} rows, "
+        f"Biased squared MMD between batches over {DRAWS} draws of {most} rows, "
         f"or all of a smaller batch, before and after each calibration ({_said(joint)}). Dashed: the value "
         "where samples are too far apart for every kernel, so that nothing is measured. Boxes: quartiles; "
         "whiskers: 1.5 times the box."

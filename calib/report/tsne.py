@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from openTSNE import TSNE
 
+from calib.archives import read_rows
 from calib.data.study import FloatArray, Study
 from calib.errors import CalibError
 from calib.evaluation.separation import LIMIT, chosen_rows, silhouette, standardised
@@ -102,9 +103,7 @@ def _map(prepared: Prepared, maps: Path, settings: Settings) -> Map:
 
 
 def _prepared(record: Record, study: Study, settings: Settings) -> Prepared:
-    z, batch, y = _embedding(record, study)
-    rows = chosen_rows(len(z), settings.seed, settings.limit)
-    z, batch, y = z[rows], batch[rows], y[rows]
+    z, batch, y = _embedding(record, study, settings)
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for array in (z, batch, y):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -130,13 +129,17 @@ def project(x: FloatArray, seed: int, perplexity: int = 30) -> FloatArray:
     return np.asarray(tsne.fit(x), dtype=np.float32)
 
 
-def _embedding(record: Record, study: Study) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
-    """Calibrated data, position of the batch and class of each row."""
+def _embedding(
+    record: Record, study: Study, settings: Settings
+) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Calibrated data, position of the batch and class of the rows that are shown; no others are kept."""
     file = record.path / EMBEDDING
     if not file.is_file():
         raise CalibError(f"The record {record.path} has no {EMBEDDING}; make the run again with force=true.")
     with np.load(file, allow_pickle=False) as stored:
-        z, names, row = stored["z"], stored["batch"], stored["row"]
+        names, row = stored["batch"], stored["row"]
+    shown = chosen_rows(len(row), settings.seed, settings.limit)
+    z, names, row = read_rows(file, "z", shown), names[shown], row[shown]
     batches = list(study.batches)
     batch = np.array([batches.index(name) if name in batches else -1 for name in names.tolist()], np.int64)
     if (batch < 0).any():

@@ -1,0 +1,195 @@
+"""Time and memory of large sparse studies, on one thread; part of ``make bench``.
+
+Every size has a process of its own, whose peak memory is stated, in MB of 2^20 bytes.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from calib.build import compose
+from calib.data.split import make_task, parse_split
+from calib.data.study import Batch, Study
+from calib.errors import CalibError
+from calib.experiment import run
+from calib.planning import plan
+from calib.provenance import peak_memory_mb
+from calib.runtime import Runtime
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+FEATURES, BATCHES, CLASSES = 500, 10, 4
+ROWS = 128
+"""Rows of each batch in a mini-batch."""
+SIZES = (10_000, 100_000, 1_000_000)
+DENSITY = 0.08
+"""Share of values that are not zero."""
+ITERATIONS = 78
+"""Least number of a training that is timed: small studies get several epochs."""
+NAMES = [f"batch_{number}" for number in range(BATCHES)]
+SPLIT = "+".join(NAMES[: BATCHES // 2]) + ":" + "+".join(NAMES[BATCHES // 2 :])
+
+
+def simulated(cells: int, seed: int = 0) -> Iterator[tuple[sparse.csr_array, Any]]:
+    """Batch after batch: log counts (CSR, float32) and classes ``(cells / BATCHES,)``.
+
+    A cell has values in features drawn at random, larger ones in those of its class; batches differ in
+    a gain for each feature. Only what is not zero is ever made.
+    """
+    rng = np.random.default_rng(seed)
+    level = rng.gamma(2, 1, FEATURES).astype(np.float32)
+    marked = np.where(rng.random((CLASSES, FEATURES)) < 0.1, 3, 1).astype(np.float32)
+    rows, each = cells // BATCHES, round(DENSITY * FEATURES)
+    for _ in range(BATCHES):
+        y = rng.integers(0, CLASSES, rows)
+        gain = rng.lognormal(0, 0.3, FEATURES).astype(np.float32)
+        steps = rng.integers(1, 2 * FEATURES // each, (rows, each), np.int32)  # from a value to the next
+        columns = np.minimum(steps.cumsum(axis=1, dtype=np.int32) - 1, FEATURES - each + np.arange(each))
+        values = np.log1p(rng.poisson(level[columns] * gain[columns] * marked[y[:, None], columns]) + 1)
+        x = (values.astype(np.float32).ravel(), columns.astype(np.int32).ravel())
+        yield sparse.csr_array((*x, np.arange(0, rows * each + 1, each)), (rows, FEATURES)), y
+
+
+def simulated_study(cells: int) -> Study:
+    """A sparse study in memory, with labels in all batches."""
+    batches = {
+        name: Batch(name, x, y.astype(np.int64)) for name, (x, y) in zip(NAMES, simulated(cells), strict=True)
+    }
+    features, classes = ([f"{what}_{i}" for i in range(n)] for what, n in (("g", FEATURES), ("c", CLASSES)))
+    return Study("simulated", batches, features, classes, BATCHES // 2)
+
+
+def write_h5ad(file: Path, cells: int) -> None:
+    """The same cells as an h5ad file with sparse X."""
+    import anndata
+    import pandas as pd
+
+    parts = list(simulated(cells))
+    obs = pd.DataFrame(index=pd.Index([f"cell_{i}" for i in range(cells)], dtype=object))
+    for column, code, words in (
+        ("batch", np.repeat(np.arange(BATCHES), cells // BATCHES), NAMES),
+        ("label", np.concatenate([part[1] for part in parts]), [f"c_{i}" for i in range(CLASSES)]),
+    ):
+        # plain objects: anndata 0.12 does not write the text type of pandas 3
+        obs[column] = pd.Categorical.from_codes(code, pd.Index(words, dtype=object))
+    data = anndata.AnnData(
+        sparse.csr_matrix(sparse.vstack([part[0] for part in parts], "csr")),
+        obs,
+        pd.DataFrame(index=pd.Index([f"g_{i}" for i in range(FEATURES)], dtype=object)),
+    )
+    data.write_h5ad(file)
+
+
+def train_once(cells: int) -> tuple[int, float, float]:
+    """Train the joint method for an epoch, or as many as have ``ITERATIONS``.
+
+    Returns:
+        The number of epochs, and seconds of the processor for an epoch and for a sample of a mini-batch.
+    """
+    per_epoch = max(cells // BATCHES // ROWS, 1)
+    epochs = max(1, ITERATIONS // per_epoch)
+    config = compose(
+        CONF,
+        "method=joint",
+        f"method.epochs={epochs}",
+        f"method.batch_size={ROWS}",
+        f"split='{SPLIT}'",
+        "out=unused",
+    )
+    study = simulated_study(cells)
+    split = parse_split(SPLIT, study)
+    method, task = plan(config, study, {}, split).method, make_task(study, split)
+    started = time.process_time()  # not of the clock: others may be at work on the machine
+    method.fit(task, Runtime(0))
+    seconds = (time.process_time() - started) / epochs
+    return epochs, seconds, seconds / (per_epoch * ROWS * BATCHES)
+
+
+def run_once(file: Path, out: Path) -> float:
+    """A whole run of one epoch, from file to record; seconds of the processor."""
+    named = ["dataset=h5ad", f"dataset.path={file}", "dataset.name=simulated", f"split='{SPLIT}'"]
+    started = time.process_time()
+    run(compose(CONF, *named, "method.epochs=1", f"out={out}", "progress=false"))
+    return time.process_time() - started
+
+
+def in_process(*arguments: object) -> list[float]:
+    """The numbers that this script prints when a process of its own is given these arguments."""
+    command = [sys.executable, str(Path(__file__).resolve()), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CalibError(f"The process of size {arguments[-1]} failed: {done.stderr.strip()[-500:]}")
+    return [float(number) for number in done.stdout.split()]
+
+
+def measured_training(cells: int) -> tuple[float, float, float]:
+    """Seconds of an epoch and of a sample, and peak memory in MB, of a training in its own process."""
+    _, epoch, sample, peak = in_process("--train", cells)
+    return epoch, sample, peak
+
+
+def measured_run(cells: int) -> tuple[float, float]:
+    """Seconds and peak memory in MB of a whole run, from an h5ad file to its record."""
+    with tempfile.TemporaryDirectory() as folder:
+        in_process("--write", folder, cells)
+        seconds, peak = in_process("--run", folder, cells)
+    return seconds, peak
+
+
+def main(sizes: Sequence[int] = SIZES, whole: Sequence[int] = SIZES[1:2]) -> None:
+    """A line a size, then one for each whole run."""
+    print("samples       epoch   per sample   ratio     memory")
+    first = None
+    for cells in sizes:
+        seconds, each, peak = measured_training(cells)
+        first = first or each
+        print(
+            f"{cells:<9} {seconds:7.1f} s {1e6 * each:9.1f} µs {each / first:7.2f} {peak:7.0f} MB", flush=True
+        )
+    for cells in whole:
+        seconds, peak = measured_run(cells)
+        print(f"{cells:<9} {seconds:7.1f} s {'h5ad to record':>20} {peak:7.0f} MB", flush=True)
+    print(
+        f"(joint, {FEATURES} features, {DENSITY:.0%} of the values not zero, {BATCHES} batches; processor "
+        "seconds of one thread, peak memory of the process)"
+    )
+
+
+def command_line() -> None:
+    """The table, or with one of the options what a process of its own does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="*", type=int, default=SIZES, help="samples of the trainings")
+    parser.add_argument("--whole", nargs="*", type=int, default=SIZES[1:2], help="samples of the whole runs")
+    for option in ("--train", "--write", "--run"):
+        parser.add_argument(option, nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if not (given.train or given.write or given.run):
+        main(given.sizes, given.whole)
+        return
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if given.train:
+        print(*train_once(int(given.train[0])), peak_memory_mb())
+        return
+    folder, cells = given.write or given.run
+    file = Path(folder) / "simulated.h5ad"
+    if given.write:
+        write_h5ad(file, int(cells))
+    else:
+        print(run_once(file, Path(folder) / "out"), peak_memory_mb())
+
+
+if __name__ == "__main__":
+    try:
+        command_line()
+    except CalibError as error:
+        sys.exit(f"Error: {error}")
