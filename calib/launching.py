@@ -26,29 +26,39 @@ log = logging.getLogger(__name__)
 QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
 """What runs log goes to their own run.log only: lines from several at once would tear the progress bar."""
 
+LIMITS = ("n_jobs", "array_parallelism")
+"""How joblib and Slurm call the number of runs at once."""
+
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}"
 
 
 def carry_out_all(
-    scheduled: Sequence[Scheduled], conf: Path, launcher: str = "joblib", workers: int | None = None
+    scheduled: Sequence[Scheduled],
+    conf: Path,
+    launcher: str = "joblib",
+    workers: int | None = None,
+    settings: Sequence[str] = (),
 ) -> dict[str, str]:
     """Make the runs, several at once, as the launcher can; a failed one stops no other.
 
     Args:
         conf: the configuration folder.
-        launcher: a name of Hydra's group ``hydra/launcher``.
-        workers: how many runs at once under joblib; other launchers have limits of their own.
+        launcher: a file of its folder ``launch``.
+        workers: how many runs at once, where the launcher can make several; None: as its file says.
+        settings: of the launcher, such as ``partition=short``.
 
     Returns:
         The runs that have no record afterwards, and why.
 
     Raises:
-        HydraException: there is no such launcher.
+        CalibError: the launcher cannot start any run.
+        HydraException: there is no such launcher, or it has no such setting.
     """
     jobs = [[*one.job.overrides, "progress=false"] for one in scheduled]
-    limit = [f"hydra.launcher.n_jobs={workers}"] if workers and launcher == "joblib" else []
+    out = scheduled[0].job.run.config.out  # where a launcher keeps files of its own
+    given = [f"launch={launcher}", f"out={out}", *(f"hydra.launcher.{setting}" for setting in settings)]
     with _progress(scheduled):
-        returned = _launch(jobs, conf, [f"hydra/launcher={launcher}", *limit, *QUIET])
+        returned = _launch(jobs, conf, [*given, *QUIET], workers)
     failures = {}
     for one, job in zip(scheduled, returned, strict=True):
         if not one.job.run.record.is_finished():
@@ -56,10 +66,15 @@ def carry_out_all(
     return failures
 
 
-def _launch(jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str]) -> Sequence[JobReturn]:
+def _launch(
+    jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str], workers: int | None
+) -> Sequence[JobReturn]:
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
+        for limit in LIMITS:
+            if workers and limit in config.hydra.launcher:
+                config.hydra.launcher[limit] = workers
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
         launcher = Plugins.instance().instantiate_launcher(context, _run, config)
         return launcher.launch(jobs, initial_job_idx=0)
