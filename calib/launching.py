@@ -54,9 +54,10 @@ def carry_out_all(
         CalibError: the launcher cannot start any run.
         HydraException: there is no such launcher, or it has no such setting.
     """
-    jobs = [[*one.job.overrides, "progress=false"] for one in scheduled]
-    out = scheduled[0].job.run.config.out  # where a launcher keeps files of its own
-    given = [f"launch={launcher}", f"out={out}", *(f"hydra.launcher.{setting}" for setting in settings)]
+    chosen = f"launch={launcher}"  # said to each job too, whose settings of the launcher are else unknown
+    jobs = [[*one.job.overrides, chosen, "progress=false"] for one in scheduled]
+    place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
+    given = [chosen, place, *(f"hydra.launcher.{setting}" for setting in settings)]
     with _progress(scheduled):
         returned = _launch(jobs, conf, [*given, *QUIET], workers)
     failures = {}
