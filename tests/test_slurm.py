@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import hydra
 import pytest
+from filelock import FileLock
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -31,7 +32,15 @@ from hydra_plugins.calib_slurm import ArrayLauncher
 from tests.conftest import CONF, FAST, ROOT, SMALL
 
 TINY = [*SMALL, *FAST["baseline"]]
-slurm = pytest.mark.skipif("SLURM_CONF" not in os.environ, reason="SLURM_CONF does not name a Slurm cluster")
+
+
+@pytest.fixture
+def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A real Slurm, for one test at a time: a small one has not the cores for the limits of two."""
+    if "SLURM_CONF" not in os.environ:
+        pytest.skip("SLURM_CONF does not name the settings of a Slurm cluster")
+    with FileLock(tmp_path_factory.getbasetemp().parent / "slurm.lock"):
+        yield
 
 
 def launcher_config(*overrides: str) -> DictConfig:
@@ -122,7 +131,7 @@ def arrays(out: Path) -> set[str]:
     return {folder.name.partition("_")[0] for folder in out.rglob("slurm/[0-9]*_[0-9]*")}
 
 
-def until(happened: Callable[[], object], seconds: float = 60) -> None:
+def until(happened: Callable[[], object], seconds: float = 180) -> None:
     """Wait for something."""
     end = time.monotonic() + seconds
     while not happened():
@@ -162,7 +171,7 @@ def reproduce(out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-@slurm
+@pytest.mark.usefixtures("_cluster")
 @pytest.mark.slow
 def test_every_launcher_writes_the_same_bytes_and_slurm_keeps_its_limit(tmp_path: Path) -> None:
     with counted(tmp_path) as running:
@@ -179,7 +188,7 @@ def test_every_launcher_writes_the_same_bytes_and_slurm_keeps_its_limit(tmp_path
     assert written[0] == written[1] == written[2]
 
 
-@slurm
+@pytest.mark.usefixtures("_cluster")
 @pytest.mark.slow
 def test_lost_jobs_are_told_and_made_by_the_next_command(tmp_path: Path) -> None:
     options = ("--methods", "baseline,combat", "--jobs", "2")
@@ -190,24 +199,24 @@ def test_lost_jobs_are_told_and_made_by_the_next_command(tmp_path: Path) -> None
         ask("scancel", f"{array}_4", f"{array}_5")
         until(lambda: ask("sacct", "--noheader", "--format=jobid", f"--jobs={array}_0.0"))
         ask("scancel", "--signal=KILL", f"{array}_0.0")  # as the system does when the memory is full
-        told, errors = process.communicate(timeout=180)
+        told, errors = process.communicate(timeout=400)
     assert process.returncode == 1, errors
     failed = [line for line in told.splitlines() if line.startswith("Failed: ")]
     assert len(failed) == 3
     assert sum(f"Slurm's job {array}_{n} left the queue before it began;" in told for n in (4, 5)) == 2
     assert f"Slurm's job {array}_0 ended as FAILED (log: " in told
     assert max(running) == 2
-    stamps = {file: file.stat().st_mtime_ns for file in tmp_path.rglob(RESULT)}
+    stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob(RESULT)}
     assert len(stamps) == 3
     with reproduce(tmp_path, *options) as process:
-        told, errors = process.communicate(timeout=180)
+        told, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
     assert "6 runs, 3 recorded; 3 to make" in told
-    assert len(list(tmp_path.rglob(RESULT))) == 6
+    assert len(list((tmp_path / "runs").rglob(RESULT))) == 6
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
 
 
-@slurm
+@pytest.mark.usefixtures("_cluster")
 @pytest.mark.slow
 def test_an_interruption_takes_the_jobs_out_of_the_queue(tmp_path: Path) -> None:
     with reproduce(tmp_path, "--methods", "joint,baseline", "--jobs", "1") as process:
@@ -215,7 +224,7 @@ def test_an_interruption_takes_the_jobs_out_of_the_queue(tmp_path: Path) -> None
         (array,) = arrays(tmp_path)
         assert queued(array, "PENDING")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert f"Slurm's job {array} is cancelled" in errors
     assert "repeat the command to go on" in errors
