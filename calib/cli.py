@@ -109,6 +109,8 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     text = str(error)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = str(error.missing_cfg_file).rpartition("/")
+        if wrong.startswith("submitit"):
+            return "launch=slurm needs the extra slurm: pip install -c constraints.txt -e '.[slurm]'"
         hint = nearest(wrong, error.options)
         return f"{group}={wrong} is unknown{hint} There is: {', '.join(error.options)}."
     if found := re.search(r"Could not override '([^']+)'", text):

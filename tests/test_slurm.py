@@ -1,6 +1,8 @@
 """Sweeps as job arrays: on a real Slurm where SLURM_CONF names one, and what can be seen without."""
 
+import inspect
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,11 +19,12 @@ from filelock import FileLock
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import MissingConfigException
 from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from calib.cli import choose_launch, main
+from calib.cli import choose_launch, explain, main
 from calib.errors import CalibError
 from calib.experiment import run
 from calib.launching import carry_out_all
@@ -76,6 +79,14 @@ def test_without_slurm_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(CalibError, match="There is no sbatch here"):
         carry_out_all(planned(tmp_path), CONF, "slurm")
     assert not list(tmp_path.rglob(RESULT))
+
+
+def test_without_the_extra_hydra_passes_over_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher.config", None)
+    bare = runpy.run_path(str(calib_slurm.__file__))
+    assert inspect.isabstract(bare["ArrayLauncher"])
+    missing = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic", "joblib"])
+    assert explain(missing, [], CONF).startswith("launch=slurm needs the extra slurm: pip install")
 
 
 def planned(out: Path) -> list:
