@@ -9,7 +9,7 @@ STUDY ?=
 # of search
 SPLIT ?=
 SEARCH ?=
-# of reproduce-all, report and status (SEEDS, OUT, JOBS, LAUNCHER and DEVICE also of search): names between commas
+# of reproduce-all, report and status (SEEDS, OUT, JOBS, LAUNCHER, LAUNCH_OPTIONS, DEVICE also of search): names between commas
 SERIES ?= paper
 STUDIES ?=
 METHODS ?=
@@ -17,11 +17,15 @@ PROTOCOLS ?=
 SEEDS ?=
 OUT ?= outputs
 JOBS ?=
+# a file of conf/launch (joblib, basic, slurm) and its settings, between spaces: "partition=short timeout_min=60"
 LAUNCHER ?= joblib
+LAUNCH_OPTIONS ?=
 DEVICE ?= cpu
-REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) --out $(OUT) --launcher $(LAUNCHER) --device $(DEVICE) \
+PLACE = --out $(OUT) --device $(DEVICE) --launcher $(LAUNCHER) \
+	$(if $(LAUNCH_OPTIONS),--launcher-options $(LAUNCH_OPTIONS)) $(if $(JOBS),--jobs $(JOBS))
+REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) \
 	$(if $(STUDIES),--studies $(STUDIES)) $(if $(METHODS),--methods $(METHODS)) \
-	$(if $(PROTOCOLS),--protocols $(PROTOCOLS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS))
+	$(if $(PROTOCOLS),--protocols $(PROTOCOLS)) $(if $(SEEDS),--seeds $(SEEDS))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -57,7 +61,7 @@ lint: setup  ## ruff and mypy
 data: setup  ## download the MI and CHD files and verify them (14 MB); STUDY=pancreas for the cells
 	$(BIN)/python scripts/fetch_data.py $(STUDY)
 
-reproduce-all: setup  ## the whole paper: runs, tables, figures, page; STUDIES= METHODS= SEEDS= PROTOCOLS= JOBS= LAUNCHER= OUT=
+reproduce-all: setup  ## the whole paper: runs, tables, figures, page; STUDIES= METHODS= SEEDS= PROTOCOLS= OUT= JOBS= LAUNCHER=slurm LAUNCH_OPTIONS=
 	$(REPRODUCE)
 
 report: setup  ## tables, figures and page of what is recorded, with the options of reproduce-all
@@ -68,8 +72,7 @@ status: setup  ## what reproduce-all would run, and what is recorded; with its o
 
 search: setup  ## choose the weights of the losses by leaving a source out: STUDY= SPLIT= SEARCH=
 	$(BIN)/python scripts/search.py $(if $(STUDY),--study $(STUDY)) $(if $(SPLIT),--split '$(SPLIT)') \
-		$(if $(SEARCH),--search $(SEARCH)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(JOBS),--jobs $(JOBS)) \
-		--out $(OUT) --launcher $(LAUNCHER) --device $(DEVICE)
+		$(if $(SEARCH),--search $(SEARCH)) $(if $(SEEDS),--seeds $(SEEDS)) $(PLACE)
 
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py

@@ -31,7 +31,7 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
     try:
-        sys.argv[1:] = expand_all(join_seeds(quote_splits(arguments)), conf)
+        sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
@@ -62,6 +62,11 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
             log.info("#%d done", hydra_config.job.num)
 
     return job
+
+
+def choose_launch(arguments: Sequence[str]) -> list[str]:
+    """Let ``+launch=slurm`` mean ``launch=slurm``: many write the plus that ``+search=`` needs."""
+    return [re.sub(r"^\++launch=", "launch=", argument) for argument in arguments]
 
 
 def quote_splits(arguments: Sequence[str]) -> list[str]:
@@ -110,6 +115,8 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     text = str(error)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = str(error.missing_cfg_file).rpartition("/")
+        if wrong.startswith("submitit"):
+            return "launch=slurm needs the extra slurm: pip install -c constraints.txt -e '.[slurm]'"
         hint = nearest(wrong, error.options)
         return f"{group}={wrong} is unknown{hint} There is: {', '.join(error.options)}."
     if found := re.search(r"Could not override '([^']+)'", text):

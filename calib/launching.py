@@ -26,30 +26,41 @@ log = logging.getLogger(__name__)
 QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
 """What runs log goes to their own run.log only: lines from several at once would tear the progress bar."""
 
+LIMITS = ("n_jobs", "array_parallelism")
+"""How joblib and Slurm call the number of runs at once."""
+
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}"
 
 
 def carry_out_all(
-    scheduled: Sequence[Scheduled], conf: Path, launcher: str = "joblib", workers: int | None = None
+    scheduled: Sequence[Scheduled],
+    conf: Path,
+    launcher: str = "joblib",
+    workers: int | None = None,
+    settings: Sequence[str] = (),
 ) -> dict[str, str]:
     """Make the runs, several at once, as the launcher can; a failed one stops no other.
 
     Args:
         conf: the configuration folder.
-        launcher: a name of Hydra's group ``hydra/launcher``.
-        workers: how many runs at once under joblib; other launchers have limits of their own.
+        launcher: a file of its folder ``launch``.
+        workers: how many runs at once, where the launcher can make several; None: as its file says.
+        settings: of the launcher, such as ``partition=short``.
 
     Returns:
         The runs that have no record afterwards, and why.
 
     Raises:
-        HydraException: there is no such launcher.
+        CalibError: the launcher cannot start any run.
+        HydraException: there is no such launcher, or it has no such setting.
     """
     groups = together(scheduled)
-    jobs = [[*overrides(group), "progress=false"] for group in groups]
-    limit = [f"hydra.launcher.n_jobs={workers}"] if workers and launcher == "joblib" else []
+    chosen = f"launch={launcher}"  # said to each job too, whose settings of the launcher are else unknown
+    jobs = [[*overrides(group), chosen, "progress=false"] for group in groups]
+    place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
+    given = [chosen, place, *(f"hydra.launcher.{setting}" for setting in settings)]
     with _progress(scheduled):
-        returned = _launch(jobs, conf, [f"hydra/launcher={launcher}", *limit, *QUIET])
+        returned = _launch(jobs, conf, [*given, *QUIET], workers)
     failures = {}
     for group, job in zip(groups, returned, strict=True):
         for one in group:
@@ -58,10 +69,15 @@ def carry_out_all(
     return failures
 
 
-def _launch(jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str]) -> Sequence[JobReturn]:
+def _launch(
+    jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str], workers: int | None
+) -> Sequence[JobReturn]:
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
+        for limit in LIMITS:
+            if workers and limit in config.hydra.launcher:
+                config.hydra.launcher[limit] = workers
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
         launcher = Plugins.instance().instantiate_launcher(context, _run, config)
         return launcher.launch(jobs, initial_job_idx=0)

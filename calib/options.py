@@ -35,13 +35,26 @@ def positive(text: str) -> int:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Where and how runs are made: ``--out``, ``--jobs``, ``--launcher``, ``--device``, ``--dry-run``."""
+    """Where and how runs are made, as every script that makes many is told."""
     add = parser.add_argument
     add("--out", type=Path, default=Path("outputs"), help="folder of the records (default outputs)")
-    add("--jobs", type=positive, default=os.cpu_count(), help="runs at once (default: one a core)")
-    add("--launcher", default="joblib", help="one of Hydra's launchers: joblib, basic, ... (default joblib)")
+    add("--jobs", type=positive, help="runs at once (default: one a core; under slurm as conf/launch says)")
+    add("--launcher", default="joblib", help="a file of conf/launch: joblib, basic, slurm (default joblib)")
+    add(
+        "--launcher-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the launcher: partition=short timeout_min=60",
+    )
     add("--device", default="cpu", help="cpu | cuda | cuda:1 (default cpu)")
     add("--dry-run", action="store_true", help="only say what is recorded and what would be run")
+
+
+def local_jobs(options: argparse.Namespace) -> int:
+    """How many processes to use on this machine: as many as asked for, up to its cores."""
+    cores = os.cpu_count() or 1
+    return min(options.jobs or cores, cores)
 
 
 def show_progress() -> None:

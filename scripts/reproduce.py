@@ -13,9 +13,10 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from calib.cli import explain
 from calib.errors import CalibError
 from calib.launching import carry_out_all
-from calib.options import add_run_options, numbers, several, show_progress
+from calib.options import add_run_options, local_jobs, numbers, several, show_progress
 from calib.report.assemble import write_report
 from calib.report.plan import plan_table
 from calib.reproduction import Planner, guessed_seconds, read_series, schedule
@@ -58,11 +59,11 @@ def main(options: argparse.Namespace) -> int:
     failures: dict[str, str] = {}
     started = time.monotonic()
     if scheduled and not options.report_only:
-        failures = carry_out_all(scheduled, CONF, options.launcher, options.jobs)
+        failures = carry_out_all(scheduled, CONF, options.launcher, options.jobs, options.launcher_options)
         print(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
     failures |= planner.refused
     started = time.monotonic()
-    page = write_report(jobs, planner.as_loaded(), options.out, options.jobs, failures)
+    page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), failures)
     print(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
     for run, why in failures.items():
         print(f"Failed: {run}: {why}")
@@ -75,6 +76,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main(parser().parse_args()))
     except (CalibError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"Error: {explain(error, [], CONF)}")
     except KeyboardInterrupt:
         sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")

@@ -107,7 +107,9 @@ def progress(jobs: Sequence[Job]) -> str:
 def carry_out(jobs: Sequence[Job], options: argparse.Namespace) -> dict[str, str]:
     """Make those that have no record; the ones that failed, and why."""
     scheduled = schedule(jobs, guessed_seconds(CONF / "reproduce.yaml"))
-    return carry_out_all(scheduled, CONF, options.launcher, options.jobs) if scheduled else {}
+    if not scheduled:
+        return {}
+    return carry_out_all(scheduled, CONF, options.launcher, options.jobs, options.launcher_options)
 
 
 if __name__ == "__main__":

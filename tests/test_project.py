@@ -89,4 +89,4 @@ def test_the_package_holds_every_folder_and_the_configuration() -> None:
     folders = {
         ".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "calib").rglob("__init__.py")
     }
-    assert set(listed) == folders | {"calib.conf"}
+    assert set(listed) == folders | {"calib.conf", "hydra_plugins"}
