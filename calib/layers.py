@@ -21,14 +21,18 @@ class Linear(nn.Linear):
     """PyTorch's linear layer, of ``scale * x + shift`` if these are given.
 
     Scaling the weights in place of the input spares the derivative by the input where it is data: one
-    product of three.
+    product of three. A single output is a sum over the inputs, whose order is the same in a stack.
     """
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """Outputs ``(..., fan_out)`` of ``x (..., fan_in)``; ``scale`` and ``shift`` are ``(fan_in,)``."""
-        if scale is None or shift is None:
-            return F.linear(x, self.weight, self.bias)
-        return F.linear(x, self.weight * scale, self.bias + self.weight @ shift)
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        if scale is not None and shift is not None:
+            weight, bias = weight * scale, bias + (weight * shift).sum(dim=-1)
+        if self.out_features == 1:
+            return (x * weight).sum(dim=-1, keepdim=True) + bias
+        return F.linear(x, weight, bias)
 
 
 class BatchNorm(nn.Module):
@@ -82,9 +86,10 @@ class BatchNorm(nn.Module):
 
     def _follow(self, mean: Tensor, var: Tensor, rows: int) -> None:
         unbiased = var * (rows / max(rows - 1, 1))
+        shape = self.running_mean.shape  # without a place in front, if this is no stack
         for batch_mean, batch_var in zip(mean.unbind(-2), unbiased.unbind(-2), strict=True):
-            self.running_mean.lerp_(batch_mean, self.momentum)
-            self.running_var.lerp_(batch_var, self.momentum)
+            self.running_mean.lerp_(batch_mean.view(shape), self.momentum)
+            self.running_var.lerp_(batch_var.view(shape), self.momentum)
 
 
 class Dropout(nn.Module):

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
-TRIED = 2
-"""Iterations after which the networks of seeds trained together are compared with each trained alone."""
+TRIED = 3
+"""Iterations after which networks trained together, and gradients, are compared with each trained alone."""
 
 
 def train_seeds(
@@ -39,24 +39,29 @@ def train_seeds(
     """
     if len(runtimes) > 1:
 
-        def tried(some: Sequence[Runtime]) -> list[Tensor]:
-            fresh = [replace(runtime, history=[], progress=False) for runtime in some]
-            return [value for network in train(fresh, TRIED) for value in network.state_dict().values()]
+        def tried(some: Sequence[Runtime]) -> list[list[Tensor]]:
+            networks = train([replace(runtime, history=[], progress=False) for runtime in some], TRIED)
+            gradients = [[p.grad for p in one.parameters() if p.grad is not None] for one in networks]
+            return [[*one.state_dict().values(), *g] for one, g in zip(networks, gradients, strict=True)]
 
-        alone = [value for runtime in runtimes for value in tried([runtime])]
-        if not all(map(torch.equal, tried(runtimes), alone)):
-            log.info(
-                "Seeds trained together would differ in the last digit here, so they are trained in turn."
-            )
-            return [train([runtime], None)[0] for runtime in runtimes]
+        alone = [tried([runtime])[0] for runtime in runtimes]
+        for ours, theirs in zip(tried(runtimes), alone, strict=True):
+            if not all(map(torch.equal, ours, theirs)):
+                log.info(
+                    "Seeds trained together would differ in the last digit here: they are trained in turn."
+                )
+                return [train([runtime], None)[0] for runtime in runtimes]
     return list(train(runtimes, None))
 
 
 def stacked(networks: Sequence[AnyModule]) -> AnyModule:
     """One network in place of several, whose input and output have a place for each of them in front.
 
-    It has the parameters of ``networks`` and no others, so that training it trains them.
+    It has the parameters of ``networks`` and no others, so that training it trains them. A single network
+    is taken as it is.
     """
+    if len(networks) == 1:
+        return networks[0]
     together = copy.deepcopy(networks[0])
     kinds = {Linear: LinearStack, BatchNorm: BatchNormStack}
     for name, layer in list(together.named_modules()):
@@ -98,6 +103,8 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         grad = grad.contiguous()  # another layout would be added up in another order
+        if weight.shape[1] == 1:
+            return grad * weight, (grad * x).sum(dim=1, keepdim=True), grad.sum(dim=1, keepdim=True)
         by_x = grad @ weight if ctx.needs_input_grad[0] else None
         return by_x, grad.mT @ x, grad.sum(dim=1, keepdim=True)
 

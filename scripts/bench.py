@@ -193,11 +193,11 @@ def seeds(count: int = 6) -> None:
         "| training | seeds | alone, s a seed | together, s a seed | ratio |\n| --- | --- | --- | --- | --- |"
     )
     for name, overrides in {
-        "joint, MI": ["dataset=mi", "method.epochs=10"],
-        "joint, CHD": ["dataset=chd", "method.epochs=2"],
-        "joint, pancreas_mini": ["dataset=pancreas_mini", "method.epochs=20"],
-        "joint, demo": ["dataset=demo", "method.epochs=20"],
-        "pairwise, MI": ["dataset=mi", "method=pairwise", "dataset.n_sources=1", "method.epochs=20"],
+        "joint, MI": ["dataset=mi", "method.epochs=20"],
+        "joint, CHD": ["dataset=chd", "method.epochs=5"],
+        "joint, pancreas_mini": ["dataset=pancreas_mini", "method.epochs=50"],
+        "joint, demo": ["dataset=demo", "method.epochs=50"],
+        "pairwise, MI": ["dataset=mi", "method=pairwise", "dataset.n_sources=1", "method.epochs=40"],
     }.items():
         SPLITS.setdefault("demo", "12_3")
         method, task = prepared(*overrides)
