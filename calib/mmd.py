@@ -173,7 +173,7 @@ def median_distance(rows: Tensor) -> Tensor:
     rows = rows.detach()
     n = rows.shape[-2]
     half = rows.square().sum(dim=-1) / 2
-    above = torch.ones(n, n, dtype=torch.bool, device=rows.device).triu_(diagonal=1)
-    distances2 = -2 * minus_half_distances2(rows, half, slice(0, n))[..., above]
-    median = distances2.sqrt().median(dim=-1).values
+    twice = torch.ones(n, n, dtype=torch.bool, device=rows.device).tril_()  # or with itself
+    distances2 = -2 * minus_half_distances2(rows, half, slice(0, n)).masked_fill_(twice, torch.nan)
+    median = distances2.flatten(-2).nanmedian(dim=-1).values.sqrt().nan_to_num()
     return torch.where(median > 0, median, 1)
