@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from calib.build import build, compose
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
+from calib.isolation import isolated
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,9 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
         sweep = hydra_config.mode == RunMode.MULTIRUN
         if sweep and "Basic" not in hydra_config.launcher._target_:
             config.progress = False  # the bars of several runs at once would overwrite each other
+        pooled = sweep and "joblib" in hydra_config.launcher._target_
         try:
-            task(config)
+            (isolated(task, _told) if pooled else task)(config)
         except CalibError as error:
             if not sweep:
                 sys.exit(f"Error: {error}")
@@ -62,6 +64,11 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
             log.info("#%d done", hydra_config.job.num)
 
     return job
+
+
+def _told(config: DictConfig) -> str:
+    job = HydraConfig.get().job
+    return f"job #{job.num} ({job.override_dirname})"
 
 
 def quote_splits(arguments: Sequence[str]) -> list[str]:

@@ -16,6 +16,10 @@ class SplitError(CalibError):
     """A split that does not fit the study."""
 
 
+class DamagedError(CalibError):
+    """A file of this project that is not as it was written."""
+
+
 class DivergedError(CalibError):
     """A training whose loss is no longer a number."""
 

@@ -1,6 +1,5 @@
 """One run, from configuration to record."""
 
-import json
 import logging
 import time
 import traceback
@@ -27,7 +26,7 @@ from calib.predictions import predictions
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
 from calib.runtime import Runtime
-from calib.store import ERROR, RESULT
+from calib.store import ERROR
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +55,22 @@ def run(config: DictConfig) -> list[Result]:
     results = []
     for split in parse_splits(config.split, study):
         one = plan(config, study, data, split)
-        lacking = config.save_model and not (one.record.path / MODEL).is_file()
-        result = None if config.force or lacking else one.record.result()
+        result = recorded(one)
         if result is None:
-            result = carry_out(one)
-        else:
-            log.info("Already done:\n%s", result_table(result, config.protocol.reported_auc))
+            with one.record.locked():
+                result = recorded(one) or carry_out(one)  # another process may just have made it
         log.info("%s\n", one.record.path)
         results.append(result)
     return results
+
+
+def recorded(run: Run) -> Result | None:
+    """The result of a run that need not be made, or None."""
+    lacking = run.config.save_model and not (run.record.path / MODEL).is_file()
+    result = None if run.config.force or lacking else run.record.result()
+    if result is not None:
+        log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+    return result
 
 
 def carry_out(run: Run) -> Result:
@@ -79,7 +85,7 @@ def carry_out(run: Run) -> Result:
     make = make_labelled_task if run.method.uses_target_labels else make_task
     task = make(run.study, run.split)
     run.record.prepare()
-    with _recorded(run):
+    with _recorded(run, runtime):
         made = OmegaConf.merge(config, {"split": run.split.label})  # one of those that split=all stands for
         run.record.write_text("config.yaml", OmegaConf.to_yaml(made, resolve=True))
         code = revision()
@@ -134,15 +140,19 @@ def carry_out(run: Run) -> Result:
         if config.save_model:
             assert isinstance(fitted, Savable)  # the plan has seen to it
             save_model(record, fitted, run.study)
-        record.write_text(RESULT, json.dumps(result, indent=1, allow_nan=False))
+        result = record.finish(result)
         log.info("%s", result_table(result, config.protocol.reported_auc))
     return result
 
 
 @contextmanager
-def _recorded(run: Run) -> Iterator[None]:
-    """Log to the run's own ``run.log``, and keep the traceback of a failure in its ``error.txt``."""
-    handler = logging.FileHandler(run.record.path / "run.log", mode="w", encoding="utf-8")
+def _recorded(run: Run, runtime: Runtime) -> Iterator[None]:
+    """Log to the run's own ``run.log``; keep a failure's traceback in ``error.txt``, and the losses so far.
+
+    Raises:
+        CalibError: the memory did not suffice; any other failure is passed on.
+    """
+    handler = LogFile(run.record.path / "run.log", encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("calib")
     root.addHandler(handler)
@@ -153,10 +163,33 @@ def _recorded(run: Run) -> Iterator[None]:
         log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)
         with suppress(CalibError):  # a full disk is what the error is about already
             run.record.write_text(ERROR, traceback.format_exc())
+            run.record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
+        if out_of_memory(error):
+            raise CalibError(
+                f"{run} needs more memory than there is; make fewer runs at once (--jobs, "
+                "hydra.launcher.n_jobs), or use smaller batches or a larger machine."
+            ) from error
         raise
     finally:
         root.removeHandler(handler)
         handler.close()
+
+
+class LogFile(logging.FileHandler):
+    """A log file that a full disk cuts off: the run ends on what it cannot write of its results."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say nothing on the terminal."""
+
+    def close(self) -> None:
+        """Close the file, even if its last lines find no room."""
+        with suppress(OSError):
+            super().close()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy or torch asked for more memory than there is."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:

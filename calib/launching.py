@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,12 +20,19 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from calib import experiment
+from calib.errors import CalibError
+from calib.isolation import isolated
 from calib.reproduction import Scheduled
 
 log = logging.getLogger(__name__)
 
 QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
 """What runs log goes to their own run.log only: lines from several at once would tear the progress bar."""
+
+ATTEMPTS = 3
+"""How often runs are begun before killed workers are taken for a fault of the machine."""
+
+DEATH = f"its worker process was killed {ATTEMPTS} times; repeat the command with fewer runs at once (--jobs)"
 
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}"
 
@@ -45,15 +53,35 @@ def carry_out_all(
     Raises:
         HydraException: there is no such launcher.
     """
-    jobs = [[*one.job.overrides, "progress=false"] for one in scheduled]
     limit = [f"hydra.launcher.n_jobs={workers}"] if workers and launcher == "joblib" else []
+    place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
+    given = [f"hydra/launcher={launcher}", place, *limit, *QUIET]
     with _progress(scheduled):
-        returned = _launch(jobs, conf, [f"hydra/launcher={launcher}", *limit, *QUIET])
-    failures = {}
-    for one, job in zip(scheduled, returned, strict=True):
-        if not one.job.run.record.is_finished():
-            failures[_name(one)] = _reason(job)
-    return failures
+        reasons = _reasons(scheduled, conf, given)
+    return {
+        _name(one): reasons.get(one.job.overrides, DEATH)
+        for one in scheduled
+        if not one.job.run.record.is_finished()
+    }
+
+
+def _reasons(scheduled: Sequence[Scheduled], conf: Path, given: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """Make the runs; why each ended, if it has no record, by its overrides."""
+    waiting = list(scheduled)
+    for _ in range(ATTEMPTS):
+        try:
+            returned = _launch([[*one.job.overrides, "progress=false"] for one in waiting], conf, given)
+        except BrokenProcessPool:
+            waiting = [one for one in waiting if not one.job.run.record.is_finished()]
+            log.warning("A worker process was killed; going on with the %d runs that are left.", len(waiting))
+        except OSError as error:  # a launcher makes the output folder
+            raise CalibError(
+                f"The output folder cannot be written to: {error.filename}: {error.strerror or error}; "
+                "choose another with --out."
+            ) from error
+        else:
+            return {one.job.overrides: _reason(job) for one, job in zip(waiting, returned, strict=True)}
+    return {}
 
 
 def _launch(jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str]) -> Sequence[JobReturn]:
@@ -61,12 +89,18 @@ def _launch(jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str])
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
-        launcher = Plugins.instance().instantiate_launcher(context, _run, config)
+        pooled = "joblib" in config.hydra.launcher._target_
+        task = isolated(_run, _told) if pooled else _run
+        launcher = Plugins.instance().instantiate_launcher(context, task, config)
         return launcher.launch(jobs, initial_job_idx=0)
 
 
 def _run(config: DictConfig) -> None:
     experiment.run(config)
+
+
+def _told(config: DictConfig) -> str:
+    return f"{config.dataset.name} {config.split} {config.method.name}, seed {config.seed}"
 
 
 def _reason(job: JobReturn) -> str:
