@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import hydra
@@ -36,6 +37,8 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
+    except BrokenProcessPool:
+        sys.exit("Error: a worker process was killed, and its runs with it; repeat the command to go on.")
     except OSError as error:  # Hydra makes the output folder before any run
         sys.exit(f"Error: {error.filename}: {error.strerror}; choose another folder with out=<folder>.")
 

@@ -4,12 +4,16 @@ import functools
 import multiprocessing
 import signal
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from calib.errors import CalibError
 
@@ -34,10 +38,13 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
 
     @functools.wraps(task)
     def job(config: DictConfig) -> None:
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # loads a part of torch, for all children
         context = multiprocessing.get_context("fork")
         receiver, sender = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(task, config, sender))
-        child.start()
+        with warnings.catch_warnings():  # a forked child has one thread; see what _child does about locks
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child.start()
         sender.close()
         try:
             error = receiver.recv()
@@ -52,6 +59,7 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
 
 
 def _child(task: Task, config: DictConfig, sender: Connection) -> None:
+    tqdm.set_lock(threading.RLock())  # a thread of the parent's may just hold the one that was copied
     try:
         task(config)
     except Exception as error:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib.data.study import Batch, Study
+from calib.errors import DataError
 
 Array = NDArray[np.floating]
 Transform = Literal["none", "arcsinh", "log2"]
@@ -21,10 +22,23 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
 
 
 def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -> Study:
-    """The study with every batch ``prepared``."""
+    """The study with every batch ``prepared``.
+
+    Raises:
+        DataError: a value is too large for it.
+    """
 
     def prepare_batch(batch: Batch) -> Batch:
-        return replace(batch, x=prepared(batch.x, transform, scale, dtype))
+        x = prepared(batch.x, transform, scale, dtype)
+        if not (finite := np.isfinite(x)).all():
+            row, column = np.argwhere(~finite)[0]
+            raise DataError(
+                f"Study '{study.name}', batch '{batch.name}': feature '{study.features[column]}' has values "
+                f"such as {batch.x[row, column]:.3g} that protocol.transform={transform}, "
+                f"protocol.batch_scale={scale} and dtype={dtype} turn into no finite number; rescale it or "
+                "set dtype=float64."
+            )
+        return replace(batch, x=x)
 
     return replace(study, batches={name: prepare_batch(batch) for name, batch in study.batches.items()})
 
@@ -38,10 +52,15 @@ def prepared(x: Array, transform: Transform, scale: BatchScale, dtype: str) -> A
         scale: per feature within the batch, mean 0 and variance 1, or range 0 to 1: this alone is a
             batch correction. Constant features become 0.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite
+        return _prepared(x, transform, scale).astype(dtype)
+
+
+def _prepared(x: Array, transform: Transform, scale: BatchScale) -> Array:
     x = TRANSFORMS[transform](x)
     if scale != "none":
         low, width = (
             (x.mean(axis=0), x.std(axis=0)) if scale == "standardise" else (x.min(axis=0), np.ptp(x, axis=0))
         )
         x = (x - low) / np.where(width > 0, width, 1)
-    return x.astype(dtype)
+    return x
