@@ -116,5 +116,6 @@ def _compute(
 
 
 def _load(record: Record, names: Sequence[str]) -> dict[str, FloatArray]:
-    stored = read_arrays(record.path / CORRECTED)
-    return {name: stored[f"batch_{i}"] for i, name in enumerate(names)}
+    places = [f"batch_{i}" for i in range(len(names))]
+    stored = read_arrays(record.path / CORRECTED, *places)
+    return {name: stored[place] for name, place in zip(names, places, strict=True)}

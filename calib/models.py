@@ -63,8 +63,8 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
             f"Folder {folder} holds no saved model ({MODEL} and config.yaml); train it with save_model=true "
             "and give the folder that the run names."
         )
-    with _damage_told(files[0], DamagedError, KeyError):
-        state = read_arrays(files[0])
+    with _damage_told(files[0], DamagedError):
+        state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
     with _damage_told(files[1], OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
         config = OmegaConf.load(files[1])

@@ -44,15 +44,18 @@ def remove_leftovers(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def read_arrays(file: Path) -> dict[str, Any]:
+def read_arrays(file: Path, *names: str) -> dict[str, Any]:
     """The arrays of a NumPy archive, none of them pickled; its checksums are compared.
+
+    Args:
+        names: those that it must hold.
 
     Raises:
         DamagedError: it is not there, or not as it was written.
     """
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            return {name: stored[name] for name in dict.fromkeys((*names, *stored.files))}
     except Exception as error:  # what zip, zlib and NumPy raise on damage is of a dozen kinds
         raise DamagedError(f"File {file} {_reason(error)}.") from error
 

@@ -108,9 +108,9 @@ def _kept(file: Path) -> tuple[FloatArray, FloatArray] | None:
     if not file.is_file():
         return None
     try:
-        stored = read_arrays(file)
+        stored = read_arrays(file, "xy", "silhouette")
         return stored["xy"], stored["silhouette"]
-    except (DamagedError, KeyError) as error:
+    except DamagedError as error:
         log.warning("The map is made again: %s", error)
         return None
 
@@ -158,9 +158,9 @@ def project(x: FloatArray, seed: int, perplexity: int = 30) -> FloatArray:
 def _embedding(record: Record, study: Study) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
     """Calibrated data, position of the batch and class of each row."""
     try:
-        stored = read_arrays(record.path / EMBEDDING)
+        stored = read_arrays(record.path / EMBEDDING, "z", "batch", "row")
         z, names, row = stored["z"], stored["batch"], stored["row"]
-    except (DamagedError, KeyError) as error:
+    except DamagedError as error:
         raise DamagedError(
             f"The record {record.path} is damaged: {EMBEDDING} is missing or cannot be read; make the run "
             "again with force=true."
