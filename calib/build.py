@@ -44,8 +44,8 @@ def build(config: DictConfig) -> Any:
 def _allowed(target: str) -> bool:
     """Whether a name leads to a class or function of ours, or to an estimator of scikit-learn.
 
-    What is merely imported there is refused, and so is the rest of scikit-learn: one of its functions runs
-    scripts.
+    What is merely imported there is refused, and what belongs to a class; and so is the rest of scikit-learn:
+    one of its functions runs scripts.
     """
     if target.partition(".")[0] not in ALLOWED:
         return False
@@ -56,7 +56,8 @@ def _allowed(target: str) -> bool:
     home = str(getattr(found, "__module__", "")).partition(".")[0]
     if home == "sklearn":
         return inspect.isclass(found) and issubclass(found, BaseEstimator)
-    return home in ALLOWED and (inspect.isclass(found) or inspect.isfunction(found))
+    named = inspect.isclass(found) or inspect.isfunction(found)
+    return home in ALLOWED and named and "." not in found.__qualname__
 
 
 def _targets(node: Any) -> Iterator[str]:
