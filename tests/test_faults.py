@@ -37,11 +37,17 @@ KILLS = 50
 TINY = [*SMALL, *FAST["joint"]]
 
 
+took: list[float] = []
+"""Seconds of the undisturbed sweep."""
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """What the sweep records when nothing happens."""
     out = tmp_path_factory.mktemp("undisturbed")
+    begun = time.monotonic()
     done = called(script(*SWEEP, "--jobs", "1", "--out", str(out)))
+    took.append(time.monotonic() - begun)
     assert done.returncode == 0, done.stderr
     assert len(results(out)) == 6
     return content(out)
@@ -56,7 +62,7 @@ def test_a_sweep_killed_again_and_again_loses_nothing(tmp_path: Path, undisturbe
         finished: dict[Path, bytes] = {}
         while len(finished) < 6 and kills < KILLS:
             process = started(command)
-            time.sleep(rng.uniform(0.5, 6))
+            time.sleep(took[0] * rng.uniform(0.05, 0.65))  # from the imports to the middle of the runs
             killed(process)
             kills += 1
             now = results(out)
