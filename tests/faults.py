@@ -14,8 +14,8 @@ from typing import Any
 from calib.store import RESULT
 from tests.conftest import ROOT
 
-TIMES = ("seconds", "correction", "peak_memory_mb", "files", "checksum")
-"""What in a result differs from one time to the next: times, memory, and checksums of the files below."""
+TIMES = ("seconds", "correction", "peak_memory_mb", "git", "files", "checksum")
+"""What in a result differs from one time to the next: times, memory, the commit, and checksums of the files."""
 
 COMPARED = ("predictions.csv", "embedding.npz", "history.csv", "mmd.csv")
 
