@@ -33,7 +33,7 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
     try:
-        sys.argv[1:] = expand_all(quote_splits(arguments), conf)
+        sys.argv[1:] = expand_all(join_seeds(quote_splits(arguments)), conf)
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
@@ -88,6 +88,12 @@ def quote_splits(arguments: Sequence[str]) -> list[str]:
         return key + equals + BARE_SPLIT.sub(r"'\1'", value)
 
     return [quoted(argument) for argument in arguments]
+
+
+def join_seeds(arguments: Sequence[str]) -> list[str]:
+    """With ``batch_seeds=true``, ``seed=0,1,2`` as one value, which Hydra would take for a sweep."""
+    together = "batch_seeds=true" in (argument.lower() for argument in arguments)
+    return [re.sub(r"^seed=(\d+(,\d+)+)$", r"seed='\1'", a) if together else a for a in arguments]
 
 
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:

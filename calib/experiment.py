@@ -2,9 +2,9 @@
 
 import logging
 import time
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,20 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from calib.border import kept
 from calib.corrections import Corrections
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
 from calib.evaluation.mmd import batch_distances, summarise
-from calib.methods.base import Savable
+from calib.methods.base import Fitted, Savable
 from calib.models import MODEL, save_model
-from calib.planning import Run, load, plan
+from calib.planning import Run, each_seed, load, plan
 from calib.predictions import predictions
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
 from calib.runtime import Runtime
-from calib.store import ERROR
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +54,18 @@ def run(config: DictConfig) -> list[Result]:
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     results = []
     for split in parse_splits(config.split, study):
-        one = plan(config, study, data, split)
-        result = recorded(one)
-        if result is None:
-            with one.record.locked():
-                result = recorded(one) or carry_out(one)  # another process may just have made it
-        log.info("%s\n", one.record.path)
-        results.append(result)
+        runs = [plan(one, study, data, split) for one in each_seed(config)]
+        done = {run.key: result for run in runs if (result := recorded(run)) is not None}
+        with ExitStack() as locks:
+            for run in sorted(runs, key=lambda run: run.record.path):  # the same order in every process
+                if run.key not in done:
+                    locks.enter_context(run.record.locked())
+                    if (result := recorded(run)) is not None:  # another process has just made it
+                        done[run.key] = result
+            done |= carry_out_seeds([run for run in runs if run.key not in done])
+        for run in runs:
+            log.info("%s\n", run.record.path)
+            results.append(done[run.key])
     return results
 
 
@@ -73,28 +78,91 @@ def recorded(run: Run) -> Result | None:
     return result
 
 
-def carry_out(run: Run) -> Result:
-    """Train, score and record one run; a failure leaves ``error.txt`` and no result.
+@dataclass(frozen=True)
+class Trained:
+    """A method trained for one run, alone or together with others of other ``seeds``."""
+
+    fitted: Fitted
+    runtime: Runtime
+    seconds: float
+    seeds: Sequence[int]
+
+
+def carry_out_seeds(runs: Sequence[Run]) -> dict[str, Result]:
+    """Carry out runs that differ in their seed only, as one training where the method has such a thing.
+
+    Returns:
+        The result of each by its key.
+
+    Raises:
+        CalibError: as ``carry_out``; when one fails, the others are carried out all the same.
+    """
+    trained = _train_together(runs) if len(runs) > 1 and runs[0].method.trains_seeds_together else {}
+    results, errors = {}, []
+    for run in runs:
+        try:
+            results[run.key] = carry_out(run, trained.get(run.key))
+        except CalibError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _train_together(runs: Sequence[Run]) -> dict[str, Trained]:
+    """One training for all runs; nothing where it diverges, so that each is trained alone."""
+    runtimes, seeds = [_runtime(run) for run in runs], [run.config.seed for run in runs]
+    log.info("Training seeds %s together", ", ".join(map(str, seeds)))
+    started = time.perf_counter()
+    try:
+        fitted = runs[0].method.fit_seeds(_task(runs[0]), runtimes)
+    except DivergedError as error:
+        log.warning("One of the seeds trained together diverged, so each is trained alone (%s)", error)
+        return {}
+    seconds = (time.perf_counter() - started) / len(runs)
+    together = zip(runs, fitted, runtimes, strict=True)
+    return {run.key: Trained(one, runtime, seconds, seeds) for run, one, runtime in together}
+
+
+def _runtime(run: Run) -> Runtime:
+    config = run.config
+    runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
+    runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
+    return runtime
+
+
+def _task(run: Run) -> Any:
+    make = make_labelled_task if run.method.uses_target_labels else make_task
+    return make(run.study, run.split)
+
+
+def _train(run: Run, runtime: Runtime) -> Trained:
+    started = time.perf_counter()
+    fitted = run.method.fit(_task(run), runtime)
+    return Trained(fitted, runtime, time.perf_counter() - started, [run.config.seed])
+
+
+def carry_out(run: Run, trained: Trained | None = None) -> Result:
+    """Train unless that is done, score and record one run; a failure leaves ``error.txt`` and no result.
 
     Raises:
         CalibError: the sources are unfit, the output folder cannot be written, the training diverged.
     """
     config = run.config
-    runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
-    runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
-    make = make_labelled_task if run.method.uses_target_labels else make_task
-    task = make(run.study, run.split)
+    task = _task(run)
+    runtime = trained.runtime if trained else _runtime(run)
     run.record.prepare()
-    with _recorded(run, runtime):
+    with kept(run, runtime):
         made = OmegaConf.merge(config, {"split": run.split.label})  # one of those that split=all stands for
         run.record.write_text("config.yaml", OmegaConf.to_yaml(made, resolve=True))
         code = revision()
+        trained = trained or _train(run, runtime)
+        fitted = trained.fitted
         started = time.perf_counter()
-        fitted = run.method.fit(task, runtime)
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}
         calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
         embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
-        trained = time.perf_counter()
+        fit_seconds = trained.seconds + time.perf_counter() - started
         if not all(np.isfinite(x).all() for x in (*probability.values(), *embedding.values())):
             raise DivergedError(
                 f"{run}: the trained model gives values that are no numbers; lower the learning rate."
@@ -124,8 +192,9 @@ def carry_out(run: Run) -> Result:
             "class_counts": counts,
             "unseen_classes": unseen_classes(counts, list(learnt), run.split.targets),
             "mmd": summarise(distances),
-            "correction": runtime.corrections.used,
-            "seconds": {"fit": trained - started, "total": time.perf_counter() - started},
+            "correction": runtime.corrections and runtime.corrections.used,
+            "seconds": {"fit": fit_seconds, "total": trained.seconds + time.perf_counter() - started},
+            "seeds_together": list(trained.seeds),
             "peak_memory_mb": peak_memory_mb(),
             "versions": versions(),
             "hardware": hardware(config.device, config.threads),
@@ -143,53 +212,6 @@ def carry_out(run: Run) -> Result:
         result = record.finish(result)
         log.info("%s", result_table(result, config.protocol.reported_auc))
     return result
-
-
-@contextmanager
-def _recorded(run: Run, runtime: Runtime) -> Iterator[None]:
-    """Log to the run's own ``run.log``; keep a failure's traceback in ``error.txt``, and the losses so far.
-
-    Raises:
-        CalibError: the memory did not suffice; any other failure is passed on.
-    """
-    handler = LogFile(run.record.path / "run.log", encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root = logging.getLogger("calib")
-    root.addHandler(handler)
-    try:
-        log.info("Running %s", run)
-        yield
-    except Exception as error:
-        log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)
-        with suppress(CalibError):  # a full disk is what the error is about already
-            run.record.write_text(ERROR, traceback.format_exc())
-            run.record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
-        if out_of_memory(error):
-            raise CalibError(
-                f"{run} needs more memory than there is; make fewer runs at once (--jobs, "
-                "hydra.launcher.n_jobs), or use smaller batches or a larger machine."
-            ) from error
-        raise
-    finally:
-        root.removeHandler(handler)
-        handler.close()
-
-
-class LogFile(logging.FileHandler):
-    """A log file that a full disk cuts off: the run ends on what it cannot write of its results."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say nothing on the terminal."""
-
-    def close(self) -> None:
-        """Close the file, even if its last lines find no room."""
-        with suppress(OSError):
-            super().close()
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether Python, NumPy or torch asked for more memory than there is."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:

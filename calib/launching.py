@@ -22,7 +22,7 @@ from tqdm import tqdm
 from calib import experiment
 from calib.errors import CalibError
 from calib.isolation import isolated
-from calib.reproduction import Scheduled
+from calib.reproduction import Scheduled, overrides, together
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,9 @@ def _reasons(scheduled: Sequence[Scheduled], conf: Path, given: Sequence[str]) -
     """Make the runs; why each ended, if it has no record, by its overrides."""
     waiting = list(scheduled)
     for _ in range(ATTEMPTS):
+        groups = together(waiting)
         try:
-            returned = _launch([[*one.job.overrides, "progress=false"] for one in waiting], conf, given)
+            returned = _launch([[*overrides(group), "progress=false"] for group in groups], conf, given)
         except BrokenProcessPool:
             waiting = [one for one in waiting if not one.job.run.record.is_finished()]
             log.warning("A worker process was killed; going on with the %d runs that are left.", len(waiting))
@@ -80,7 +81,8 @@ def _reasons(scheduled: Sequence[Scheduled], conf: Path, given: Sequence[str]) -
                 "choose another with --out."
             ) from error
         else:
-            return {one.job.overrides: _reason(job) for one, job in zip(waiting, returned, strict=True)}
+            pairs = zip(groups, returned, strict=True)
+            return {one.job.overrides: _reason(job) for group, job in pairs for one in group}
     return {}
 
 

@@ -1,11 +1,10 @@
 """The paper's three networks: calibrator C, discriminator D and reconstructor R.
 
 Every network takes mini-batches *stacked by batch*, shape ``(batches, rows, features)``, so that one
-matrix product serves all batches while batch norm still sees each batch alone. Randomness (initial
-weights, dropout) comes from the generator that is passed in.
+matrix product serves all batches while batch norm still sees each batch alone. ``stacking.stacked`` makes
+one network of several, a seed each: all shapes then have a place for the seeds in front.
 """
 
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Literal
@@ -17,63 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calib.errors import CalibError
-
-Statistics = Literal["running", "own"]
-
-
-class BatchNorm(nn.Module):
-    """Batch norm of stacked batches, each normalised by its own mean and variance in training.
-
-    The running statistics follow the batches one after another, as if they had passed through
-    ``nn.BatchNorm1d`` in turn. At test, ``statistics="running"`` uses those (what paper and released
-    code do) and ``"own"`` uses the mean and variance of the rows given.
-    """
-
-    def __init__(self, features: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(features))
-        self.bias = nn.Parameter(torch.zeros(features))
-        self.register_buffer("running_mean", torch.zeros(features))
-        self.register_buffer("running_var", torch.ones(features))
-        self.running_mean: Tensor
-        self.running_var: Tensor
-        self.momentum = momentum
-        self.eps = eps
-        self.test_statistics: Statistics = "running"
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x (batches, rows, features)``; same shape."""
-        if not self.training and self.test_statistics == "running":
-            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-            return x * scale + (self.bias - self.running_mean * scale)
-        mean = x.mean(dim=1, keepdim=True)
-        centred = x - mean
-        var = centred.square().mean(dim=1, keepdim=True)
-        if self.training:
-            self._follow(mean.detach()[:, 0], var.detach()[:, 0], rows=x.shape[1])
-        return centred * (self.weight * torch.rsqrt(var + self.eps)) + self.bias
-
-    def _follow(self, mean: Tensor, var: Tensor, rows: int) -> None:
-        unbiased = var * (rows / max(rows - 1, 1))
-        for batch_mean, batch_var in zip(mean, unbiased, strict=True):
-            self.running_mean.lerp_(batch_mean, self.momentum)
-            self.running_var.lerp_(batch_var, self.momentum)
-
-
-class Dropout(nn.Module):
-    """Dropout whose mask is drawn from the generator given, not from global state."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Zero each entry of ``x`` with probability p and scale the rest by 1/(1-p), in training."""
-        if not self.training or self.p == 0:
-            return x
-        keep = 1 - self.p
-        mask = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
-        return x * mask.lt_(keep).div_(keep)
+from calib.layers import BatchNorm, Dropout, Noise, default_linear, orthogonal_linear, tanhshrink
 
 
 class Calibrator(nn.Module):
@@ -89,10 +32,10 @@ class Calibrator(nn.Module):
         self.dropout = Dropout(dropout)
         self.fc2 = orthogonal_linear(features, features, generator)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         """Codes Z = C(X) of ``x (batches, rows, features)``; same shape."""
-        h = self.dropout(self.fc1(self.bn(x)), generator)
-        return self.fc2(F.tanhshrink(h))
+        h = self.fc1(self.bn.standardised(x), *self.bn.affine())
+        return self.fc2(tanhshrink(self.dropout(h, noise)))
 
 
 class Reconstructor(nn.Module):
@@ -104,10 +47,9 @@ class Reconstructor(nn.Module):
         self.dropout = Dropout(dropout)
         self.fc2 = orthogonal_linear(features, features, generator)
 
-    def forward(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, z: Tensor, noise: Noise | None = None) -> Tensor:
         """Reconstruction X' = R(Z) of one batch's codes ``z (rows, features)``; same shape."""
-        h = self.dropout(self.fc1(z), generator)
-        return self.fc2(F.tanhshrink(h))
+        return self.fc2(tanhshrink(self.dropout(self.fc1(z), noise)))
 
 
 class Discriminator(nn.Module):
@@ -157,31 +99,6 @@ def probabilities(logits: Tensor) -> Tensor:
         positive = torch.sigmoid(logits)
         return torch.cat([1 - positive, positive], dim=-1)
     return torch.softmax(logits, dim=-1)
-
-
-def orthogonal_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer with orthogonal weights (gain 1) and zero bias."""
-    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
-    nn.init.orthogonal_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer with PyTorch's default initial weights, drawn from ``generator``."""
-    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
-    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-    bound = 1 / math.sqrt(fan_in)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return layer
-
-
-def glorot_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
-    """A linear layer with Glorot's uniform weights and zero bias, Keras' default."""
-    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
-    nn.init.xavier_uniform_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def arrays(networks: Mapping[str, nn.Module]) -> dict[str, NDArray[np.floating]]:

@@ -16,7 +16,7 @@ from calib.protocol import Protocol
 from calib.runtime import DTYPES
 from calib.store import Record, run_record, short_hash
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 """Raised when a change to what all methods share (training loop, metrics, distances) gives other numbers."""
 
 MAX_SEED = 2**32 - 1
@@ -50,22 +50,43 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
         CalibError: a setting or a data file is wrong.
     """
     check_number("threads", config.threads, least=1, whole=True)
-    check_number("seed", config.seed, least=0, whole=True)
-    if config.seed > MAX_SEED:
-        raise CalibError(f"seed={config.seed} must be at most {MAX_SEED}.")
+    seeds_of(config)
     check_choice("dtype", config.dtype, DTYPES)
     if OmegaConf.is_missing(config, "training"):
         raise CalibError(
             f"There are no such training values for {config.dataset.name} with method={config.method.name}; "
             "leave training=as_printed, or write a file of them in conf/training/values/."
         )
-    for flag in ("force", "progress", "save_model"):
+    for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
     protocol: Protocol = build(config.protocol)
     study: Study = build(config.dataset)
     scaling = f"{protocol.transform} {protocol.batch_scale}"
     data = {"data_sha256": study.sha256(), "scaling": scaling, "dtype": config.dtype}
     return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data
+
+
+def seeds_of(config: DictConfig) -> list[int]:
+    """The seed, or the seeds that are trained together.
+
+    Raises:
+        CalibError: it is no seed, or there are several without ``batch_seeds``.
+    """
+    several = isinstance(config.seed, str) and config.batch_seeds
+    seeds = (
+        [int(s) if s.strip().isdigit() else s for s in config.seed.split(",")] if several else [config.seed]
+    )
+    for seed in seeds:
+        check_number("seed", seed, least=0, whole=True)
+        if seed > MAX_SEED:
+            raise CalibError(f"seed={seed} must be at most {MAX_SEED}.")
+    return list(dict.fromkeys(seeds))
+
+
+def each_seed(config: DictConfig) -> list[DictConfig]:
+    """The configuration of the run that each seed would be alone."""
+    made = [OmegaConf.merge(config, {"seed": s, "batch_seeds": False}) for s in seeds_of(config)]
+    return [one for one in made if isinstance(one, DictConfig)]
 
 
 def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -> Run:

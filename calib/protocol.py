@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from calib.data.transform import BatchScale, Transform
 from calib.errors import CalibError, check_choice
-from calib.nets import Statistics
+from calib.layers import Statistics
 from calib.training import Rules
 
 

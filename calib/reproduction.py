@@ -203,6 +203,25 @@ def schedule(jobs: Sequence[Job], guesses: Mapping[str, Mapping[str, float]]) ->
     return [one for part in (makers, users) for one in sorted(part, key=lambda s: -s.seconds)]
 
 
+def together(scheduled: Sequence[Scheduled]) -> list[list[Scheduled]]:
+    """Runs that one training makes: those that differ in their seed only, where the method can do it."""
+    groups: dict[object, list[Scheduled]] = {}
+    for one in scheduled:
+        alike = [o for o in one.job.overrides if not o.startswith("seed=")]
+        batched = one.job.run.method.trains_seeds_together
+        groups.setdefault(tuple(alike) if batched else one.job.run.record.path, []).append(one)
+    return list(groups.values())
+
+
+def overrides(group: Sequence[Scheduled]) -> list[str]:
+    """The overrides that make all runs of a group."""
+    first, *others = [one.job for one in group]
+    if not others:
+        return list(first.overrides)
+    seeds = ",".join(str(one.job.run.config.seed) for one in group)
+    return [*(o for o in first.overrides if not o.startswith("seed=")), f"seed='{seeds}'", "batch_seeds=true"]
+
+
 def _key(job: Job) -> tuple[str, str, str]:
     return str(job.run.config.method.name), job.run.study.name, job.variant
 

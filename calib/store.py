@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from calib.errors import CalibError, DamagedError
 from calib.evaluation.metrics import METRICS
-from calib.whole import remove_leftovers, write_whole
+from calib.whole import checksum, facts, remove_leftovers, same, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +74,10 @@ class Record:
             return None
         except (OSError, ValueError) as error:
             raise self._damaged(RESULT) from error
-        if not isinstance(content, dict) or content.get("checksum", _checksum(content)) != _checksum(content):
+        if not isinstance(content, dict) or content.get("checksum", checksum(content)) != checksum(content):
             raise self._damaged(RESULT)
         for name, known in content.get("files", {}).items():
-            if not _same(self.path / name, known):
+            if not same(self.path / name, known):
                 raise self._damaged(name)
         return content
 
@@ -114,7 +114,7 @@ class Record:
             CalibError: the place cannot be written to, or is full.
         """
         whole = {**content, "files": dict(self._files)}
-        whole["checksum"] = _checksum(whole)
+        whole["checksum"] = checksum(whole)
         self.write_text(RESULT, json.dumps(whole, indent=1, allow_nan=False))
         return whole
 
@@ -174,7 +174,7 @@ class Record:
         """
         with self._writing():
             write_whole(self.path / name, writer)
-            self._files[name] = _facts(self.path / name)
+            self._files[name] = facts(self.path / name)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -202,23 +202,6 @@ class Record:
     def write_table(self, name: str, table: pd.DataFrame, digits: int) -> None:
         """Write a CSV file whole or not at all, with ``digits`` significant digits."""
         self.write(name, lambda f: table.to_csv(f, index=False, float_format=f"%.{digits}g"))
-
-
-def _facts(file: Path) -> dict[str, int | str]:
-    with file.open("rb") as stream:
-        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
-
-
-def _same(file: Path, known: Mapping[str, int | str]) -> bool:
-    try:
-        return file.stat().st_size == known["bytes"] and (file.suffix == ".npz" or _facts(file) == known)
-    except OSError:
-        return False
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    text = json.dumps({key: value for key, value in content.items() if key != "checksum"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def safe_name(name: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -17,7 +17,7 @@ from calib.runtime import Runtime
 log = logging.getLogger(__name__)
 
 Losses = Mapping[str, tuple[float, Tensor]]
-"""Name of a loss -> (its weight, its value); a step minimises the weighted sum."""
+"""Name of a loss -> (its weight, its value for each seed); a step minimises the weighted sum."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class Rules:
 class Step:
     """One step of the training: the modules it moves, how often it repeats, and its losses.
 
-    ``losses`` is called with the rows of a mini-batch, ``(batches, batch_size)``.
+    ``losses`` is called with the rows of a mini-batch of every seed, ``(seeds, batches, batch_size)``, and
+    gives values ``(seeds,)``.
     """
 
     modules: Sequence[nn.Module]
@@ -102,21 +103,20 @@ class Pool:
         runtime: Runtime,
     ) -> None:
         self.sizes = [len(rows) for rows in x]
-        self._x = runtime.tensor(np.concatenate(x))
+        self._x = runtime.tensor(np.concatenate(x)).contiguous()  # tables come column by column
         self._y = torch.as_tensor(np.concatenate(y)).to(runtime.device)
         starts = np.cumsum([0, *self.sizes[:-1]])
         self._starts = torch.as_tensor(starts, device=runtime.device)[:, None]
         self._sources = len(y)
 
     def x(self, rows: Tensor) -> Tensor:
-        """Data ``(batches, batch_size, features)`` of ``rows (batches, batch_size)``."""
-        flat = (rows.to(self._starts.device) + self._starts).flatten()
+        """Data ``(seeds, batches, batch_size, features)`` of ``rows (seeds, batches, batch_size)``."""
+        flat = (rows + self._starts).flatten()
         return self._x.index_select(0, flat).unflatten(0, rows.shape)
 
     def y(self, rows: Tensor) -> Tensor:
-        """Labels ``(sources, batch_size)`` of the sources' part of ``rows``."""
-        rows = rows[: self._sources].to(self._starts.device) + self._starts[: self._sources]
-        return self._y[rows]
+        """Labels ``(seeds, sources, batch_size)`` of the sources' part of ``rows``."""
+        return self._y[rows[:, : self._sources] + self._starts[: self._sources]]
 
 
 def train(
@@ -124,44 +124,53 @@ def train(
     sizes: Sequence[int],
     schedule: Schedule,
     rules: Rules,
-    runtime: Runtime,
+    runtimes: Sequence[Runtime],
     what: str,
+    limit: int | None = None,
 ) -> None:
     """Train in place: in every iteration each step in turn, each ``repeats`` times (Eq. 4).
 
     Args:
-        steps: the paper's steps A and B, or one step for a classifier alone.
+        steps: the paper's steps A and B, or one step for a classifier alone; of stacked networks.
         sizes: number of rows of each batch that takes part.
+        runtimes: one for each of the seeds that are trained together.
         what: name of this training in the progress bar and the history.
+        limit: stop after so many iterations.
 
     Raises:
         DivergedError: a loss is no longer finite.
     """
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
-    sampling = runtime.generator(f"{what}: mini-batches")
+    sampling = [runtime.generator(f"{what}: mini-batches") for runtime in runtimes]
     rows = min(schedule.batch_size, max(sizes))
-    iterations = max(sizes) // rows
+    epochs, iterations = schedule.epochs, max(sizes) // rows
+    if limit is not None:
+        epochs, iterations = 1, min(limit, iterations)
     if min(sizes) < rows:
         log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", min(sizes))
     for module in modules:
         module.train()
     optimizers = _optimizers(steps, schedule, rules)
-    for epoch in (bar := runtime.epochs(schedule.epochs, what)):
+    draws = iterations * (sum(step.repeats for step in steps) if rules.redraw_each_repetition else 1)
+    for epoch in (bar := runtimes[0].epochs(epochs, what)):
         if rules.rebuild_optimizer_each_epoch:
             optimizers = _optimizers(steps, schedule, rules)
-        minibatches = lockstep(sizes, rows, sampling, rules.discard_first_shuffle)
+        streams = [lockstep(sizes, rows, generator, rules.discard_first_shuffle) for generator in sampling]
+        drawn = torch.stack([torch.stack(list(islice(stream, draws)), 0) for stream in streams], dim=1)
+        minibatches = iter(drawn.to(runtimes[0].device))
         totals: dict[str, Tensor] = {}
         for iteration in range(iterations):
             lr = schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, rules.lr_decay)
-            drawn = None if rules.redraw_each_repetition else next(minibatches)
+            shared = None if rules.redraw_each_repetition else next(minibatches)
             for step, optimizer in zip(steps, optimizers, strict=True):
                 for _ in range(step.repeats):
-                    losses = step.losses(next(minibatches) if drawn is None else drawn)
+                    losses = step.losses(next(minibatches) if shared is None else shared)
                     _minimise(losses, optimizer, lr, rules)
                 for name, (_, value) in losses.items():
                     totals[name] = totals.get(name, 0) + value.detach()
-        means = {name: float(total) / iterations for name, total in totals.items()}
-        runtime.report(bar, epoch, means, what)
+        means = {name: (total / iterations).tolist() for name, total in totals.items()}
+        for seed, runtime in enumerate(runtimes):
+            runtime.report(bar, epoch, {name: values[seed] for name, values in means.items()}, what)
     for module in modules:
         module.eval()
 
@@ -170,7 +179,7 @@ def _minimise(losses: Losses, optimizer: torch.optim.Optimizer, lr: float, rules
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=rules.idle_gradient == "none")
-    total = torch.stack([weight * value for weight, value in losses.values()]).sum()
+    total = torch.stack([weight * value for weight, value in losses.values()]).sum()  # over seeds, too
     total.backward()
     optimizer.step()
 

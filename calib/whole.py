@@ -4,9 +4,11 @@ A process can be killed between any two instructions, and a disk can be full or 
 file as it was before, as it is after, or an error, never a part of it.
 """
 
+import hashlib
+import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,26 @@ def read_table(file: Path, **options: Any) -> pd.DataFrame:
         return pd.read_csv(file, **options)
     except (OSError, ValueError) as error:  # parser, encoding and missing columns too
         raise DamagedError(f"File {file} {_reason(error)}.") from error
+
+
+def facts(file: Path) -> dict[str, int | str]:
+    """Size and SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def same(file: Path, known: Mapping[str, int | str]) -> bool:
+    """Whether a file is still what its ``facts`` say; of an archive, which checks itself, only the size."""
+    try:
+        return file.stat().st_size == known["bytes"] and (file.suffix == ".npz" or facts(file) == known)
+    except OSError:
+        return False
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a content without its own ``checksum``."""
+    text = json.dumps({key: value for key, value in content.items() if key != "checksum"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _reason(error: Exception) -> str:

@@ -2,22 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-import calib.losses
-from calib.losses import (
-    PAPER_WIDTHS,
-    calibration_loss,
-    classification_loss,
-    median_widths,
-    mmd2_matrix,
-    mmd2_paired,
-    reconstruction_loss,
-)
+import calib.mmd
+from calib.losses import calibration_loss, classification_loss, reconstruction_loss
+from calib.mmd import PAPER_WIDTHS, median_distance, mmd2_matrix, mmd2_sum
 
 GOLDEN = Path(__file__).parent / "golden" / "mmd"
 
@@ -33,7 +25,7 @@ def groups(dtype: torch.dtype) -> list[Tensor]:
 def test_mmd_matches_the_released_function(
     dtype: torch.dtype, bound: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calib.losses, "_CHUNK", chunk)
+    monkeypatch.setattr(calib.mmd, "CHUNK", chunk)
     lines = [line.rsplit(",", 1) for line in (GOLDEN / "expected.csv").read_text().splitlines()[1:]]
     expected = {name: float(value) for name, value in lines}
     a, b, c = groups(dtype)
@@ -53,7 +45,7 @@ def test_mmd_matches_the_released_function(
 
 def test_mmd_floor_when_all_rows_are_far_apart() -> None:
     z = (torch.arange(24.0)[:, None] * 1e4).reshape(2, 12, 1).requires_grad_()
-    value = mmd2_matrix(z, PAPER_WIDTHS)[0, 1]
+    value = mmd2_sum(z, PAPER_WIDTHS) / 2
     value.backward()
     assert value.item() == pytest.approx(10 / 12)
     assert z.grad is not None
@@ -63,7 +55,7 @@ def test_mmd_floor_when_all_rows_are_far_apart() -> None:
 def test_mmd_of_near_duplicates_far_from_the_origin_is_finite() -> None:
     torch.manual_seed(0)
     rows = 3e4 + torch.rand(6, 50).repeat_interleave(20, dim=0) + torch.randn(120, 50) * 1e-5
-    assert mmd2_matrix(rows.reshape(2, 60, 50), PAPER_WIDTHS).isfinite().all()
+    assert mmd2_matrix(rows.split(60), PAPER_WIDTHS).isfinite().all()
 
 
 def test_mmd_of_unequal_groups_is_the_textbook_formula() -> None:
@@ -85,22 +77,30 @@ def test_mmd_of_unequal_groups_is_the_textbook_formula() -> None:
 @pytest.mark.parametrize("chunk", [64, 5])
 @pytest.mark.parametrize("widths", [PAPER_WIDTHS, (0.5, 2.0, 3.0)])
 def test_mmd_gradient(widths: tuple[float, ...], chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calib.losses, "_CHUNK", chunk)
+    monkeypatch.setattr(calib.mmd, "CHUNK", chunk)
     torch.manual_seed(1)
-    z = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
-    weight = torch.rand(3, 3, dtype=torch.float64)
-    torch.autograd.gradcheck(lambda v: (weight * mmd2_matrix(v, widths)).sum(), (z,))
+    z = torch.randn(2, 3, 4, 2, dtype=torch.float64, requires_grad=True)  # two problems of three groups
+    expected = torch.stack([mmd2_matrix(list(problem), widths).sum() for problem in z])
+    torch.testing.assert_close(mmd2_sum(z, widths), expected)
+    torch.autograd.gradcheck(lambda v: mmd2_sum(v, widths), (z,))
 
 
-def test_median_widths_follow_the_scale_of_the_data() -> None:
+def test_mmd_of_no_problem() -> None:
+    assert mmd2_sum(torch.ones(0, 2, 5, 3), PAPER_WIDTHS).shape == (0,)
+
+
+def test_median_heuristic_follows_the_scale_of_the_data() -> None:
     torch.manual_seed(0)
     rows = torch.randn(50, 4)
-    np.testing.assert_allclose(median_widths(rows * 1000), np.multiply(median_widths(rows), 1000), rtol=1e-5)
-    assert median_widths(torch.ones(5, 2))[2] == 1.0
+    distances = torch.pdist(rows)
+    assert median_distance(rows) == pytest.approx(float(distances.median()), rel=1e-5)
+    torch.testing.assert_close(median_distance(rows * 1000), median_distance(rows) * 1000)
+    assert median_distance(torch.ones(5, 2)) == 1
     z = rows.reshape(2, 25, 4)
-    assert calibration_loss(z * 1000, "median") == pytest.approx(
-        float(calibration_loss(z, "median")), rel=1e-4
-    )
+    several = torch.stack([z, z * 1000])
+    torch.testing.assert_close(calibration_loss(several, "median"), calibration_loss(z, "median").expand(2))
+    widths = [float(median_distance(rows)) * factor for factor in (0.25, 0.5, 1, 2, 4)]
+    torch.testing.assert_close(calibration_loss(z, "median"), calibration_loss(z, widths))
 
 
 def test_classification_loss_of_two_classes() -> None:
@@ -129,12 +129,3 @@ def test_reconstruction_loss() -> None:
     x_hat[1] = 3
     assert reconstruction_loss(x, x_hat, "mean") == 5
     assert reconstruction_loss(x, x_hat, "sum") == 10
-
-
-def test_groups_side_by_side_are_compared_as_in_the_matrix() -> None:
-    a, b = torch.randn(2, 4, 9, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    expected = [mmd2_matrix([x, y], PAPER_WIDTHS)[0, 1] for x, y in zip(a, b, strict=True)]
-    torch.testing.assert_close(mmd2_paired(a, b, PAPER_WIDTHS), torch.stack(expected))
-    assert mmd2_paired(a[:0], b[:0], PAPER_WIDTHS).shape == (0,)
-    small = (a[:2, :4].clone().requires_grad_(), b[:2, :4].clone().requires_grad_())
-    torch.autograd.gradcheck(lambda x, y: mmd2_paired(x, y, (1.0, 2.0)), small)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from calib.nets import BatchNorm, Calibrator, Discriminator, Dropout, Reconstructor, probabilities
+from calib.layers import BatchNorm, Dropout
+from calib.nets import Calibrator, Discriminator, Reconstructor, probabilities
 
 
 def generator(seed: int = 0) -> torch.Generator:

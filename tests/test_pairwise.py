@@ -14,6 +14,7 @@ from calib.data.study import LabelledSamples, Samples, Task
 from calib.methods.pairwise import FittedPairs, PairNetworks, Pairwise
 from calib.planning import method_settings
 from calib.runtime import Runtime
+from calib.stacking import stacked
 from calib.training import Pool, train
 from tests.conftest import compose
 
@@ -51,7 +52,8 @@ def test_original(dtype: torch.dtype, bound: float, monkeypatch: pytest.MonkeyPa
     whole = torch.arange(30).repeat(2, 1)
     monkeypatch.setattr(calib.training, "lockstep", lambda *_: iter([whole]))
     pool = Pool([source[:, 1:], target], [y], runtime)
-    train([pair.step(networks, pool)], pool.sizes, pair.schedule, pair.rules, runtime, "test")
+    together = stacked([networks])
+    train([pair.step(together, pool)], pool.sizes, pair.schedule, pair.rules, [runtime], "test")
 
     losses = pd.read_csv(GOLDEN / "losses.csv")
     history = pd.DataFrame(runtime.history)

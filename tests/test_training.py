@@ -11,6 +11,7 @@ from calib.errors import CalibError, DivergedError
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
 from calib.runtime import Runtime
+from calib.stacking import stacked
 from calib.training import Pool, Schedule, Step, lockstep, train
 
 
@@ -41,17 +42,17 @@ def test_a_batch_smaller_than_the_minibatch_fills_it_by_repeating() -> None:
 def test_no_row_repeats_where_every_batch_is_smaller_than_the_minibatch(protocol: Protocol) -> None:
     seen: list[torch.Tensor] = []
     task, runtime, method = toy_task(), Runtime(0), joint(protocol, batch_size=128, epochs=2)
-    networks = method.networks(task, runtime)
+    networks = stacked([method.networks(task, runtime)])
     pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)  # 20, 21 and 17 rows
-    step_a, step_b = method.steps(networks, pool, 2, runtime)
+    step_a, step_b = method.steps(networks, pool, 2, [runtime])
 
     def watched(rows: torch.Tensor) -> object:
         seen.append(rows)
         return step_a.losses(rows)
 
-    train([Step(step_a.modules, 1, watched), step_b], pool.sizes, method.schedule, protocol, runtime, "x")
-    assert [rows.shape for rows in seen] == [(3, 21)] * 2
-    assert all(sorted(rows[1].tolist()) == list(range(21)) for rows in seen)
+    train([Step(step_a.modules, 1, watched), step_b], pool.sizes, method.schedule, protocol, [runtime], "x")
+    assert [rows.shape for rows in seen] == [(1, 3, 21)] * 2
+    assert all(sorted(rows[0, 1].tolist()) == list(range(21)) for rows in seen)
 
 
 def test_released_iterators_discard_a_shuffle() -> None:
@@ -92,33 +93,33 @@ def test_who_moves_in_step_b(protocol: Protocol, optimizer: str, idle: str, move
     """D rests in step B but for one Adam over everything with gradients of zero (torch 1.8)."""
     chosen = replace(protocol, optimizer=optimizer, idle_gradient=idle, rebuild_optimizer_each_epoch=False)
     task, runtime, method = toy_task(), Runtime(0), joint(chosen)
-    networks = method.networks(task, runtime)
+    networks = stacked([method.networks(task, runtime)])
     pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)
-    step_a, step_b = method.steps(networks, pool, 2, runtime)
+    step_a, step_b = method.steps(networks, pool, 2, [runtime])
     before: dict[str, torch.Tensor] = {}
 
     def watched(rows: torch.Tensor) -> object:
         before.update({k: v.clone() for k, v in networks.discriminator.named_parameters()})
         return step_b.losses(rows)
 
-    train([step_a, Step(step_b.modules, 1, watched)], pool.sizes, method.schedule, chosen, runtime, "x")
+    train([step_a, Step(step_b.modules, 1, watched)], pool.sizes, method.schedule, chosen, [runtime], "x")
     after = dict(networks.discriminator.named_parameters())
     assert all(torch.equal(before[name], after[name]) for name in before) != moves
 
 
 def test_lambda_repeats_a_step(protocol: Protocol) -> None:
     task, runtime, method = toy_task(), Runtime(0), joint(protocol, lambda1=3)
-    networks = method.networks(task, runtime)
+    networks = stacked([method.networks(task, runtime)])
     pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)
     seen: list[list[int]] = []
-    step_a, step_b = method.steps(networks, pool, 2, runtime)
+    step_a, step_b = method.steps(networks, pool, 2, [runtime])
 
     def watched(rows: torch.Tensor) -> object:
-        seen.append(rows[0].tolist())
+        seen.append(rows[0, 0].tolist())
         return step_a.losses(rows)
 
     steps = [Step(step_a.modules, step_a.repeats, watched), step_b]
-    train(steps, pool.sizes, method.schedule, protocol, runtime, "x")
+    train(steps, pool.sizes, method.schedule, protocol, [runtime], "x")
     assert len(seen) == 3
     assert len({tuple(rows) for rows in seen}) == (3 if protocol.redraw_each_repetition else 1)
 

@@ -16,6 +16,7 @@ from calib.methods.joint import FittedJoint, Joint, Networks
 from calib.planning import load, plan
 from calib.protocol import Protocol
 from calib.runtime import Runtime
+from calib.stacking import stacked
 from calib.training import Pool, train
 from tests import reference
 from tests.conftest import compose
@@ -38,11 +39,12 @@ def follow(
 ) -> Mapping[str, float]:
     """Train one epoch of one iteration per ``joint.schedule.batch_size`` rows on given mini-batches."""
     monkeypatch.setattr(calib.training, "lockstep", lambda *_: iter(rows))
+    together = stacked([networks])
     pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)
     iterations = len(rows) if not joint.protocol.redraw_each_repetition else len(rows) // 2
     sizes = [iterations * joint.schedule.batch_size] * len(task.batches)
-    steps = joint.steps(networks, pool, len(task.sources), runtime)
-    train(steps, sizes, joint.schedule, joint.protocol, runtime, "test")
+    steps = joint.steps(together, pool, len(task.sources), [runtime])
+    train(steps, sizes, joint.schedule, joint.protocol, [runtime], "test")
     return runtime.history[-1]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from calib.data.study import FloatArray
-from calib.losses import PAPER_WIDTHS, median_widths, mmd2_matrix
+from calib.mmd import MEDIAN_FACTORS, PAPER_WIDTHS, median_distance, mmd2_matrix
 
 ROWS, DRAWS = 500, 30
 
@@ -44,7 +44,11 @@ def batch_distances(
         for draw, chosen in enumerate(drawn):
             groups = [centred[name][torch.as_tensor(chosen[name])] for name in batches]
             if not widths:
-                widths = {"fixed": list(PAPER_WIDTHS), "median": median_widths(torch.cat(groups))}
+                scale = float(median_distance(torch.cat(groups)))
+                widths = {
+                    "fixed": list(PAPER_WIDTHS),
+                    "median": [scale * factor for factor in MEDIAN_FACTORS],
+                }
             for kernel, values in widths.items():
                 mmd2 = mmd2_matrix(groups, values)
                 stated = " ".join(f"{width:.4g}" for width in values)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calib.errors import DivergedError
-from calib.nets import Dropout, glorot_linear
+from calib.layers import Dropout, glorot_linear
 from calib.runtime import Runtime
 
 MOMENTUM = 0.9

@@ -1,7 +1,7 @@
 """The one contract of all methods: labelled sources and unlabelled targets in, probabilities out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from calib.data.study import FloatArray, LabelledTask, Samples, Task
@@ -44,6 +44,8 @@ class AnyMethod(ABC, Generic[AnyTask]):
 
     version: ClassVar[int] = 1
     uses_target_labels: ClassVar[bool] = False
+    trains_seeds_together: ClassVar[bool] = False
+    """Whether ``fit_seeds`` is one training, faster than one after another."""
 
     @property
     def versions(self) -> list[int]:
@@ -53,6 +55,14 @@ class AnyMethod(ABC, Generic[AnyTask]):
     @abstractmethod
     def fit(self, task: AnyTask, runtime: Runtime) -> Fitted:
         """Train on the task; all randomness comes from ``runtime``."""
+
+    def fit_seeds(self, task: AnyTask, runtimes: Sequence[Runtime]) -> Sequence[Fitted]:
+        """``fit`` for several seeds, with the same results as each alone.
+
+        Raises:
+            DivergedError: one of the trainings diverged; which, is found out by fitting each alone.
+        """
+        return [self.fit(task, runtime) for runtime in runtimes]
 
     @property
     def judges_new_batches(self) -> bool:

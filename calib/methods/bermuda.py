@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from calib.clustering import louvain, neighbours, shared_neighbours
 from calib.data.study import FloatArray, Samples
 from calib.errors import check_flag, check_number
-from calib.losses import PAPER_WIDTHS, mmd2_paired
 from calib.metaneighbor import best_pairs, similarity
+from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.runtime import Runtime
 from calib.training import lockstep
 
@@ -63,7 +63,7 @@ class Bermuda:
         gamma: weight that the transfer loss rises to.
     """
 
-    version = 1
+    version = 2
     uses_seed = True
     stored = True
 
@@ -204,7 +204,10 @@ class Bermuda:
                 rows = x[(next(minibatches) + starts).to(x.device)]  # (clusters, batch_size, features)
                 code = network.encoder(rows)
                 error = F.mse_loss(network.decoder(code), rows) * len(sizes)  # summed over clusters
-                transfer = mmd2_paired(code[first], code[second], PAPER_WIDTHS).sum()
+                drawn_together = torch.stack(
+                    [code[first], code[second]], dim=1
+                )  # (pairs, 2, batch_size, code)
+                transfer = mmd2_sum(drawn_together, PAPER_WIDTHS).sum() / 2  # each pair counted in one order
                 adam.zero_grad()
                 (error + gamma * transfer).backward()
                 adam.step()

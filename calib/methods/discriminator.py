@@ -11,6 +11,7 @@ from calib.methods.base import State
 from calib.nets import Discriminator, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
+from calib.stacking import stacked
 from calib.training import Losses, Pool, Schedule, Step, train
 
 
@@ -46,18 +47,19 @@ class DiscriminatorClassifier:
         """
         if network is None:
             network = self._network(sources[0].x.shape[1], n_classes, what, runtime)
+        together = stacked([network])
         pool = Pool([b.x for b in sources], [b.y for b in sources], runtime)
 
         def step(rows: Tensor) -> Losses:
             l_d = classification_loss(
-                network(pool.x(rows)),
+                together(pool.x(rows)),
                 pool.y(rows),
                 self.protocol.class_loss_over_sources,
                 self.protocol.class_loss_multiclass,
             )
             return {"L_D": (1.0, l_d)}
 
-        train([Step([network], 1, step)], pool.sizes, self.schedule, self.protocol, runtime, what)
+        train([Step([together], 1, step)], pool.sizes, self.schedule, self.protocol, [runtime], what)
         return FittedDiscriminator(network, runtime)
 
     def _network(self, features: int, n_classes: int, what: str, runtime: Runtime) -> Discriminator:
@@ -77,7 +79,7 @@ class FittedDiscriminator:
     """A trained D in test mode."""
 
     def __init__(self, network: Discriminator, runtime: Runtime) -> None:
-        self.network = network
+        self.network = network.eval()
         self._runtime = runtime
 
     def state(self) -> State:

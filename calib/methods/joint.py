@@ -1,10 +1,10 @@
 """The paper's method: calibrator, discriminator and reconstructors trained together in two steps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from calib.data.study import FloatArray, Samples, Task
 from calib.errors import CalibError, check_flag, check_number
@@ -13,16 +13,18 @@ from calib.methods.base import Method, State
 from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
+from calib.stacking import stacked, train_seeds
 from calib.training import Losses, Pool, Schedule, Step, train
 
 
-@dataclass
-class Networks:
+class Networks(nn.Module):
     """C, D and one R for each batch that is reconstructed."""
 
-    calibrator: Calibrator
-    discriminator: Discriminator
-    reconstructors: Sequence[Reconstructor]
+    def __init__(self, calibrator: Calibrator, discriminator: Discriminator, rs: list[Reconstructor]) -> None:
+        super().__init__()
+        self.calibrator = calibrator
+        self.discriminator = discriminator
+        self.reconstructors = nn.ModuleList(rs)
 
 
 class Joint(Method):
@@ -39,6 +41,8 @@ class Joint(Method):
     Raises:
         CalibError: a value is no number or too small.
     """
+
+    trains_seeds_together = True
 
     def __init__(
         self,
@@ -85,23 +89,24 @@ class Joint(Method):
         )
         networks.calibrator.bn.test_statistics = self.protocol.calibrator_test_statistics
         networks.discriminator.bn.test_statistics = self.protocol.discriminator_test_statistics
-        for network in (networks.calibrator, networks.discriminator, *networks.reconstructors):
-            network.to(runtime.device, runtime.dtype)
-        return networks
+        return networks.to(runtime.device, runtime.dtype)
 
-    def steps(self, networks: Networks, pool: Pool, sources: int, runtime: Runtime) -> list[Step]:
-        """Step A moves C and D, step B moves C and R (Fig. 1); together they minimise Eq. 4."""
+    def steps(self, networks: Networks, pool: Pool, sources: int, runtimes: Sequence[Runtime]) -> list[Step]:
+        """Step A moves C and D, step B moves C and R (Fig. 1); together they minimise Eq. 4.
+
+        ``networks`` is a stack, one for each runtime's seed.
+        """
         c, d, rs = networks.calibrator, networks.discriminator, networks.reconstructors
-        noise = runtime.generator("dropout", on_device=True)
+        noise = [runtime.generator("dropout", on_device=True) for runtime in runtimes]
         protocol = self.protocol
 
         def discrepancy(z: Tensor) -> Tensor:
             return calibration_loss(z, protocol.kernel_widths, protocol.mmd_pairs)
 
         def step_a(rows: Tensor) -> Losses:
-            z = c(pool.x(rows), noise)  # (batches, rows, features)
+            z = c(pool.x(rows), noise)  # (seeds, batches, rows, features)
             l_d = classification_loss(
-                d(z[:sources]),
+                d(z[:, :sources]),
                 pool.y(rows),
                 protocol.class_loss_over_sources,
                 protocol.class_loss_multiclass,
@@ -111,19 +116,28 @@ class Joint(Method):
         def step_b(rows: Tensor) -> Losses:
             x = pool.x(rows)
             z = c(x, noise)
-            x_hat = torch.stack([r(code, noise) for r, code in zip(rs, z, strict=False)])
-            l_r = reconstruction_loss(x[: len(rs)], x_hat, protocol.reconstruction_over_sources)
+            x_hat = torch.stack([r(z[:, k], noise) for k, r in enumerate(rs)], dim=1)
+            l_r = reconstruction_loss(x[:, : len(rs)], x_hat, protocol.reconstruction_over_sources)
             return {"L_C (B)": (self.alpha2, discrepancy(z)), "L_R": (self.gamma, l_r)}
 
         return [Step([c, d], self.lambda1, step_a), Step([c, *rs], self.lambda2, step_b)]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedJoint":
         """Train C, D and R on the task; targets take part without labels."""
-        networks = self.networks(task, runtime)
-        pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)
-        steps = self.steps(networks, pool, len(task.sources), runtime)
-        train(steps, pool.sizes, self.schedule, self.protocol, runtime, "joint training")
-        return FittedJoint(networks, runtime)
+        (fitted,) = self.fit_seeds(task, [runtime])
+        return fitted
+
+    def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedJoint"]:
+        """The same for several seeds."""
+        networks = train_seeds(partial(self._train, task), runtimes)
+        return [FittedJoint(one, runtime) for one, runtime in zip(networks, runtimes, strict=True)]
+
+    def _train(self, task: Task, runtimes: Sequence[Runtime], limit: int | None) -> list[Networks]:
+        networks = [self.networks(task, runtime) for runtime in runtimes]
+        pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtimes[0])
+        steps = self.steps(stacked(networks), pool, len(task.sources), runtimes)
+        train(steps, pool.sizes, self.schedule, self.protocol, runtimes, "joint training", limit)
+        return networks
 
     @property
     def judges_new_batches(self) -> bool:
@@ -141,7 +155,7 @@ class FittedJoint:
     """Trained networks in test mode: codes Z = C(X), probabilities D(C(X))."""
 
     def __init__(self, networks: Networks, runtime: Runtime) -> None:
-        self.networks = networks
+        self.networks = networks.eval()
         self._runtime = runtime
 
     @property

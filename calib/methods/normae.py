@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
-from calib.nets import Dropout, default_linear
+from calib.layers import Dropout, default_linear
 from calib.runtime import Runtime
 
 

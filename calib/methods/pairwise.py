@@ -4,8 +4,9 @@ Niu et al. 2022 (doi 10.1186/s12859-022-04758-z); original code https://github.c
 commit a0173b0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,10 +16,13 @@ from torch.nn import functional as F
 
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.errors import check_number
-from calib.losses import PAPER_WIDTHS, classification_loss, mmd2_matrix, reconstruction_loss
+from calib.layers import BatchNorm, default_linear, orthogonal_linear
+from calib.losses import classification_loss, reconstruction_loss
 from calib.methods.base import Method
-from calib.nets import BatchNorm, default_linear, orthogonal_linear, probabilities
+from calib.mmd import PAPER_WIDTHS, mmd2_sum
+from calib.nets import probabilities
 from calib.runtime import Runtime
+from calib.stacking import stacked, train_seeds
 from calib.training import Losses, Pool, Rules, Schedule, Step, train
 
 SLOPE = 0.2
@@ -44,7 +48,7 @@ class PairNetworks(nn.Module):
         self.d = nn.ModuleList(default_linear(a, b, generator) for a, b in pairwise(widths))
 
     def codes(self, x: Tensor) -> Tensor:
-        """C(X) of ``x (batches, rows, features)``; same shape."""
+        """C(X) of ``x (batches, rows, features)``; same shape. A stack has a place for the seeds in front."""
         z = self.bn(x)
         for layer in self.c:
             z = layer(F.leaky_relu(z, SLOPE))
@@ -52,9 +56,8 @@ class PairNetworks(nn.Module):
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """R of the source's and of the target's codes ``(2, rows, features)``; same shape."""
-        return torch.stack(
-            [chain_of(r, code) for r, code in zip((self.r_source, self.r_target), z, strict=True)]
-        )
+        source, target = z.unbind(dim=-3)
+        return torch.stack([chain_of(self.r_source, source), chain_of(self.r_target, target)], dim=-3)
 
     def logits(self, z: Tensor) -> Tensor:
         """D of codes ``(batches, rows, features)``: ``(batches, rows, 1 or classes)``."""
@@ -78,6 +81,8 @@ class Pairwise(Method):
         rules: how the original draws mini-batches and moves parameters.
     """
 
+    trains_seeds_together = True
+
     def __init__(
         self,
         epochs: int,
@@ -97,35 +102,53 @@ class Pairwise(Method):
             check_number(key, getattr(self, key), least=0)
 
     def step(self, networks: PairNetworks, pool: Pool) -> Step:
-        """The single step: both batches reconstructed, the source classified."""
+        """The single step: both batches reconstructed, the source classified, by a stack of networks."""
 
         def losses(rows: Tensor) -> Losses:
             x = pool.x(rows)
             z = networks.codes(x)
             l_r = reconstruction_loss(x, networks.reconstruct(z), "sum")
-            l_d = classification_loss(networks.logits(z[:1]), pool.y(rows), "sum")
-            mmd2 = mmd2_matrix(z, PAPER_WIDTHS)[0, 1]
+            l_d = classification_loss(networks.logits(z[:, :1]), pool.y(rows), "sum")
+            mmd2 = mmd2_sum(z, PAPER_WIDTHS) / 2  # of the one pair, counted in both orders
             return {"L_R": (self.alpha, l_r), "MMD": (self.beta, mmd2), "L_D": (self.gamma, l_d)}
 
         return Step([networks], 1, losses)
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPairs":
         """Train a network for every pair of a source and a target."""
+        (fitted,) = self.fit_seeds(task, [runtime])
+        return fitted
+
+    def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedPairs"]:
+        """The same for several seeds."""
         pairs = {
-            (source.name, target.name): self._fit_pair(source, target, task.n_classes, runtime)
+            (source.name, target.name): train_seeds(
+                partial(self._train, source, target, task.n_classes), runtimes
+            )
             for target in task.targets
             for source in task.sources
         }
-        return FittedPairs(pairs, runtime)
+        return [
+            FittedPairs({names: networks[seed].eval() for names, networks in pairs.items()}, runtime)
+            for seed, runtime in enumerate(runtimes)
+        ]
 
-    def _fit_pair(
-        self, source: LabelledSamples, target: Samples, n_classes: int, runtime: Runtime
-    ) -> PairNetworks:
+    def _train(
+        self,
+        source: LabelledSamples,
+        target: Samples,
+        n_classes: int,
+        runtimes: Sequence[Runtime],
+        limit: int | None,
+    ) -> list[PairNetworks]:
         what = f"pair {source.name} to {target.name}"
-        initial = runtime.generator(f"{what}: initial weights")
-        networks = PairNetworks(source.x.shape[1], n_classes, initial).to(runtime.device, runtime.dtype)
-        pool = Pool([source.x, target.x], [source.y], runtime)
-        train([self.step(networks, pool)], pool.sizes, self.schedule, self.rules, runtime, what)
+        initial = [runtime.generator(f"{what}: initial weights") for runtime in runtimes]
+        networks = [PairNetworks(source.x.shape[1], n_classes, generator) for generator in initial]
+        for one, runtime in zip(networks, runtimes, strict=True):
+            one.to(runtime.device, runtime.dtype)
+        pool = Pool([source.x, target.x], [source.y], runtimes[0])
+        step = self.step(stacked(networks), pool)
+        train([step], pool.sizes, self.schedule, self.rules, runtimes, what, limit)
         return networks
 
 
