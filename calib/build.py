@@ -56,8 +56,9 @@ def _allowed(target: str) -> bool:
     home = str(getattr(found, "__module__", "")).partition(".")[0]
     if home == "sklearn":
         return inspect.isclass(found) and issubclass(found, BaseEstimator)
-    named = inspect.isclass(found) or inspect.isfunction(found)
-    return home in ALLOWED and named and "." not in found.__qualname__
+    if home not in ALLOWED or not (inspect.isclass(found) or inspect.isfunction(found)):
+        return False
+    return inspect.ismodule(hydra.utils.get_object(target.rpartition(".")[0]))
 
 
 def _targets(node: Any) -> Iterator[str]:
