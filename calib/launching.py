@@ -15,6 +15,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -75,6 +76,8 @@ def _reasons(scheduled: Sequence[Scheduled], conf: Path, given: Sequence[str]) -
         except BrokenProcessPool:
             waiting = [one for one in waiting if not one.job.run.record.is_finished()]
             log.warning("A worker process was killed; going on with the %d runs that are left.", len(waiting))
+        except HydraException:  # one of which is an OSError as well
+            raise
         except OSError as error:  # a launcher makes the output folder
             raise CalibError(
                 f"The output folder cannot be written to: {error.filename}: {error.strerror or error}; "

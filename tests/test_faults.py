@@ -69,12 +69,12 @@ def test_a_sweep_killed_again_and_again_loses_nothing(tmp_path: Path, undisturbe
             assert now | finished == now, "a finished record is gone or another"
             midway += any(not (log.parent / RESULT).exists() for log in out.rglob("run.log"))
             finished = now
-        done = called(command)
-        assert done.returncode == 0, done.stderr
-        after = results(out)
-        assert after | finished == after
+        if kills == KILLS:
+            done = called(command)
+            assert done.returncode == 0, done.stderr
+            assert results(out) | finished == results(out)
+            assert not list(out.rglob(".*")), "left behind by the killed"
         assert content(out) == undisturbed
-        assert not list(out.rglob(".*")), "left behind by the killed"
     print(f"\n{kills} kills in {rounds} sweeps; after {midway} of them a run was half made; 0 records lost")
     assert midway >= 5
 
