@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import hydra
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from calib.build import build, compose
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
+from calib.isolation import isolated
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
+    except BrokenProcessPool:
+        sys.exit("Error: a worker process was killed, and its runs with it; repeat the command to go on.")
     except OSError as error:  # Hydra makes the output folder before any run
         sys.exit(f"Error: {error.filename}: {error.strerror}; choose another folder with out=<folder>.")
 
@@ -51,8 +55,9 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
         sweep = hydra_config.mode == RunMode.MULTIRUN
         if sweep and "Basic" not in hydra_config.launcher._target_:
             config.progress = False  # the bars of several runs at once would overwrite each other
+        pooled = sweep and "joblib" in hydra_config.launcher._target_
         try:
-            task(config)
+            (isolated(task, _told) if pooled else task)(config)
         except CalibError as error:
             if not sweep:
                 sys.exit(f"Error: {error}")
@@ -67,6 +72,11 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
 def choose_launch(arguments: Sequence[str]) -> list[str]:
     """Let ``+launch=slurm`` mean ``launch=slurm``: many write the plus that ``+search=`` needs."""
     return [re.sub(r"^\++launch=", "launch=", argument) for argument in arguments]
+
+
+def _told(config: DictConfig) -> str:
+    job = HydraConfig.get().job
+    return f"job #{job.num} ({job.override_dirname})"
 
 
 def quote_splits(arguments: Sequence[str]) -> list[str]:

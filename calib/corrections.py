@@ -4,23 +4,27 @@ A corrector looks at no label, so its result depends on the study, the batches a
 which batches are sources.
 """
 
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import pandas as pd
 
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, Samples
+from calib.errors import DamagedError
 from calib.provenance import peak_memory_mb
 from calib.runtime import Runtime
-from calib.store import RESULT, Record, correction_record, short_hash
+from calib.store import Record, correction_record, short_hash
+from calib.whole import read_arrays
 
 log = logging.getLogger(__name__)
+
+CORRECTED = "corrected.npz"
+COST = ("seconds", "cpu_seconds", "peak_memory_mb")
+"""What is told of a correction besides its key."""
 
 
 class Corrector(Protocol):
@@ -75,30 +79,44 @@ class Corrections:
             }
         )
         record = correction_record(self.out, self.study, name, key)
+        names = [batch.name for batch in batches]
         with record.locked():
-            self.used = None if self.force else record.result()
-            if self.used is None:
-                self.used = {"key": key} | _computed(corrector, batches, runtime, record)
-                record.write_text(RESULT, json.dumps(self.used, indent=1, allow_nan=False))
-            else:
-                log.info("Correction from %s", record.path)
-        return _load(record.path / "corrected.npz", [batch.name for batch in batches])
+            if self.force or (found := self._stored(record, names)) is None:
+                self.used = {"key": key, **_compute(record, corrector, batches, runtime)}
+                record.finish(self.used)
+                found = _load(record, names)
+        return found
+
+    def _stored(self, record: Record, names: Sequence[str]) -> dict[str, FloatArray] | None:
+        """What a record holds; None where it is not finished or damaged."""
+        result = record.result()
+        if result is None:
+            return None
+        self.used = {name: result[name] for name in ("key", *COST)}
+        try:
+            found = _load(record, names)
+        except DamagedError as error:
+            log.warning("%s The correction is made again.", error)
+            return None
+        log.info("Correction from %s", record.path)
+        return found
 
 
-def _computed(
-    corrector: Corrector, batches: Sequence[Samples], runtime: Runtime, record: Record
+def _compute(
+    record: Record, corrector: Corrector, batches: Sequence[Samples], runtime: Runtime
 ) -> dict[str, Any]:
-    """Compute a correction, put it into its record, and tell what that took."""
+    """Correct and write all but the result; what the computation took."""
     record.prepare()
     started, known = (time.perf_counter(), time.process_time()), len(runtime.history)
     corrected = corrector.correct(batches, runtime)
     seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-    record.write_arrays("corrected.npz", {f"batch_{i}": x for i, x in enumerate(corrected.values())})
+    record.write_arrays(CORRECTED, {f"batch_{i}": x for i, x in enumerate(corrected.values())})
     record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
     del runtime.history[known:]  # a run's history is the same whoever computed the correction
-    return {"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mb": peak_memory_mb()}
+    return dict(zip(COST, (seconds, cpu, peak_memory_mb()), strict=True))
 
 
-def _load(file: Path, names: Sequence[str]) -> dict[str, FloatArray]:
-    with np.load(file, allow_pickle=False) as stored:
-        return {name: stored[f"batch_{i}"] for i, name in enumerate(names)}
+def _load(record: Record, names: Sequence[str]) -> dict[str, FloatArray]:
+    places = [f"batch_{i}" for i in range(len(names))]
+    stored = read_arrays(record.path / CORRECTED, *places)
+    return {name: stored[place] for name, place in zip(names, places, strict=True)}

@@ -1,11 +1,19 @@
 """Errors that a user can cause. Each is one sentence that names the thing and says what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 class CalibError(Exception):
-    """A wrong file, split, key or setting: shown as one sentence, without a traceback."""
+    """A wrong file, split, key or setting: shown as one sentence, without a traceback.
+
+    Names from data stand in it as they are, but for line breaks and control characters, which would tear the
+    line or reach the terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", message).strip())
 
 
 class DataError(CalibError):
@@ -14,6 +22,10 @@ class DataError(CalibError):
 
 class SplitError(CalibError):
     """A split that does not fit the study."""
+
+
+class DamagedError(CalibError):
+    """A file of this project that is not as it was written."""
 
 
 class DivergedError(CalibError):

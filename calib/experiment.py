@@ -1,11 +1,9 @@
 """One run, from configuration to record."""
 
-import json
 import logging
 import time
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from calib.archives import Stack
+from calib.border import kept
 from calib.corrections import Corrections
 from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.split import make_labelled_task, make_task, parse_splits
@@ -30,7 +29,6 @@ from calib.predictions import predictions
 from calib.provenance import hardware, peak_memory_mb, revision, versions
 from calib.report.terminal import result_table
 from calib.runtime import Runtime
-from calib.store import ERROR, RESULT
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +57,27 @@ def run(config: DictConfig) -> list[Result]:
     results = []
     for split in parse_splits(config.split, study):
         runs = [plan(one, study, data, split) for one in each_seed(config)]
-        done = {run.key: None if config.force or _lacks_model(run) else run.record.result() for run in runs}
-        made = carry_out_seeds([run for run in runs if done[run.key] is None])
+        done = {run.key: result for run in runs if (result := recorded(run)) is not None}
+        with ExitStack() as locks:
+            for run in sorted(runs, key=lambda run: run.record.path):  # the same order in every process
+                if run.key not in done:
+                    locks.enter_context(run.record.locked())
+                    if (result := recorded(run)) is not None:  # another process has just made it
+                        done[run.key] = result
+            done |= carry_out_seeds([run for run in runs if run.key not in done])
         for run in runs:
-            result = done[run.key]
-            if result is not None:
-                log.info("Already done:\n%s", result_table(result, config.protocol.reported_auc))
             log.info("%s\n", run.record.path)
-            results.append(made[run.key] if result is None else result)
+            results.append(done[run.key])
     return results
 
 
-def _lacks_model(run: Run) -> bool:
-    return run.config.save_model and not (run.record.path / MODEL).is_file()
+def recorded(run: Run) -> Result | None:
+    """The result of a run that need not be made, or None."""
+    lacking = run.config.save_model and not (run.record.path / MODEL).is_file()
+    result = None if run.config.force or lacking else run.record.result()
+    if result is not None:
+        log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+    return result
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,7 @@ def _task(run: Run) -> Any:
     return make(run.study, run.split)
 
 
-def _train(run: Run) -> Trained:
-    runtime = _runtime(run)
+def _train(run: Run, runtime: Runtime) -> Trained:
     started = time.perf_counter()
     fitted = run.method.fit(_task(run), runtime)
     return Trained(fitted, runtime, time.perf_counter() - started, [run.config.seed])
@@ -147,13 +152,14 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     """
     config = run.config
     task = _task(run)
+    runtime = trained.runtime if trained else _runtime(run)
     run.record.prepare()
-    with _recorded(run):
+    with kept(run, runtime):
         made = OmegaConf.merge(config, {"split": run.split.label})  # one of those that split=all stands for
         run.record.write_text("config.yaml", OmegaConf.to_yaml(made, resolve=True))
         code = revision()
-        trained = trained or _train(run)
-        fitted, runtime = trained.fitted, trained.runtime
+        trained = trained or _train(run, runtime)
+        fitted = trained.fitted
         started = time.perf_counter()
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}
         calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
@@ -205,29 +211,9 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         if config.save_model:
             assert isinstance(fitted, Savable)  # the plan has seen to it
             save_model(record, fitted, run.study)
-        record.write_text(RESULT, json.dumps(result, indent=1, allow_nan=False))
+        result = record.finish(result)
         log.info("%s", result_table(result, config.protocol.reported_auc))
     return result
-
-
-@contextmanager
-def _recorded(run: Run) -> Iterator[None]:
-    """Log to the run's own ``run.log``, and keep the traceback of a failure in its ``error.txt``."""
-    handler = logging.FileHandler(run.record.path / "run.log", mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root = logging.getLogger("calib")
-    root.addHandler(handler)
-    try:
-        log.info("Running %s", run)
-        yield
-    except Exception as error:
-        log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)
-        with suppress(CalibError):  # a full disk is what the error is about already
-            run.record.write_text(ERROR, traceback.format_exc())
-        raise
-    finally:
-        root.removeHandler(handler)
-        handler.close()
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:

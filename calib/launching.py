@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +15,14 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from calib import experiment
+from calib.errors import CalibError
+from calib.isolation import isolated
 from calib.reproduction import Scheduled, overrides, together
 
 log = logging.getLogger(__name__)
@@ -28,6 +32,12 @@ QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
 
 LIMITS = ("n_jobs", "array_parallelism")
 """How joblib and Slurm call the number of runs at once."""
+
+
+ATTEMPTS = 3
+"""How often runs are begun before killed workers are taken for a fault of the machine."""
+
+DEATH = f"its worker process was killed {ATTEMPTS} times; repeat the command with fewer runs at once (--jobs)"
 
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}"
 
@@ -54,19 +64,42 @@ def carry_out_all(
         CalibError: the launcher cannot start any run.
         HydraException: there is no such launcher, or it has no such setting.
     """
-    groups = together(scheduled)
     chosen = f"launch={launcher}"  # said to each job too, whose settings of the launcher are else unknown
-    jobs = [[*overrides(group), chosen, "progress=false"] for group in groups]
     place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
-    given = [chosen, place, *(f"hydra.launcher.{setting}" for setting in settings)]
+    given = [chosen, place, *(f"hydra.launcher.{setting}" for setting in settings), *QUIET]
     with _progress(scheduled):
-        returned = _launch(jobs, conf, [*given, *QUIET], workers)
-    failures = {}
-    for group, job in zip(groups, returned, strict=True):
-        for one in group:
-            if not one.job.run.record.is_finished():
-                failures[_name(one)] = _reason(job)
-    return failures
+        reasons = _reasons(scheduled, conf, chosen, given, workers)
+    return {
+        _name(one): reasons.get(one.job.overrides, DEATH)
+        for one in scheduled
+        if not one.job.run.record.is_finished()
+    }
+
+
+def _reasons(
+    scheduled: Sequence[Scheduled], conf: Path, chosen: str, given: Sequence[str], workers: int | None
+) -> dict[tuple[str, ...], str]:
+    """Make the runs; why each ended, if it has no record, by its overrides."""
+    waiting = list(scheduled)
+    for _ in range(ATTEMPTS):
+        groups = together(waiting)
+        jobs = [[*overrides(group), chosen, "progress=false"] for group in groups]
+        try:
+            returned = _launch(jobs, conf, given, workers)
+        except BrokenProcessPool:
+            waiting = [one for one in waiting if not one.job.run.record.is_finished()]
+            log.warning("A worker process was killed; going on with the %d runs that are left.", len(waiting))
+        except HydraException:  # one of which is an OSError as well
+            raise
+        except OSError as error:  # a launcher makes the output folder
+            raise CalibError(
+                f"The output folder cannot be written to: {error.filename}: {error.strerror or error}; "
+                "choose another with --out."
+            ) from error
+        else:
+            pairs = zip(groups, returned, strict=True)
+            return {one.job.overrides: _reason(job) for group, job in pairs for one in group}
+    return {}
 
 
 def _launch(
@@ -79,12 +112,18 @@ def _launch(
             if workers and limit in config.hydra.launcher:
                 config.hydra.launcher[limit] = workers
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
-        launcher = Plugins.instance().instantiate_launcher(context, _run, config)
+        pooled = "joblib" in config.hydra.launcher._target_
+        task = isolated(_run, _told) if pooled else _run
+        launcher = Plugins.instance().instantiate_launcher(context, task, config)
         return launcher.launch(jobs, initial_job_idx=0)
 
 
 def _run(config: DictConfig) -> None:
     experiment.run(config)
+
+
+def _told(config: DictConfig) -> str:
+    return f"{config.dataset.name} {config.split} {config.method.name}, seed {config.seed}"
 
 
 def _reason(job: JobReturn) -> str:

@@ -3,22 +3,25 @@
 Neither file can run code when it is read.
 """
 
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from calib.build import build
 from calib.data.study import Study
-from calib.errors import CalibError
+from calib.errors import CalibError, DamagedError
 from calib.methods.base import Savable
 from calib.planning import method_settings
 from calib.runtime import Runtime
 from calib.store import Record
+from calib.whole import read_arrays
 
 MODEL = "model.npz"
 FEATURES, CLASSES = "study/features", "study/classes"
@@ -60,18 +63,28 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
             f"Folder {folder} holds no saved model ({MODEL} and config.yaml); train it with save_model=true "
             "and give the folder that the run names."
         )
-    try:
-        with np.load(files[0], allow_pickle=False) as stored:
-            state = {name: stored[name] for name in stored.files}
-        config = OmegaConf.load(files[1])
-        assert isinstance(config, DictConfig)
+    with _damage_told(files[0], DamagedError):
+        state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise CalibError(f"The saved model {files[0]} is damaged ({error}); train it again.") from error
-    config.protocol.update(changes or {})
-    method = build(OmegaConf.create(_with_protocol(method_settings(config), config.protocol)))
-    runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
-    return Model(config, features, classes, method.restore(state, len(features), len(classes), runtime))
+    with _damage_told(files[1], OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
+        config = OmegaConf.load(files[1])
+        if not isinstance(config, DictConfig):
+            raise ValueError("it holds no settings")
+        config.protocol.update(changes or {})
+        settings = OmegaConf.create(_with_protocol(method_settings(config), config.protocol))
+        runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
+    method = build(settings)
+    with _damage_told(files[0], KeyError, ValueError, RuntimeError):  # arrays that do not fit the networks
+        return Model(config, features, classes, method.restore(state, len(features), len(classes), runtime))
+
+
+@contextmanager
+def _damage_told(file: Path, *kinds: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except kinds as error:
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CalibError(f"The saved model {file} is damaged ({told}); train it again.") from error
 
 
 def _with_protocol(settings: Any, protocol: DictConfig) -> Any:

@@ -203,13 +203,20 @@ def schedule(jobs: Sequence[Job], guesses: Mapping[str, Mapping[str, float]]) ->
     return [one for part in (makers, users) for one in sorted(part, key=lambda s: -s.seconds)]
 
 
+SMALL = 500
+"""Most features times batches of a study whose seeds are trained together. In larger ones matrix products
+take so much of the time that it gains nothing on a processor (docs/performance.md)."""
+
+
 def together(scheduled: Sequence[Scheduled]) -> list[list[Scheduled]]:
-    """Runs that one training makes: those that differ in their seed only, where the method can do it."""
+    """Runs that one training makes: those that differ in their seed only, where it can be done and pays."""
     groups: dict[object, list[Scheduled]] = {}
     for one in scheduled:
         alike = [o for o in one.job.overrides if not o.startswith("seed=")]
-        batched = one.job.run.method.trains_seeds_together
-        groups.setdefault(tuple(alike) if batched else one.job.run.record.path, []).append(one)
+        run = one.job.run
+        small = len(run.study.features) * len(run.study.batches) <= SMALL
+        batched = small and run.method.trains_seeds_together
+        groups.setdefault(tuple(alike) if batched else run.record.path, []).append(one)
     return list(groups.values())
 
 

@@ -1,11 +1,11 @@
-"""Run directories: the key that names one, atomic writing, and collecting records into a table."""
+"""Run directories: the key that names one, writing and reading one whole, and collecting a table of them."""
 
 import hashlib
 import json
-import os
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -15,8 +15,11 @@ import pandas as pd
 from filelock import FileLock
 
 from calib.archives import write_archive
-from calib.errors import CalibError
+from calib.errors import CalibError, DamagedError
 from calib.evaluation.metrics import METRICS
+from calib.whole import checksum, facts, remove_leftovers, same, write_whole
+
+log = logging.getLogger(__name__)
 
 RESULT, ERROR = "result.json", "error.txt"
 
@@ -47,19 +50,73 @@ class Finished:
 
 
 class Record:
-    """A directory that is finished when, and only when, ``result.json`` is there: it is written last."""
+    """A directory that is finished when, and only when, ``result.json`` is there: it is written last.
+
+    ``result.json`` lists the size and checksum of every file written before it, and its own checksum, so that
+    a record that was damaged later is not taken for a result.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._files: dict[str, dict[str, int | str]] = {}
+
+    def read(self) -> dict[str, Any] | None:
+        """The content of ``result.json``, or None where the record is not finished.
+
+        Archives are only compared in size here: they carry checksums that are compared when they are read.
+
+        Raises:
+            DamagedError: a file is not as it was written.
+        """
+        try:
+            content = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise self._damaged(RESULT) from error
+        if not isinstance(content, dict) or content.get("checksum", checksum(content)) != checksum(content):
+            raise self._damaged(RESULT)
+        for name, known in content.get("files", {}).items():
+            if not same(self.path / name, known):
+                raise self._damaged(name)
+        return content
 
     def result(self) -> dict[str, Any] | None:
-        """The content of ``result.json``, or None where the record is not finished."""
-        file = self.path / RESULT
-        return json.loads(file.read_text()) if file.is_file() else None
+        """As ``read``, but a damaged record is one that is not finished; the log names it."""
+        try:
+            return self.read()
+        except DamagedError as error:
+            log.warning("%s", error)
+            return None
+
+    def damage(self) -> str:
+        """The sentence for a damaged record, "" for any other."""
+        try:
+            self.read()
+        except DamagedError as error:
+            return str(error)
+        return ""
 
     def is_finished(self) -> bool:
-        """Whether ``result.json`` is there."""
-        return (self.path / RESULT).is_file()
+        """Whether there is a result and every file is as it was written."""
+        return self.result() is not None
+
+    def _damaged(self, name: str) -> DamagedError:
+        return DamagedError(
+            f"The record {self.path} is damaged: {name} is missing or not as it was written; repeat the "
+            "command that made the run, which makes it again."
+        )
+
+    def finish(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Write ``result.json``: the content, what else was written into the directory, and a checksum.
+
+        Raises:
+            CalibError: the place cannot be written to, or is full.
+        """
+        whole = {**content, "files": dict(self._files)}
+        whole["checksum"] = checksum(whole)
+        self.write_text(RESULT, json.dumps(whole, indent=1, allow_nan=False))
+        return whole
 
     def prepare(self) -> None:
         """Make the directory, without the files of an earlier attempt, the result first.
@@ -73,6 +130,7 @@ class Record:
                 if not file.name.startswith("."):
                     file.unlink()
             self.write_text("run.log", "")
+        self._files = {}
 
     def make_folder(self) -> None:
         """Make the directory where it is not there yet; what is in it stays.
@@ -85,19 +143,28 @@ class Record:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of the directory, or wait for them.
+        """Keep other processes out of the directory, or wait for them; the lock of a dead one is no lock.
+
+        What a killed process left half written is removed.
 
         Raises:
             CalibError: the place cannot be written to.
         """
+        lock = FileLock(self.path / ".lock")
         with self._writing():
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
-            lock.acquire()
+            while not lock.is_locked:
+                self.path.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):  # another process just removed the directory, as below
+                    lock.acquire()
+            remove_leftovers(self.path)
         try:
             yield
         finally:
+            with suppress(OSError):  # whoever waits for the file sees that it is gone, and makes a new one
+                (self.path / ".lock").unlink()
             lock.release()
+            with suppress(OSError):
+                self.path.rmdir()  # if nothing was written
 
     def write(self, name: str, writer: Callable[[Path], object]) -> None:
         """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed.
@@ -105,13 +172,9 @@ class Record:
         Raises:
             CalibError: the place cannot be written to, or is full.
         """
-        temporary = self.path / f".{os.getpid()}-{name}"
         with self._writing():
-            try:
-                writer(temporary)
-                temporary.replace(self.path / name)
-            finally:
-                temporary.unlink(missing_ok=True)
+            write_whole(self.path / name, writer)
+            self._files[name] = facts(self.path / name)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -119,7 +182,7 @@ class Record:
             yield
         except OSError as error:
             raise CalibError(
-                f"The output folder {self.path} cannot be written to ({error.strerror}); "
+                f"The output folder {self.path} cannot be written to ({error.strerror or error}); "
                 "make room or choose another with out=<folder>."
             ) from error
 
@@ -144,15 +207,16 @@ class Record:
 def safe_name(name: str) -> str:
     """A name as a folder: up to 80 letters, digits and ``._+-``; any other is cleaned, cut and hashed."""
     cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")[:80]
-    if cleaned == name:
+    if name and cleaned == name:
         return name
     return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def collect(out: Path) -> pd.DataFrame:
     """All finished runs below an output folder, one row a run and target; see ``result_rows``."""
-    files = sorted((out / "runs").glob(f"*/*/*/{RESULT}"))
-    return pd.DataFrame([row for file in files for row in result_rows(json.loads(file.read_text()))])
+    records = [Record(file.parent) for file in sorted((out / "runs").glob(f"*/*/*/{RESULT}"))]
+    results = [result for record in records if (result := record.result()) is not None]
+    return pd.DataFrame([row for result in results for row in result_rows(result)])
 
 
 def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ no other; failures are listed at the end, and the exit code is then 1.
 import argparse
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,10 +64,12 @@ def main(options: argparse.Namespace) -> int:
         print(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
     failures |= planner.refused
     started = time.monotonic()
-    page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), failures)
-    print(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
-    for run, why in failures.items():
-        print(f"Failed: {run}: {why}")
+    try:
+        page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), failures)
+        print(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
+    finally:  # where there is nothing to report, they say why
+        for run, why in failures.items():
+            print(f"Failed: {run}: {why}")
     print(page)
     return 1 if failures else 0
 
@@ -77,5 +80,7 @@ if __name__ == "__main__":
         sys.exit(main(parser().parse_args()))
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, [], CONF)}")
+    except BrokenProcessPool:
+        sys.exit("Error: a process that draws was killed; repeat the command with fewer at once (--jobs).")
     except KeyboardInterrupt:
         sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")

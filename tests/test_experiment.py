@@ -215,7 +215,9 @@ def test_a_forced_run_that_fails_leaves_no_mixture(tmp_path: Path, monkeypatch: 
     with pytest.raises(ZeroDivisionError):
         run(small_run("joint", tmp_path, "force=true"))
     (folder,) = tmp_path.glob("runs/*/*/*")
-    assert {file.name for file in folder.iterdir()} == {"config.yaml", "error.txt", "run.log"}
+    assert {file.name for file in folder.iterdir()} == {
+        "config.yaml", "error.txt", "history.csv", "run.log",
+    }  # fmt: skip
 
 
 def test_a_target_without_labels_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +291,7 @@ def test_bad_settings_are_named_before_anything_is_written(tmp_path: Path) -> No
     assert not list(tmp_path.rglob("result.json"))
 
 
-@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "calibrated.x", "calib.store.os.getcwd"])
+@pytest.mark.parametrize("target", ["os.system", "builtins.eval", "calibrated.x", "calib.whole.os.getcwd"])
 def test_a_configuration_may_only_call_this_package(target: str) -> None:
     with pytest.raises(CalibError, match=f"_target_: {target} is refused"):
         build(OmegaConf.create({"_target_": "calib.training.Schedule", "epochs": {"_target_": target}}))

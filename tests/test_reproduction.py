@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hydra.errors import MissingConfigException
@@ -108,6 +111,24 @@ def test_a_failed_run_stops_no_other(launcher: str, tmp_path: Path) -> None:
     assert all(name.startswith("demo") and "joint, protocol paper, seed 0" in name for name in failures)
     assert all("lower the learning rate" in why for why in failures.values())
     assert len(list(tmp_path.rglob(RESULT))) == 3
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_run_that_diverges_keeps_its_losses_and_its_reason(launcher: str, tmp_path: Path) -> None:
+    lr = f"{TINY} method.epochs=20 method.batch_size=8 method.lr=1e12"
+    jobs = list(Planner(CONF, tmp_path).jobs([Series(["demo"], ["joint"], ["paper"], [0], [lr])]))[:1]
+    (why,) = carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, workers=1).values()
+    (error,) = tmp_path.glob("runs/*/*/*/error.txt")
+    told = error.read_text().splitlines()[-1]
+    assert told == f"calib.errors.DivergedError: {why}"
+    found = re.search(
+        r"a loss is no longer a finite number in epoch (\d+) \(.*L_C \(A\) .*\); lower the", why
+    )
+    assert found
+    history = pd.read_csv(error.with_name("history.csv"))
+    assert history["epoch"].tolist() == list(range(1, int(found[1]) + 1))
+    assert not np.isfinite(history.iloc[-1, 2:].astype(float)).all()
+    assert not list(tmp_path.rglob(RESULT))
 
 
 def test_a_study_that_cannot_be_loaded_is_told_and_stops_no_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+import calib.reproduction
 from calib.data.split import make_task, parse_split
 from calib.data.study import Study, Task
 from calib.errors import CalibError, DivergedError
@@ -115,6 +116,13 @@ def test_the_planner_puts_seeds_together(tmp_path: Path) -> None:
     assert sorted(len(group) for group in groups) == [3, 3, 3]  # a group a split
     assert {"seed='0,1,2'", "batch_seeds=true"} <= set(overrides(groups[0]))
     assert overrides(groups[0][:1]) == list(groups[0][0].job.overrides)
+
+
+def test_the_planner_leaves_large_studies_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calib.reproduction, "SMALL", 35)  # the tiny study has 36
+    variant = " ".join(o.replace(" ", "") for o in [*SMALL, *FAST["joint"]])
+    jobs = list(Planner(CONF, tmp_path).jobs([Series(["demo"], ["joint"], ["paper"], [0, 1], [variant])]))
+    assert all(len(group) == 1 for group in together(schedule(jobs, {"runs": {}, "studies": {}})))
 
 
 def test_a_stack_is_its_layers_side_by_side() -> None:

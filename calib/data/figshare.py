@@ -7,11 +7,11 @@ from typing import Any
 
 import pooch
 import requests
-from filelock import FileLock
 from tqdm import tqdm
 
-from calib.data.files import data_folders, find, locate
+from calib.data.files import cached, find, locate, retrieve
 from calib.errors import DataError
+from calib.whole import write_whole
 
 API = "https://api.figshare.com/v2"
 ATTEMPTS = 5
@@ -49,7 +49,7 @@ def locate_published(path: str, article: int, file: int) -> Path:
     if found is None and Path(path).is_absolute():
         return locate(path)  # which says that it is not there
     if found is None:
-        return _download(data_folders()[-1] / path, article, file)
+        return _download(cached(path), article, file)
     recorded = _beside(found)
     if recorded.is_file() and recorded.read_text().split()[:1] != [_sha256(found)]:
         raise DataError(
@@ -83,17 +83,15 @@ def published(article: int, file: int) -> Published:
 def _download(file: Path, article: int, number: int) -> Path:
     part = file.with_name(f".{file.name}.part")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{part}.lock"):  # others wait, and then find it
-            if not file.is_file():
-                known = published(article, number)
+        known = published(article, number)
 
-                def resumed(url: str, output: str, _: pooch.Pooch | None) -> None:
-                    _stream(url, part, known.size)
-                    part.replace(output)
+        def resumed(url: str, output: str, _: pooch.Pooch | None) -> None:
+            _stream(url, part, known.size)
+            part.replace(output)
 
-                pooch.retrieve(known.url, f"md5:{known.md5}", file.name, file.parent, downloader=resumed)
-                _beside(file).write_text(f"{_sha256(file)}  {file.name}\n")
+        retrieve(known.url, f"md5:{known.md5}", file, resumed)
+        line = f"{_sha256(file)}  {file.name}\n"
+        write_whole(_beside(file), lambda temporary: temporary.write_text(line))
     except OSError as error:
         kept = f" {part.stat().st_size / 1e6:.0f} MB have arrived and are kept." if part.is_file() else ""
         raise DataError(

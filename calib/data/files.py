@@ -1,9 +1,12 @@
 """Where a study's files are: the user's data folder, the cache, or the authors' repository."""
 
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pooch
+from filelock import FileLock
 
 from calib.errors import DataError
 
@@ -31,7 +34,44 @@ def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path
     if url is None or Path(path).is_absolute():
         searched = path if Path(path).is_absolute() else " or ".join(str(f / path) for f in folders)
         raise DataError(f"File {searched} does not exist; check the path in the dataset's settings.")
-    return _download(url, folders[-1] / path, sha256)
+    return _download(url, cached(path), sha256)
+
+
+def cached(path: str) -> Path:
+    """Where a file belongs in the download cache.
+
+    Raises:
+        DataError: that is outside the cache.
+    """
+    if ".." in Path(path).parts or Path(path).is_absolute():
+        raise DataError(
+            f"File {path} would be downloaded to a place outside the cache; give a path without '..'."
+        )
+    return data_folders()[-1] / path
+
+
+def retrieve(url: str, checksum: str | None, file: Path, downloader: Any = None) -> None:
+    """Download a file whole or not at all; several processes that want it download it once.
+
+    It arrives in a folder of its own, so that nothing is left in the cache of a download that was killed: the
+    next one begins by removing that folder.
+
+    Args:
+        checksum: as pooch wants it, with the algorithm before it unless it is sha256; None accepts any.
+        downloader: pooch's, if not its own.
+
+    Raises:
+        ValueError: the content has another checksum.
+        OSError: there is no network, no such address, or no room.
+    """
+    place = file.with_name(f".{file.name}.download")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_name(f".{file.name}.lock")):  # others wait, and then find it
+        if not file.is_file():
+            shutil.rmtree(place, ignore_errors=True)
+            pooch.retrieve(url, checksum, file.name, place, downloader=downloader, progressbar=not downloader)
+            (place / file.name).replace(file)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def find(path: str) -> Path | None:
@@ -54,7 +94,7 @@ def _verified(file: Path, sha256: str | None) -> Path:
 
 def _download(url: str, file: Path, sha256: str | None) -> Path:
     try:
-        pooch.retrieve(url, sha256, fname=file.name, path=file.parent, progressbar=True)
+        retrieve(url, sha256, file)
     except ValueError as error:  # pooch's word for a checksum mismatch; it keeps no such file
         raise DataError(
             f"The download of {url} does not have the expected sha256 {sha256}; "
@@ -66,4 +106,4 @@ def _download(url: str, file: Path, sha256: str | None) -> Path:
             f"({type(error).__name__}): connect to the network, or put the file into the folder named "
             "by CALIB_DATA_DIR."
         ) from error
-    return file
+    return _verified(file, sha256)  # which another process may have downloaded

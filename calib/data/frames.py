@@ -1,6 +1,7 @@
 """Tables as people keep them, CSV, TSV or Parquet: reading one, and the numbers in it."""
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,7 +28,7 @@ def read_frame(file: Path) -> pd.DataFrame:
     """
     try:
         table = _parquet(file) if file.suffix in PARQUET else _text(file)
-    except (ValueError, IndexError, OSError) as error:  # parser, encoding and empty-file errors too
+    except (ValueError, IndexError, OSError, EOFError, zlib.error) as error:  # parser and encoding errors too
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"File {file} cannot be read as a table: {reason}.") from error
     if table.empty:
@@ -53,7 +54,13 @@ def _text(file: Path) -> pd.DataFrame:
     if header.duplicated().any():
         twice = header[header.duplicated()].iloc[0]
         raise DataError(f"File {file} has column '{twice}' twice; rename or remove one of them.")
-    return pd.read_csv(file, sep=separator, low_memory=False, encoding="utf-8-sig")
+    table = pd.read_csv(file, sep=separator, low_memory=False, encoding="utf-8-sig")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first cells for names of the rows
+        raise DataError(
+            f"File {file} has rows of more cells than its header has names; name every column, or take "
+            "separators away from the ends of the lines."
+        )
+    return table
 
 
 def whole_numbers(column: pd.Series) -> pd.Series:

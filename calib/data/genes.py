@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from calib.data.files import data_folders
 from calib.data.sheet import Sheet
 from calib.errors import CalibError, DataError
-from calib.store import short_hash
+from calib.store import safe_name, short_hash
+from calib.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def chosen_genes(cells: Sheet, count: int, flavor: str, name: str, origin: Mappi
         )
     choice = {"count": count, "flavor": flavor, "version": VERSION, "scanpy": _version()}
     key = short_hash({**origin, **choice})
-    file = data_folders()[-1] / "genes" / f"{name}-{key}.txt"
+    file = data_folders()[-1] / "genes" / f"{safe_name(name)}-{key}.txt"
     chosen = _remembered(file, count, cells.features)
     if chosen is None:
         chosen = ranked_genes(cells, count, flavor)
@@ -122,11 +122,10 @@ def _remembered(file: Path, count: int, features: list[str]) -> list[str] | None
 
 def _remember(file: Path, genes: list[str]) -> None:
     """Write the choice whole or not at all; without a place to write to it is made again next time."""
-    temporary = file.with_name(f".{os.getpid()}-{file.name}")
+    text = "\n".join([_heading(genes), *genes]) + "\n"
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("\n".join([_heading(genes), *genes]) + "\n", encoding="utf-8")
-        temporary.replace(file)
+        write_whole(file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _heading(genes: list[str]) -> str:

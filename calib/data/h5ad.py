@@ -131,8 +131,10 @@ def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
                         "dataset.path, or write it again with anndata 0.7 or newer."
                     )
             yield h5, io
-    except OSError as error:  # h5py's word for damage, too
-        reason = str(error).strip().splitlines()[0]
+    except CalibError:
+        raise
+    except Exception as error:  # what h5py and anndata raise on damage is of a dozen kinds
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(f"File {file} cannot be read: {reason}; fetch it again.") from error
 
 
@@ -171,6 +173,9 @@ def _stored(h5: Any, file: Path, layer: str | None) -> Any:
     if stored is None or stored.attrs.get("encoding-type") == "null":
         layers = [*(["X (dataset.layer=null)"] if "X" in h5 else []), *h5.get("layers", ())]
         raise DataError(f"File {file} has no {place}; it has: {', '.join(layers) or 'no values at all'}.")
+    values = stored["data"] if "data" in getattr(stored, "keys", tuple)() else stored
+    if getattr(values, "dtype", np.dtype(object)).kind not in "fiub":
+        raise DataError(f"File {file}: {place} holds no numbers; name a layer that does with dataset.layer.")
     return stored
 
 

@@ -90,8 +90,7 @@ def parse_split(text: object, study: Study) -> Split:
         )
     names = list(study.batches)
     if ":" in text:
-        left, _, right = text.partition(":")
-        sources, targets = ([name for name in side.split("+") if name] for side in (left, right))
+        sources, targets = _sides(text, names)
         for name in (*sources, *targets):
             if name not in names:
                 hint = nearest(name, names)
@@ -119,6 +118,27 @@ def parse_split(text: object, study: Study) -> Split:
     return _split(sources, targets, study, text)
 
 
+def _sides(text: str, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names before and after the colon; a name may have a colon or a plus of its own."""
+    for place in (found.start() for found in re.finditer(":", text)):
+        sides = _known(text[:place].split("+"), names), _known(text[place + 1 :].split("+"), names)
+        if sides[0] and sides[1]:
+            return sides[0], sides[1]
+    left, _, right = text.partition(":")
+    return [name for name in left.split("+") if name], [name for name in right.split("+") if name]
+
+
+def _known(parts: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The names that the parts between plus signs make up; none if they do not."""
+    for length in range(len(parts), 0, -1):
+        name = "+".join(parts[:length])
+        if name in names:
+            rest = _known(parts[length:], names)
+            if rest or length == len(parts):
+                return [name, *rest]
+    return []
+
+
 def _split(sources: Sequence[str], targets: Sequence[str], study: Study, text: str = "") -> Split:
     for side, what in ((sources, "source"), (targets, "target")):
         if not side:
@@ -135,6 +155,11 @@ def _split(sources: Sequence[str], targets: Sequence[str], study: Study, text: s
         label = "_".join("".join(str(names.index(n) + 1) for n in side) for side in (sources, targets))
     else:
         label = ":".join("+".join(side) for side in (sources, targets))
+        if _sides(label, names) != (list(sources), list(targets)):
+            raise SplitError(
+                f"split={label} of study '{study.name}' could be read in two ways, because names of batches "
+                "have + or : in them; rename those batches."
+            )
     return Split(tuple(sources), tuple(targets), label)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from calib.data.matrix import Matrix, dense
+from calib.data.matrix import Matrix, dense, infinite_feature
 from calib.data.study import Batch, Study
+from calib.errors import DataError
 
 Array = NDArray[np.floating]
 Transform = Literal["none", "arcsinh", "log2"]
@@ -24,10 +25,23 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
 
 
 def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -> Study:
-    """The study with every batch ``prepared``."""
+    """The study with every batch ``prepared``.
+
+    Raises:
+        DataError: a value is too large for it.
+    """
 
     def prepare_batch(batch: Batch) -> Batch:
-        return replace(batch, x=prepared(batch.x, transform, scale, dtype))
+        x = prepared(batch.x, transform, scale, dtype)
+        if (column := infinite_feature(x)) is not None:
+            values = dense(batch.x[:, [column]])[~np.isfinite(dense(x[:, [column]]))]
+            raise DataError(
+                f"Study '{study.name}', batch '{batch.name}': feature '{study.features[column]}' has values "
+                f"such as {values[0]:.3g} that protocol.transform={transform}, "
+                f"protocol.batch_scale={scale} and dtype={dtype} turn into no finite number; rescale it or "
+                "set dtype=float64."
+            )
+        return replace(batch, x=x)
 
     return replace(study, batches={name: prepare_batch(batch) for name, batch in study.batches.items()})
 
@@ -44,7 +58,11 @@ def prepared(x: Matrix, transform: Transform, scale: BatchScale, dtype: str) -> 
     if not isinstance(x, np.ndarray) and scale == "none":
         values = prepared(x.data, transform, scale, dtype)
         return sparse.csr_array((values, x.indices, x.indptr), shape=x.shape)
-    x = dense(x)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite
+        return _prepared(dense(x), transform, scale).astype(dtype, copy=False)
+
+
+def _prepared(x: Array, transform: Transform, scale: BatchScale) -> Array:
     if (transform, scale) != ("none", "none"):
         x = x.astype(np.float64, copy=False)  # rounded once, at the end
     x = TRANSFORMS[transform](x)
@@ -53,4 +71,4 @@ def prepared(x: Matrix, transform: Transform, scale: BatchScale, dtype: str) -> 
             (x.mean(axis=0), x.std(axis=0)) if scale == "standardise" else (x.min(axis=0), np.ptp(x, axis=0))
         )
         x = (x - low) / np.where(width > 0, width, 1)
-    return x.astype(dtype, copy=False)
+    return x

@@ -157,7 +157,8 @@ def _parametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -
     gamma_bar, tau2 = gamma_hat.mean(), gamma_hat.var(ddof=1)
     if mean_only:
         return _Estimates((tau2 * gamma_hat + gamma_bar) / (tau2 + 1), delta_hat)
-    m, s2 = delta_hat.mean(), delta_hat.var(ddof=1)
+    m = delta_hat.mean()
+    s2 = max(delta_hat.var(ddof=1), (np.finfo(float).eps * m) ** 2)  # or equal ones would have no prior
     a, b = (2 * s2 + m**2) / s2, (m * s2 + m**3) / s2
     n = (~np.isnan(z)).sum(axis=0)
     gamma, delta = gamma_hat, delta_hat
@@ -166,10 +167,18 @@ def _parametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -
         squares = np.nansum((z - new_gamma) ** 2, axis=0)
         new_delta = (squares / 2 + b) / (n / 2 + a - 1)
         # as in sva, the change of gamma is divided by a signed gamma, so negative ones never delay the stop
-        change = max((abs(new_gamma - gamma) / gamma).max(), (abs(new_delta - delta) / delta).max())
+        change = max(_relative(new_gamma, gamma).max(), _relative(new_delta, delta).max())
+        if np.isnan(change):
+            raise CalibError("ComBat's estimates are no numbers; check the scale of the data.")
         gamma, delta = new_gamma, new_delta
         if change <= CONVERGED:
             return _Estimates(gamma, delta)
+
+
+def _relative(new: Array, old: Array) -> Array:
+    """Change over the old value; nothing where nothing changes, as in batches that are centred already."""
+    with np.errstate(divide="ignore"):
+        return np.divide(abs(new - old), old, out=np.zeros_like(old), where=new != old)
 
 
 def _nonparametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -> _Estimates:

@@ -37,11 +37,20 @@ def write_report(
         CalibError: nothing is recorded, a record does not fit its study, or the folder cannot be written to.
     """
     folder = out / "report"
+    with Record(folder).locked():  # by another sweep, which draws the same from the same records
+        return _written(jobs, studies, folder, workers, failures)
+
+
+def _written(
+    jobs: Sequence[Job], studies: Mapping[str, Study], folder: Path, workers: int, failures: Mapping[str, str]
+) -> Path:
+    damaged = [sentence for job in jobs if (sentence := job.run.record.damage())]
     finished = [one for job in jobs if (one := job.finished)]
     if not finished:
-        raise CalibError(f"Nothing of what is planned is recorded in {out}, so there is nothing to report.")
+        raise CalibError(
+            f"Nothing of what is planned is recorded in {folder.parent}, so there is nothing to report."
+        )
     results = pd.DataFrame([{"variant": f.variant} | row for f in finished for row in result_rows(f.result)])
-    Record(folder).make_folder()
     Record(folder).write_table("runs.csv", results, digits=6)
 
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
@@ -61,7 +70,7 @@ def write_report(
     content = Content(
         verdicts=found,
         sections=[*sections, Section("Cost", tables=costs)],
-        missing=[*failed, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
+        missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
         facts=_facts(finished, len(jobs)),
         tables=folder / "tables",
     )

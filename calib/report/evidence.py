@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import pandas as pd
-
 from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, SplitError
 from calib.evaluation.intervals import Line, Tally, tallies
 from calib.report.paper import ONE_SOURCE
 from calib.store import Finished
+from calib.whole import read_table
 
 VARIANTS = {"pairwise": ONE_SOURCE}
 """What is set besides the published values in the runs that count, where it is not nothing."""
@@ -94,7 +93,7 @@ class Evidence:
         key = str(run.path)
         if key not in self._distances:
             by = ["space", "kernel", "batch_a", "batch_b"]
-            table = pd.read_csv(run.path / "mmd.csv", dtype=dict.fromkeys(by, str), keep_default_na=False)
+            table = read_table(run.path / "mmd.csv", dtype=dict.fromkeys(by, str), keep_default_na=False)
             means = table.groupby(by)["mmd2"].mean()
             names = means.index.to_list()
             self._distances[key] = dict(zip(names, means.tolist(), strict=True))
@@ -112,7 +111,7 @@ class Evidence:
     def _tally(self, run: Finished, batch: str) -> Tally:
         key = str(run.path)
         if key not in self._read:
-            table = pd.read_csv(run.path / "predictions.csv", dtype=str, keep_default_na=False, usecols=_USED)
+            table = read_table(run.path / "predictions.csv", dtype=str, keep_default_na=False, usecols=_USED)
             self._read[key] = tallies(table)
         if batch not in self._read[key]:
             raise CalibError(f"The record {run.path} says nothing of batch '{batch}'; make the run again.")

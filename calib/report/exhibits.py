@@ -1,5 +1,6 @@
 """What the report is made of: tables of text with the numbers behind them, and verdicts on claims."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -76,7 +77,8 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     record.make_folder()
     record.write_table(f"{name}.csv", table.numbers, digits=6)
     note = f"{table.caption}\n\n`{table.command}`" if table.command else table.caption
-    record.write_text(f"{name}.md", f"## {table.title}\n\n{markdown(table.heads, table.rows)}\n\n{note}\n")
+    text = f"## {_plain(table.title)}\n\n{markdown(table.heads, table.rows)}\n\n{_plain(note)}\n"
+    record.write_text(f"{name}.md", text)
     record.write_text(f"{name}.tex", latex(table))
     return [folder / f"{name}.{kind}" for kind in ("csv", "md", "tex")]
 
@@ -89,7 +91,12 @@ def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _md(text: str) -> str:
-    return " ".join(text.split("\n")).replace("|", r"\|")
+    return _plain(" ".join(text.splitlines())).replace("|", r"\|")
+
+
+def _plain(text: str) -> str:
+    """Text in which no name from data is a tag."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
 def latex(table: Table) -> str:

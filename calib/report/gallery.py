@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from calib.data.study import Study
-from calib.errors import CalibError
+from calib.errors import CalibError, DamagedError
 from calib.evaluation.differential import ALPHA, LEVELS, differential, p_values
 from calib.evaluation.mmd import DRAWS, most_rows
 from calib.losses import PAPER_WIDTHS
@@ -22,6 +22,7 @@ from calib.report.paper import COMMON_FEATURES, MAP_FIGURES, spelled
 from calib.report.style import save
 from calib.report.tsne import Map, Settings, record_map
 from calib.store import Record, safe_name
+from calib.whole import read_table
 
 MAPPED = ("baseline", "combat", "normae", "bermuda", "desc", "joint")
 """The methods of the paper's Figures 2 to 4, in their order; baseline stands for the raw data."""
@@ -149,9 +150,13 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
         maps[heading] = None
         if name in recorded:
             run = recorded[name]
-            one = maps[heading] = record_map(
-                run.record, run.study, map_folder(run), Settings(seed=int(run.config.seed))
-            )
+            settings = Settings(seed=int(run.config.seed))
+            try:
+                one = record_map(run.record, run.study, map_folder(run), settings)
+            except DamagedError as error:
+                gallery.missing.append(str(error))
+                continue
+            maps[heading] = one
             gallery.silhouettes[run.record.path] = one.silhouette
             lines.append({"method": name, "key": run.key, "rows": len(one.xy), **one.silhouette})
     if lines:
@@ -207,7 +212,7 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
     joint = runs["joint"]
     order = dict.fromkeys((*EXPECTED, *runs))
     distances = {
-        _label(runs, name): pd.read_csv(recorded[name].record.path / "mmd.csv", dtype=_NAMES)
+        _label(runs, name): read_table(recorded[name].record.path / "mmd.csv", dtype=_NAMES)
         if name in recorded
         else None
         for name in order
@@ -231,7 +236,7 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
 def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]]) -> None:
     histories = {
         f"split {split}": {
-            seed: pd.read_csv(run.record.path / "history.csv")
+            seed: read_table(run.record.path / "history.csv")
             for seed, run in seeds.items()
             if run.record.is_finished()
         }

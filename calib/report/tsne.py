@@ -5,7 +5,9 @@ A correction without labels gives the same data, and so the same map, on every s
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,9 +18,12 @@ from openTSNE import TSNE
 
 from calib.archives import read_rows
 from calib.data.study import FloatArray, Study
-from calib.errors import CalibError
+from calib.errors import CalibError, DamagedError
 from calib.evaluation.separation import LIMIT, chosen_rows, silhouette, standardised
 from calib.store import Record
+from calib.whole import read_arrays, reading
+
+log = logging.getLogger(__name__)
 
 EMBEDDING = "embedding.npz"
 MEASURED = ("batch", "class", "map_batch", "map_class")
@@ -66,8 +71,8 @@ def record_map(record: Record, study: Study, maps: Path, settings: Settings = Se
     """The map of a record's calibrated data, from the folder ``maps`` where it is there.
 
     Raises:
-        CalibError: the record has no calibrated data, they do not belong to the study, or the place
-            cannot be written to.
+        DamagedError: the record has no calibrated data that can be read.
+        CalibError: they do not belong to the study, or the place cannot be written to.
     """
     return _map(_prepared(record, study, settings), maps, settings)
 
@@ -77,10 +82,16 @@ def make_maps(
 ) -> Iterator[None]:
     """Make the maps that are missing, several at once, each once; gives nothing, once for every map made.
 
+    Damaged records are left out.
+
     Raises:
         CalibError: as ``record_map``.
     """
-    prepared = {one.name: one for one in (_prepared(record, study, settings) for record in records)}
+    prepared = {}
+    for record in records:
+        with suppress(DamagedError):  # told where the map is drawn
+            one = _prepared(record, study, settings)
+            prepared[one.name] = one
     missing = [one for one in prepared.values() if not (maps / one.name).is_file()]
     work = [joblib.delayed(_map)(one, maps, settings) for one in missing]
     for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(work):
@@ -88,18 +99,32 @@ def make_maps(
 
 
 def _map(prepared: Prepared, maps: Path, settings: Settings) -> Map:
-    file = maps / prepared.name
+    xy, values = _kept(maps / prepared.name) or _made(prepared, maps, settings)
+    measured = dict(zip(MEASURED, values.tolist(), strict=True))
+    return Map(xy, prepared.batch, prepared.y, measured)
+
+
+def _kept(file: Path) -> tuple[FloatArray, FloatArray] | None:
+    """Coordinates and silhouettes from a file; None where there is none or it is damaged."""
     if not file.is_file():
-        x = standardised(prepared.z)
-        xy = project(x, settings.seed, settings.perplexity)
-        groups = (prepared.batch, prepared.y)
-        values = [silhouette(space, group) for space in (x, xy) for group in groups]
-        folder = Record(maps)
-        folder.make_folder()
-        folder.write_arrays(file.name, {"xy": xy, "silhouette": np.array(values)})
-    with np.load(file, allow_pickle=False) as stored:
-        measured = dict(zip(MEASURED, stored["silhouette"].tolist(), strict=True))
-        return Map(stored["xy"], prepared.batch, prepared.y, measured)
+        return None
+    try:
+        stored = read_arrays(file, "xy", "silhouette")
+        return stored["xy"], stored["silhouette"]
+    except DamagedError as error:
+        log.warning("The map is made again: %s", error)
+        return None
+
+
+def _made(prepared: Prepared, maps: Path, settings: Settings) -> tuple[FloatArray, FloatArray]:
+    x = standardised(prepared.z)
+    xy = project(x, settings.seed, settings.perplexity)
+    groups = (prepared.batch, prepared.y)
+    values = np.array([silhouette(space, group) for space in (x, xy) for group in groups])
+    folder = Record(maps)
+    folder.make_folder()
+    folder.write_arrays(prepared.name, {"xy": xy, "silhouette": values})
+    return xy, values
 
 
 def _prepared(record: Record, study: Study, settings: Settings) -> Prepared:
@@ -134,12 +159,16 @@ def _embedding(
 ) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
     """Calibrated data, position of the batch and class of the rows that are shown; no others are kept."""
     file = record.path / EMBEDDING
-    if not file.is_file():
-        raise CalibError(f"The record {record.path} has no {EMBEDDING}; make the run again with force=true.")
-    with np.load(file, allow_pickle=False) as stored:
-        names, row = stored["batch"], stored["row"]
-    shown = chosen_rows(len(row), settings.seed, settings.limit)
-    z, names, row = read_rows(file, "z", shown), names[shown], row[shown]
+    try:
+        with reading(file), np.load(file, allow_pickle=False) as stored:
+            names, row = stored["batch"], stored["row"]
+            shown = chosen_rows(len(row), settings.seed, settings.limit)
+            z, names, row = read_rows(file, "z", shown), names[shown], row[shown]
+    except DamagedError as error:
+        raise DamagedError(
+            f"The record {record.path} is damaged: {EMBEDDING} is missing or cannot be read; make the run "
+            "again with force=true."
+        ) from error
     batches = list(study.batches)
     batch = np.array([batches.index(name) if name in batches else -1 for name in names.tolist()], np.int64)
     if (batch < 0).any():
