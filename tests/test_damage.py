@@ -4,22 +4,28 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from calib.corrections import CORRECTED
 from calib.data.genes import _remember, _remembered
 from calib.errors import CalibError, DamagedError
 from calib.experiment import run
+from calib.launching import carry_out_all
 from calib.models import load_model
 from calib.predict import predict
+from calib.report.assemble import write_report
 from calib.report.tsne import Settings, record_map
+from calib.reproduction import guessed_seconds, schedule
 from calib.store import RESULT, Record, collect
 from calib.whole import read_arrays, read_table, write_whole
-from tests.conftest import small_run
+from tests.conftest import CONF, small_run
 from tests.faults import content
+from tests.test_reproduction import FILE, planned
 
 RECORDED = ("config.yaml", "history.csv", "predictions.csv", "mmd.csv", "embedding.npz", RESULT)
 
@@ -209,3 +215,17 @@ def test_what_killed_processes_left_behind_is_removed(tmp_path: Path) -> None:
     with Record(tmp_path / "other").locked():
         pass
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_report_goes_on_past_damaged_records(tmp_path: Path) -> None:
+    jobs = planned(tmp_path, "joint", "baseline", "combat")
+    assert carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, "basic") == {}
+    first = {job.run.config.method.name: job.run.record.path for job in reversed(jobs)}
+    cut(first["baseline"] / "predictions.csv")
+    flip(first["joint"] / "embedding.npz")
+    jobs = [replace(job, variant="") for job in planned(tmp_path, "joint", "baseline", "combat")]
+    page = write_report(jobs, {"demo": jobs[0].run.study}, tmp_path, 1, {}).read_text()
+    assert f"The record {first['baseline']} is damaged: predictions.csv is missing or not" in page
+    assert f"The record {first['joint']} is damaged: embedding.npz is missing or cannot be read" in page
+    assert len(pd.read_csv(tmp_path / "report" / "runs.csv")) == 8
