@@ -1,8 +1,10 @@
 """What a result depends on beside its settings: versions, machine, revision of the code."""
 
 import platform
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,5 +54,11 @@ def peak_memory_mb() -> float | None:
         return None
     import resource
 
+    with suppress(
+        OSError
+    ):  # Linux; what getrusage tells there a process inherits from the one that started it
+        status = Path("/proc/self/status").read_text()
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
+            return round(int(found[1]) / 2**10, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
