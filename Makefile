@@ -77,7 +77,7 @@ search: setup  ## choose the weights of the losses by leaving a source out: STUD
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py
 
-bench: setup  ## trainings over their matrix products, seeds together, large studies (ten minutes)
+bench: setup  ## trainings over their matrix products, seeds together, large studies (a quarter of an hour)
 	$(BIN)/python scripts/bench.py
 
 clean:  ## delete the environment and the caches, keep outputs/
