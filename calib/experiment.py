@@ -138,9 +138,9 @@ def _task(run: Run) -> Any:
     return make(run.study, run.split)
 
 
-def _train(run: Run, runtime: Runtime) -> Trained:
+def _train(run: Run, task: Any, runtime: Runtime) -> Trained:
     started = time.perf_counter()
-    fitted = run.method.fit(_task(run), runtime)
+    fitted = run.method.fit(task, runtime)
     return Trained(fitted, runtime, time.perf_counter() - started, [run.config.seed])
 
 
@@ -158,7 +158,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         made = OmegaConf.merge(config, {"split": run.split.label})  # one of those that split=all stands for
         run.record.write_text("config.yaml", OmegaConf.to_yaml(made, resolve=True))
         code = revision()
-        trained = trained or _train(run, runtime)
+        trained = trained or _train(run, task, runtime)
         fitted = trained.fitted
         started = time.perf_counter()
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}

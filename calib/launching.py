@@ -33,7 +33,6 @@ QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
 LIMITS = ("n_jobs", "array_parallelism")
 """How joblib and Slurm call the number of runs at once."""
 
-
 ATTEMPTS = 3
 """How often runs are begun before killed workers are taken for a fault of the machine."""
 
