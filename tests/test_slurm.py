@@ -28,7 +28,8 @@ from calib.cli import choose_launch, explain, main
 from calib.errors import CalibError
 from calib.experiment import run
 from calib.launching import carry_out_all
-from calib.reproduction import Planner, Series, guessed_seconds, schedule
+from calib.planning import Run
+from calib.reproduction import Planner, Series, guessed_seconds, read_series, schedule
 from calib.store import RESULT
 from hydra_plugins import calib_slurm
 from hydra_plugins.calib_slurm import ArrayLauncher
@@ -182,6 +183,13 @@ def reproduce(out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
+def first_of_the_demo(out: Path, *methods: str) -> Run:
+    """The run that ``reproduce`` gives to the first element of its array."""
+    guesses = CONF / "reproduce.yaml"
+    series = [one.narrowed(methods=methods) for one in read_series(guesses, "demo")]
+    return schedule(list(Planner(CONF, out).jobs(series)), guessed_seconds(guesses))[0].job.run
+
+
 @pytest.mark.usefixtures("_cluster")
 @pytest.mark.slow
 def test_every_launcher_writes_the_same_bytes_and_slurm_keeps_its_limit(tmp_path: Path) -> None:
@@ -204,12 +212,14 @@ def test_every_launcher_writes_the_same_bytes_and_slurm_keeps_its_limit(tmp_path
 def test_lost_jobs_are_told_and_made_by_the_next_command(tmp_path: Path) -> None:
     options = ("--methods", "baseline,combat", "--jobs", "2")
     with counted(tmp_path) as running, reproduce(tmp_path, *options) as process:
-        until(lambda: list(tmp_path.rglob("slurm/*_5")))
-        (array,) = arrays(tmp_path)
-        until(lambda: f"{array}_0" in queued(array, "RUNNING"))
-        ask("scancel", f"{array}_4", f"{array}_5")
-        until(lambda: ask("sacct", "--noheader", "--format=jobid", f"--jobs={array}_0.0"))
-        ask("scancel", "--signal=KILL", f"{array}_0.0")  # as the system does when the memory is full
+        with first_of_the_demo(tmp_path, "baseline", "combat").record.locked():  # or it might end too early
+            until(lambda: list(tmp_path.rglob("slurm/*_5")))
+            (array,) = arrays(tmp_path)
+            until(lambda: f"{array}_0" in queued(array, "RUNNING"))
+            ask("scancel", f"{array}_4", f"{array}_5")
+            until(lambda: ask("sacct", "--noheader", "--format=jobid", f"--jobs={array}_0.0"))
+            ask("scancel", "--signal=KILL", f"{array}_0.0")  # as the system does when the memory is full
+            until(lambda: f"{array}_0" not in queued(array, "RUNNING,COMPLETING"))
         told, errors = process.communicate(timeout=400)
     assert process.returncode == 1, errors
     failed = [line for line in told.splitlines() if line.startswith("Failed: ")]
