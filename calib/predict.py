@@ -1,7 +1,7 @@
 """A trained model applied to a file of batches, those of its training or later ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from calib.data.frames import read_frame
 from calib.data.h5ad import obs_columns, read_h5ad
+from calib.data.replicates import find_replicates
 from calib.data.sheet import Sheet, batches_of, class_indices, known_labels
 from calib.data.study import Batch, FloatArray, Samples, Study
 from calib.data.subjects import infer_subjects
@@ -72,7 +73,7 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
                 "set statistics=as_trained."
             )
         x = prepared(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype)
-        return model.fitted.predict_proba(Samples(batch.name, x))
+        return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
 
     study = Study(dataset["name"], batches, model.features, model.classes)
     return Prediction(study, {name: judged(batch) for name, batch in batches.items()})
@@ -118,8 +119,9 @@ def _classes(sheet: Sheet, dataset: Mapping[str, Any], model: Model) -> np.ndarr
 
 
 def _with_subjects(batch: Batch, dataset: Mapping[str, Any]) -> Batch:
-    """With subjects inferred where the study's are, which takes labels."""
+    """With replicates found where the study's are, and subjects inferred, which takes labels."""
     replicates = dataset.get("replicates")
-    if not replicates or batch.y is None or batch.subject is not None:
+    if not replicates or batch.subject is not None:
         return batch
-    return Batch(batch.name, batch.x, batch.y, infer_subjects(batch.y, replicates), batch.names)
+    subject = None if batch.y is None else infer_subjects(batch.y, replicates)
+    return replace(batch, subject=subject, replicate=find_replicates(batch.x, replicates))

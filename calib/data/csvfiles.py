@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from calib.data.files import locate
 from calib.data.frames import IMPUTE, Impute, filled, numbers, read_frame, whole_numbers
+from calib.data.replicates import find_replicates
 from calib.data.study import Batch, Study
 from calib.data.subjects import infer_subjects
 from calib.errors import DataError, check_choice
@@ -56,7 +57,8 @@ def load_csv_study(
         x = numbers(_aligned(table, features, found), found)
         x = filled(x, features, f"File {found}", [f"line {i + 2}" for i in range(len(x))], impute)
         subject = infer_subjects(y, replicates) if replicates else None
-        batches[batch] = Batch(batch, x, y, subject)
+        replicate = find_replicates(x, replicates) if replicates else None
+        batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
     if len(batches) < 2:
         raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
     return Study(name, batches, features, list(classes.values()), n_sources)

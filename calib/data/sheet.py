@@ -219,5 +219,5 @@ def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
                 "label all of a batch's samples or none of them."
             )
         subject = None if sheet.subject is None else sheet.subject[rows]
-        batches[batch] = Batch(batch, x, None if missing else y[rows], subject, sheet.names[rows])
+        batches[batch] = Batch(batch, x, None if missing else y[rows], subject, sheet.names[rows], subject)
     return batches

@@ -84,7 +84,9 @@ def simulate(
         gain = np.exp(rng.normal(0, multiplicative, features))
         background = additive * np.exp(level).mean() * rng.uniform(0, 1, features)
         measured = gain * np.exp(level * (1 - power)) * clean[name] ** power + background
-        batches[name] = Batch(name, measured, label[owner].astype(np.int64), owner.astype(np.int64))
+        batches[name] = Batch(
+            name, measured, label[owner].astype(np.int64), owner.astype(np.int64), replicate=owner
+        )
     names = [f"feature_{index:02d}" for index in range(features)]
     study = Study("demo", batches, names, ["control", "case"], n_sources)
     return study, Truth(clean, chosen)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,14 @@ Subjects = NDArray[np.int64] | NDArray[np.str_]
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples measured together, without labels: what a method sees of a target batch."""
+    """Samples measured together, without labels: what a method sees of a target batch.
+
+    ``replicate`` says which rows measure the same: number or name ``(samples,)``, or None where unknown.
+    """
 
     name: str
     x: Matrix  # (samples, features)
+    replicate: Subjects | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -46,8 +50,11 @@ class Batch:
         x: ``(samples, features)``, an array or CSR where most values are zero; as loaded in the smallest
             number type that holds them, prepared in the run's (float32 unless ``dtype=float64``).
         y: class index ``(samples,)``, or None where labels are unknown.
-        subject: number or name of each sample's subject ``(samples,)``, or None where unknown.
+        subject: number or name of each sample's subject ``(samples,)``, or None where unknown; it may have
+            been inferred with the labels, so methods do not see it.
         names: name of each sample ``(samples,)``, or None where they have none.
+        replicate: number or name of what each row measures, known without labels: the subject that a file
+            names, or what ``find_replicates`` finds; None where unknown.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Batch:
     y: IntArray | None = None
     subject: Subjects | None = None
     names: NDArray[np.str_] | None = None
+    replicate: Subjects | None = None
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -66,7 +74,7 @@ class Batch:
 
     def unlabelled(self) -> Samples:
         """This batch as a target."""
-        return Samples(self.name, self.x)
+        return Samples(self.name, self.x, replicate=self.replicate)
 
     def labelled(self) -> LabelledSamples:
         """This batch with its labels.
@@ -76,7 +84,7 @@ class Batch:
         """
         if self.y is None:
             raise DataError(f"Batch '{self.name}' has no labels, which a source or reference needs.")
-        return LabelledSamples(self.name, self.x, self.y)
+        return LabelledSamples(self.name, self.x, self.y, replicate=self.replicate)
 
     def source(self) -> LabelledSamples:
         """This batch as a source.

@@ -1,0 +1,70 @@
+"""Which rows are repeated measurements of one sample, found in the measurements and never from labels."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.data.matrix import Matrix, dense
+
+OTHER_LENGTH = 2.0
+"""Cost of each row that a block has more or less than expected, in squared deviations of one replicate."""
+
+
+def find_replicates(x: Matrix, expected: int) -> NDArray[np.int64]:
+    """Number of the sample that each row ``(rows,)`` measures, where replicates stand in adjacent rows.
+
+    The rows are cut into blocks that are alike inside: the cut with the least sum of squared deviations from
+    the block's mean, in units of the usual deviation between replicates, plus ``OTHER_LENGTH`` for every
+    row by which a block is longer or shorter than expected. Found by dynamic programming over the rows.
+
+    The MI and CHD files name no subject, and fixed blocks of five slip after the first subject with
+    fewer rows. ``subjects.infer_subjects`` mends that with the labels, so its result may only be used to
+    evaluate; this one looks at the measurements alone, so that a method may average over replicates.
+
+    Args:
+        x: data ``(rows, features)`` in the order of the file; intensities are compared as arcsinh(x / 100).
+        expected: usual number of rows of a sample.
+    """
+    n = x.shape[0]
+    if n < 2:
+        return np.zeros(n, np.int64)
+    z = _standardised(np.arcsinh(dense(x).astype(np.float64) / 100))
+    between = np.square(np.diff(z, axis=0)).mean(axis=1)
+    noise = max(float(np.median(between)) / 2, np.finfo(float).tiny)
+    sums = np.vstack([np.zeros(z.shape[1]), np.cumsum(z, axis=0)])
+    squares = np.concatenate([[0.0], np.cumsum(np.square(z).mean(axis=1))])
+    lengths = np.arange(1, 2 * expected)
+    cost, start = np.zeros(n + 1), np.zeros(n + 1, np.int64)
+    for end in range(1, n + 1):
+        starts = end - lengths[lengths <= end]
+        size = end - starts
+        means2 = np.square(sums[end] - sums[starts]).mean(axis=1) / size
+        deviations = (squares[end] - squares[starts] - means2) / noise
+        total = cost[starts] + deviations + OTHER_LENGTH * np.abs(size - expected)
+        best = int(np.argmin(total))
+        cost[end], start[end] = total[best], starts[best]
+    first = np.zeros(n, np.int64)
+    end = n
+    while end > 0:
+        end = int(start[end])
+        first[end] = 1
+    return np.cumsum(first) - 1
+
+
+def over_replicates(probability: NDArray[np.floating], sample: NDArray) -> NDArray[np.floating]:
+    """Probabilities ``(rows, classes)`` replaced by the mean of their logarithms over each sample's rows.
+
+    Args:
+        sample: number or name of the sample that each row measures ``(rows,)``.
+    """
+    _, owner = np.unique(sample, return_inverse=True)
+    logs = np.log(np.maximum(probability, 1e-7))
+    sums = np.zeros((owner.max() + 1, probability.shape[1]))
+    np.add.at(sums, owner, logs)
+    means = sums / np.bincount(owner)[:, None]
+    weights = np.exp(means - means.max(axis=1, keepdims=True))
+    return (weights / weights.sum(axis=1, keepdims=True))[owner].astype(probability.dtype)
+
+
+def _standardised(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    width = x.std(axis=0)
+    return (x - x.mean(axis=0)) / np.where(width > 0, width, 1)
