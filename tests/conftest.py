@@ -30,6 +30,7 @@ SMALL = [
 
 FAST = {
     "joint": ["method.epochs=3", "method.batch_size=8"],
+    "joint_plus": ["method.joint.epochs=3", "method.joint.batch_size=8", "method.members=2"],
     "recon_t": ["method.epochs=3", "method.batch_size=8"],
     "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
