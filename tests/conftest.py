@@ -49,6 +49,15 @@ FAST = {
         "method.classifier.batch_size=8",
         "method.corrector={pretrain_epochs: 6, batch_size: 30, rounds: 3}",
     ],
+    "coral": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "mmd_resnet": [
+        "method.classifier.epochs=3",
+        "method.classifier.batch_size=8",
+        "method.mapper={epochs: 3, batch_size: 30}",
+    ],
+    "deep_coral": ["method.epochs=3", "method.batch_size=8"],
+    "dann": ["method.epochs=3", "method.batch_size=8"],
+    "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "cross_validation": [
         "method.classifier.epochs=2",
