@@ -34,6 +34,9 @@ FAST = {
     "recon_t": ["method.epochs=3", "method.batch_size=8"],
     "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "mnn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "cca": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "seurat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "bermuda": [
         "method.classifier.epochs=3",
         "method.classifier.batch_size=8",
