@@ -88,7 +88,7 @@ def _damage_told(file: Path, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def _with_changes(settings: Any, changes: Mapping[str, str]) -> Any:
-    """A method's settings with these options wherever they have a protocol: the run's, or one of their own."""
+    """A method's settings with these options wherever they have a protocol, the run's or their own."""
     if not isinstance(settings, dict):
         return settings
     return {
