@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from calib.corrections import Corrector
 from calib.data.matrix import Matrix
@@ -37,10 +37,31 @@ class Classifier(Protocol):
         ...
 
 
+@runtime_checkable
+class SupervisedCorrector(Protocol):
+    """Removes differences between batches with the help of the sources' labels; targets have none here.
+
+    Its result depends on which batches are sources, so it is made for every split and never stored.
+    """
+
+    version: ClassVar[int]
+    uses_source_labels: ClassVar[bool]
+
+    def correct(
+        self,
+        sources: Sequence[LabelledSamples],
+        targets: Sequence[Samples],
+        n_classes: int,
+        runtime: Runtime,
+    ) -> Mapping[str, Matrix]:
+        """Corrected data ``(samples, dimensions)`` of every batch, by name."""
+        ...
+
+
 class CorrectThenClassify(Method):
     """A corrector that sees all batches, then a classifier trained on the corrected sources."""
 
-    def __init__(self, corrector: Corrector, classifier: Classifier) -> None:
+    def __init__(self, corrector: Corrector | SupervisedCorrector, classifier: Classifier) -> None:
         self.corrector = corrector
         self.classifier = classifier
 
@@ -51,8 +72,11 @@ class CorrectThenClassify(Method):
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
         """Correct all batches, targets included, then train on the sources."""
-        batches = [Samples(batch.name, batch.x) for batch in task.batches]
-        if runtime.corrections is None:
+        batches = [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
+        if isinstance(self.corrector, SupervisedCorrector):
+            targets = batches[len(task.sources) :]
+            corrected = self.corrector.correct(task.sources, targets, task.n_classes, runtime)
+        elif runtime.corrections is None:
             corrected = self.corrector.correct(batches, runtime)
         else:
             corrected = runtime.corrections.obtain(self.corrector, batches, runtime)
