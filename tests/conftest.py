@@ -37,6 +37,9 @@ FAST = {
     "mnn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "cca": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "seurat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "ratio_g": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "sva": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "fsva": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "bermuda": [
         "method.classifier.epochs=3",
         "method.classifier.batch_size=8",

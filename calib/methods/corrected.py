@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from calib.corrections import Corrector
 from calib.data.matrix import Matrix
-from calib.data.study import FloatArray, LabelledSamples, Samples, Task
+from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Task
 from calib.errors import CalibError
 from calib.methods.base import Method, Savable, State
 from calib.runtime import Runtime
@@ -48,6 +48,27 @@ class Classifier(Protocol):
         ...
 
 
+@runtime_checkable
+class SupervisedCorrector(Protocol):
+    """Removes differences between batches with the help of the sources' labels; targets have none here.
+
+    Its result depends on which batches are sources, so it is made for every split and never stored.
+    """
+
+    version: ClassVar[int]
+    uses_source_labels: ClassVar[bool]
+
+    def correct(
+        self,
+        sources: Sequence[LabelledSamples],
+        targets: Sequence[Samples],
+        n_classes: int,
+        runtime: Runtime,
+    ) -> Mapping[str, Matrix]:
+        """Corrected data ``(samples, dimensions)`` of every batch, by name."""
+        ...
+
+
 def versions_of(part: Any) -> list[int]:
     """The version of a corrector or classifier and of the parts that it is made of."""
     versions = [part.version]
@@ -57,18 +78,23 @@ def versions_of(part: Any) -> list[int]:
     return versions
 
 
-def correct(corrector: Corrector, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
-    """Corrected data of every batch, from the store where it has them; the corrector sees no label."""
-    unlabelled = [Samples(batch.name, batch.x) for batch in batches]
+def correct(
+    corrector: Corrector | SupervisedCorrector, task: Task | LabelledTask, runtime: Runtime
+) -> Mapping[str, Matrix]:
+    """Corrected data of every batch, from the store where it has them; no corrector sees a target's label."""
+    batches = [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
+    if isinstance(corrector, SupervisedCorrector):
+        targets = batches[len(task.sources) :]
+        return corrector.correct(task.sources, targets, task.n_classes, runtime)
     if runtime.corrections is None:
-        return corrector.correct(unlabelled, runtime)
-    return runtime.corrections.obtain(corrector, unlabelled, runtime)
+        return corrector.correct(batches, runtime)
+    return runtime.corrections.obtain(corrector, batches, runtime)
 
 
 class CorrectThenClassify(Method):
     """A corrector that sees all batches, then a classifier trained on the corrected sources."""
 
-    def __init__(self, corrector: Corrector, classifier: Classifier) -> None:
+    def __init__(self, corrector: Corrector | SupervisedCorrector, classifier: Classifier) -> None:
         self.corrector = corrector
         self.classifier = classifier
 
@@ -79,7 +105,7 @@ class CorrectThenClassify(Method):
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
         """Correct all batches, targets included, then train on the sources."""
-        corrected = correct(self.corrector, task.batches, runtime)
+        corrected = correct(self.corrector, task, runtime)
         sources = [replace(source, x=corrected[source.name]) for source in task.sources]
         fitted = self.classifier.fit(sources, task.n_classes, runtime)
         return FittedPair(corrected, fitted, self.corrector, runtime)
@@ -111,7 +137,7 @@ class FittedPair:
         self,
         corrected: Mapping[str, Matrix],
         classifier: FittedClassifier,
-        corrector: Corrector,
+        corrector: Corrector | SupervisedCorrector,
         runtime: Runtime,
     ) -> None:
         self._corrected = corrected
@@ -131,7 +157,8 @@ class FittedPair:
         """
         if samples.name in self._corrected:
             return self._corrected[samples.name]
-        if not getattr(self._corrector, "each_batch_alone", False):
+        alone = getattr(self._corrector, "each_batch_alone", False)
+        if isinstance(self._corrector, SupervisedCorrector) or not alone:
             raise CalibError(
                 f"Batch '{samples.name}' was not there when the others were corrected, and cannot be "
                 "corrected after them; make it an unlabelled batch of the study."

@@ -49,7 +49,7 @@ class Oracle(ReferenceMethod):
         Raises:
             CalibError: fewer than two classes have as many samples (subjects) as there are folds.
         """
-        corrected = correct(self.corrector, task.batches, runtime)
+        corrected = correct(self.corrector, task, runtime)
         sources, targets = (
             [replace(batch, x=corrected[batch.name]) for batch in batches]
             for batches in (task.sources, task.targets)
