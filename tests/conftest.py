@@ -70,6 +70,10 @@ FAST = {
         "method.classifier.classifiers.network={widths: [6], epochs: 2, members: 2}",
         "method.classifier.classifiers.boosting.estimator.max_iter=3",
     ],
+    "average_replicates": [
+        "method.classifier.classifier.classifiers.network={widths: [6], epochs: 2, members: 2}",
+        "method.classifier.classifier.classifiers.boosting.estimator.max_iter=3",
+    ],
     "shuffled_labels": [],
     "oracle": ["protocol.cv_folds=3"],
     "honest_cross_validation": [
