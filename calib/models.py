@@ -71,7 +71,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         if not isinstance(config, DictConfig):
             raise ValueError("it holds no settings")
         config.protocol.update(changes or {})
-        settings = OmegaConf.create(_with_protocol(method_settings(config), config.protocol))
+        settings = OmegaConf.create(_with_changes(method_settings(config), changes or {}))
         runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
     method = build(settings)
     with _damage_told(files[0], KeyError, ValueError, RuntimeError):  # arrays that do not fit the networks
@@ -87,11 +87,11 @@ def _damage_told(file: Path, *kinds: type[Exception]) -> Iterator[None]:
         raise CalibError(f"The saved model {file} is damaged ({told}); train it again.") from error
 
 
-def _with_protocol(settings: Any, protocol: DictConfig) -> Any:
-    """A method's settings with this protocol wherever they have one."""
+def _with_changes(settings: Any, changes: Mapping[str, str]) -> Any:
+    """A method's settings with these options wherever they have a protocol, the run's or their own."""
     if not isinstance(settings, dict):
         return settings
     return {
-        key: protocol if key == "protocol" else _with_protocol(value, protocol)
+        key: {**value, **changes} if key == "protocol" else _with_changes(value, changes)
         for key, value in settings.items()
     }

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class Runtime:
     """Device, number type, seed, history and stored corrections of one run.
 
-    Two runtimes of the same seed give the same numbers, however many generators were asked for in
+    Two runtimes of the same seed and stage give the same numbers, however many generators were asked for in
     between: each named purpose has its own stream.
     """
 
@@ -32,6 +32,11 @@ class Runtime:
     progress: bool = False
     history: list[dict[str, float | int | str]] = field(default_factory=list)
     corrections: "Corrections | None" = None
+    stage: str = ""
+
+    def within(self, stage: str) -> "Runtime":
+        """The same for one of several trainings of a kind: random streams and history bear its name."""
+        return replace(self, stage=f"{self.stage}{stage}: ")
 
     @property
     def numpy_dtype(self) -> str:
@@ -64,13 +69,15 @@ class Runtime:
 
     def derived_seed(self, purpose: str) -> int:
         """A seed for one purpose, from 0 to 2^63, for a library that brings its own random streams."""
-        seed = np.random.SeedSequence([self.seed, *purpose.encode()]).generate_state(1, np.uint64)
+        seed = np.random.SeedSequence([self.seed, *f"{self.stage}{purpose}".encode()]).generate_state(
+            1, np.uint64
+        )
         return int(seed[0] >> np.uint64(1))
 
     def epochs(self, count: int, what: str) -> "tqdm[int]":
         """Epoch numbers from 1 to ``count`` behind a progress bar called ``what``."""
         hidden = None if self.progress else True  # None: hidden where there is no terminal
-        return tqdm(range(1, count + 1), desc=what, unit="epoch", disable=hidden, leave=False)
+        return tqdm(range(1, count + 1), desc=self.stage + what, unit="epoch", disable=hidden, leave=False)
 
     def report(self, bar: "tqdm[int]", epoch: int, losses: Mapping[str, float], what: str) -> None:
         """Record the mean losses of one epoch and show them on the bar.
@@ -78,6 +85,7 @@ class Runtime:
         Raises:
             DivergedError: a loss is not finite.
         """
+        what = self.stage + what
         self.history.append({"training": what, "epoch": epoch, **losses})
         shown = {name: f"{value:.3g}" for name, value in losses.items()}
         if not all(map(math.isfinite, losses.values())):

@@ -50,6 +50,11 @@ class Schedule:
         for key in ("lr", "weight_decay"):
             check_number(key, getattr(self, key), least=0)
 
+    def minibatches(self, sizes: Sequence[int]) -> tuple[int, int]:
+        """Rows of each batch in a mini-batch, and mini-batches in an epoch, for batches of these sizes."""
+        rows = min(self.batch_size, max(sizes))
+        return rows, max(sizes) // rows
+
     def lr_at(self, epoch: int, iteration: int, decay: str) -> float:
         """Learning rate in ``epoch`` (from 1) and ``iteration`` (from 0, over all epochs)."""
         exponent = (
@@ -144,8 +149,7 @@ def train(
     """
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
     sampling = [runtime.generator(f"{what}: mini-batches") for runtime in runtimes]
-    rows = min(schedule.batch_size, max(sizes))
-    epochs, iterations = schedule.epochs, max(sizes) // rows
+    epochs, (rows, iterations) = schedule.epochs, schedule.minibatches(sizes)
     if limit is not None:
         epochs, iterations = 1, min(limit, iterations)
     if min(sizes) < rows:

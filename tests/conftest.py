@@ -30,9 +30,13 @@ SMALL = [
 
 FAST = {
     "joint": ["method.epochs=3", "method.batch_size=8"],
+    "joint_plus": ["method.joint.epochs=3", "method.joint.batch_size=8", "method.members=2"],
     "recon_t": ["method.epochs=3", "method.batch_size=8"],
     "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "mnn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "cca": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "seurat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "bermuda": [
         "method.classifier.epochs=3",
         "method.classifier.batch_size=8",
@@ -48,6 +52,15 @@ FAST = {
         "method.classifier.batch_size=8",
         "method.corrector={pretrain_epochs: 6, batch_size: 30, rounds: 3}",
     ],
+    "coral": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "mmd_resnet": [
+        "method.classifier.epochs=3",
+        "method.classifier.batch_size=8",
+        "method.mapper={epochs: 3, batch_size: 30}",
+    ],
+    "deep_coral": ["method.epochs=3", "method.batch_size=8"],
+    "dann": ["method.epochs=3", "method.batch_size=8"],
+    "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "cross_validation": [
         "method.classifier.epochs=2",

@@ -92,20 +92,20 @@ class Autoencoder(nn.Module):
 
 
 class EarlyStop:
-    """Keras' rule on the mean training loss of an epoch; the last weights are kept, not the best.
+    """Keras' rule on the loss of an epoch; the last weights are kept, not the best.
 
     Args:
         patience: stop at the so-manieth epoch in a row whose loss is not lower than the lowest so far by
-            more than ``MIN_DELTA``.
+            more than ``min_delta``.
     """
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
+    def __init__(self, patience: int, min_delta: float = MIN_DELTA) -> None:
+        self.patience, self.min_delta = patience, min_delta
         self.lowest, self.waited = math.inf, 0
 
     def after(self, loss: float) -> bool:
         """Whether to stop after an epoch with this loss."""
-        if loss + MIN_DELTA < self.lowest:
+        if loss + self.min_delta < self.lowest:
             self.lowest, self.waited = loss, 0
         else:
             self.waited += 1

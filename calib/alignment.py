@@ -1,0 +1,134 @@
+"""Dynamic time warping of a batch's canonical weights onto those of another, guided by metagenes.
+
+Butler et al. 2018 (doi 10.1038/nbt.4096), as ``AlignSubspace`` of Seurat 2.3 does it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from calib.data.study import FloatArray
+
+CANDIDATES = 2000
+"""Features, by their loadings, whose correlation is computed."""
+FEATURES = 30
+"""Features of a metagene."""
+RANGE = (0.025, 0.975)
+"""Quantiles of a metagene that become 0 and 1."""
+SHIFTS = np.arange(99, 900) / 1000
+"""Quantiles at which two metagenes may be made to meet."""
+LONGEST = 4000
+"""Samples of a batch that are warped; of more, so many evenly spaced ones, and the others in between."""
+DIAGONAL, LEFT, UP = range(3)
+
+
+def align(
+    weights: FloatArray, z: FloatArray, onto: FloatArray, z_onto: FloatArray
+) -> NDArray[np.floating] | None:
+    """One canonical direction of a batch, on the scale of the reference's.
+
+    Args:
+        weights: of the batch's samples ``(samples,)``.
+        z: their z-scored data ``(samples, features)``.
+        onto, z_onto: the same of the reference.
+
+    Returns:
+        ``(samples,)``: for each sample the mean weight of the reference's samples that it is warped to;
+        None where no feature has the same direction in both batches.
+    """
+    used = shared_features(weights, z, onto, z_onto)
+    if len(used) == 0:
+        return None
+    order, order_onto = thinned(np.argsort(weights, kind="stable")), thinned(np.argsort(onto, kind="stable"))
+    own = reference_range((z[:, used] @ (z[:, used].T @ weights))[order])
+    other = reference_range((z_onto[:, used] @ (z_onto[:, used].T @ onto))[order_onto])
+    gap = np.quantile(own, SHIFTS) - np.quantile(other, SHIFTS)
+    i, j = warp(own, other + gap[np.abs(gap).argmin()])
+    mapped = np.bincount(i, onto[order_onto][j]) / np.bincount(i)
+    if len(order) == len(weights):
+        aligned = np.empty(len(weights))
+        aligned[order] = mapped
+        return aligned
+    return np.interp(weights, weights[order], mapped)
+
+
+def shared_features(
+    weights: FloatArray, z: FloatArray, onto: FloatArray, z_onto: FloatArray
+) -> NDArray[np.intp]:
+    """The ``FEATURES`` features that follow the direction best in the worse of the two batches."""
+    best = strongest(z.T @ weights, z_onto.T @ onto, CANDIDATES)
+    own, other = biweight(weights, z[:, best]), biweight(onto, z_onto[:, best])
+    order = strongest(own, other, len(best))
+    order = order[np.sign(own[order]) == np.sign(other[order])]
+    return best[order[:FEATURES]]
+
+
+def strongest(a: FloatArray, b: FloatArray, most: int) -> NDArray[np.intp]:
+    """Features by the lower of their two ranks of size, the highest first; at most ``most``."""
+    worse = np.minimum(rankdata(np.abs(a)), rankdata(np.abs(b)))
+    return np.argsort(-worse, kind="stable")[:most]
+
+
+def biweight(x: FloatArray, z: FloatArray) -> FloatArray:
+    """Biweight midcorrelation of ``x (samples,)`` with every column of ``z (samples, features)``."""
+    return _biweights(x[:, None])[:, 0] @ _biweights(z)
+
+
+def _biweights(x: FloatArray) -> FloatArray:
+    """Columns centred at the median, outliers weighted down, length 1; a constant column becomes 0.
+
+    Where half of the values are alike there is no median deviation: then plain centred values.
+    """
+    centred = x - np.median(x, axis=0)
+    mad = np.median(np.abs(centred), axis=0)
+    u = centred / (9 * np.where(mad > 0, mad, 1))
+    robust = centred * np.where(np.abs(u) < 1, (1 - u**2) ** 2, 0)
+    values = np.where(mad > 0, robust, x - x.mean(axis=0))
+    length = np.linalg.norm(values, axis=0)
+    return values / np.where(length > 0, length, 1)
+
+
+def reference_range(x: FloatArray) -> FloatArray:
+    """Shifted and scaled so that the quantiles ``RANGE`` are 0 and 1."""
+    low, high = np.quantile(x, RANGE)
+    return (x - low) / ((high - low) or 1.0)
+
+
+def thinned(order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """At most ``LONGEST`` evenly spaced entries, the first and the last among them."""
+    places = np.linspace(0, len(order) - 1, min(len(order), LONGEST)).round().astype(int)
+    return order[places]
+
+
+def warp(x: FloatArray, y: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The way of least cost through two series, both from their first to their last entry.
+
+    Steps are one on in either series, at the cost of the distance there, or in both at twice that (Sakoe &
+    Chiba 1978, the default ``symmetric2`` of R's dtw, which prefers, of steps alike, both, then ``y``).
+
+    Args:
+        x, y: ``(n,)`` and ``(m,)``.
+
+    Returns:
+        The entries of ``x`` and of ``y`` that meet, in order.
+    """
+    n, m = len(x), len(y)
+    step = np.empty((n, m), np.uint8)
+    last, last_but_one = np.full(n + 1, np.inf), np.full(n + 1, np.inf)  # costs by row, from 1; row 0 is none
+    for s in range(n + m - 1):  # an anti-diagonal at a time: its entries do not depend on each other
+        i = np.arange(max(0, s - m + 1), min(n - 1, s) + 1)
+        distance = np.abs(x[i] - y[s - i])
+        ways = np.stack([last_but_one[i] + 2 * distance, last[i + 1] + distance, last[i] + distance])
+        best = ways.argmin(axis=0)
+        step[i, s - i] = best
+        now = np.full(n + 1, np.inf)
+        now[i + 1] = ways[best, np.arange(len(i))] if s else distance
+        last, last_but_one = now, last
+    row, column = n - 1, m - 1
+    path = [(row, column)]
+    while row or column:
+        taken = step[row, column]
+        row, column = row - (taken != LEFT), column - (taken != UP)
+        path.append((row, column))
+    found = np.array(path[::-1])
+    return found[:, 0], found[:, 1]

@@ -1,0 +1,181 @@
+"""A plain network trained on labelled sources while a second loss draws the batches' features together.
+
+What DeepCORAL and DANN share; the second loss is what tells them apart.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import count
+from typing import ClassVar, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calib.data.matrix import Matrix
+from calib.data.rows import by_blocks
+from calib.data.study import FloatArray, Samples, Task
+from calib.data.transform import BatchScale, Transform, prepared
+from calib.errors import CalibError, check_choice, check_number
+from calib.layers import default_linear
+from calib.methods.base import Method, State
+from calib.methods.features import FeatureNetwork
+from calib.nets import arrays, load_arrays, probabilities
+from calib.runtime import Runtime
+from calib.training import Losses, Pool, Rules, Schedule, Step, train
+
+RULES = Rules(
+    redraw_each_repetition=True,
+    optimizer="per_step",
+    idle_gradient="none",
+    rebuild_optimizer_each_epoch=False,
+    lr_decay="staircase_iterations",
+    weight_decay="decoupled",
+    discard_first_shuffle=False,
+)
+"""One AdamW, one shuffle an epoch."""
+FOR_EVER = 10**9
+"""Iterations after which the learning rate falls: it is constant."""
+
+
+class AlignmentLoss(nn.Module):
+    """A loss on features that needs no label; its parameters, if it has any, are trained along."""
+
+    @abstractmethod
+    def forward(self, features: Tensor, sources: int, progress: float) -> Tensor:
+        """A number.
+
+        Args:
+            features: of one mini-batch of every batch, ``(batches, rows, features)``.
+            sources: so many batches, the first ones, are sources.
+            progress: share of the training that is done, from 0 to 1.
+        """
+
+
+class Aligned(Method):
+    """Cross-entropy on the sources plus ``weight`` times an ``AlignmentLoss`` on all batches.
+
+    Mini-batches of all batches pass through the network together, so that batch norm is over all their rows.
+
+    Args:
+        epochs: an epoch is as many iterations as the longest batch has mini-batches.
+        batch_size: rows of each batch in a mini-batch.
+        lr, weight_decay: AdamW's; the learning rate is constant.
+        hidden: widths of the hidden layers; the last one's outputs are the features.
+        dropout: after each of them.
+        weight: of the alignment loss.
+        transform, batch_scale: how each batch is prepared by itself; see ``calib.data.transform``.
+
+    Raises:
+        CalibError: a value is no number, too small, or an unknown word.
+    """
+
+    aligned_by: ClassVar[str]
+    """Name of the alignment loss in the history."""
+
+    def __init__(
+        self,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        weight_decay: float,
+        hidden: Sequence[int],
+        dropout: float,
+        weight: float,
+        transform: Transform,
+        batch_scale: BatchScale,
+    ) -> None:
+        self.schedule = Schedule(epochs, batch_size, lr, FOR_EVER, weight_decay)
+        if not hidden:
+            raise CalibError("hidden=[] must have one width at least, as in [256,256].")
+        for width in hidden:
+            check_number("hidden", width, least=1, whole=True)
+        check_number("dropout", dropout, least=0)
+        if dropout >= 1:
+            raise CalibError(f"dropout={dropout} must be below 1.")
+        check_number("weight", weight, least=0)
+        check_choice("method.transform", transform, get_args(Transform))
+        check_choice("method.batch_scale", batch_scale, get_args(BatchScale))
+        self.hidden, self.dropout, self.weight = list(hidden), dropout, weight
+        self.transform, self.batch_scale = transform, batch_scale
+
+    @abstractmethod
+    def alignment(self, features: int, batches: int, generator: torch.Generator) -> AlignmentLoss:
+        """A fresh loss on so many features of so many batches."""
+
+    def fit(self, task: Task, runtime: Runtime) -> "FittedAligned":
+        """Train on all batches; targets take part without labels."""
+        fitted = self._untrained(task.sources[0].x.shape[1], task.n_classes, runtime)
+        network, head = fitted.network, fitted.head
+        initial = runtime.generator(f"{self.aligned_by}: initial weights")
+        alignment = self.alignment(self.hidden[-1], len(task.batches), initial)
+        alignment.to(runtime.device, runtime.dtype)
+        pool = Pool([fitted.prepared(b) for b in task.batches], [b.y for b in task.sources], runtime)
+        sources, iterations = len(task.sources), count()
+        last = self.schedule.epochs * self.schedule.minibatches(pool.sizes)[1]
+        noise = runtime.generator("dropout", on_device=True)
+
+        def losses(rows: Tensor) -> Losses:
+            x = pool.x(rows)  # (1, batches, rows, features)
+            features = network(x.flatten(1, 2), noise)[0].unflatten(0, x.shape[1:3])
+            classes = head(features[:sources]).flatten(0, 1)
+            entropy = F.cross_entropy(classes, pool.y(rows).flatten())
+            apart = alignment(features, sources, next(iterations) / last)
+            return {"cross-entropy": (1.0, entropy[None]), self.aligned_by: (self.weight, apart[None])}
+
+        step = Step([network, head, alignment], 1, losses)
+        train([step], pool.sizes, self.schedule, RULES, [runtime], f"training with the {self.aligned_by}")
+        return fitted
+
+    def _untrained(self, features: int, n_classes: int, runtime: Runtime) -> "FittedAligned":
+        initial = runtime.generator("initial weights")
+        network = FeatureNetwork([features, *self.hidden], self.dropout, initial)
+        head = default_linear(self.hidden[-1], n_classes, initial)
+        for module in (network, head):
+            module.to(runtime.device, runtime.dtype).eval()
+        return FittedAligned(network, head, self, runtime)
+
+    @property
+    def judges_new_batches(self) -> bool:
+        """The network takes any batch, prepared by itself."""
+        return True
+
+    def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedAligned":
+        """The trained network; the alignment loss is not needed any more."""
+        fitted = self._untrained(features, n_classes, runtime)
+        load_arrays(fitted.lasting, state)
+        return fitted
+
+
+class FittedAligned:
+    """A trained network in test mode."""
+
+    def __init__(self, network: nn.Module, head: nn.Module, method: Aligned, runtime: Runtime) -> None:
+        self.network, self.head = network, head
+        self._method, self._runtime = method, runtime
+
+    @property
+    def lasting(self) -> dict[str, nn.Module]:
+        """The networks that predictions need."""
+        return {"features": self.network, "head": self.head}
+
+    def state(self) -> State:
+        """Parameters and buffers."""
+        return arrays(self.lasting)
+
+    def prepared(self, samples: Samples) -> Matrix:
+        """A batch as the network takes it."""
+        method = self._method
+        return prepared(samples.x, method.transform, method.batch_scale, self._runtime.numpy_dtype)
+
+    def transform(self, samples: Samples) -> FloatArray:
+        """Features ``(samples, last hidden width)`` of a batch."""
+        return by_blocks(self.network, self.prepared(samples), self._runtime)
+
+    def predict_proba(self, samples: Samples) -> FloatArray:
+        """Class probabilities ``(samples, classes)`` of a batch."""
+
+        def judge(x: Tensor) -> Tensor:
+            return probabilities(self.head(self.network(x)))
+
+        return by_blocks(judge, self.prepared(samples), self._runtime)

@@ -1,0 +1,84 @@
+"""CCA: canonical directions that batches share, each warped onto those of the largest batch.
+
+Butler, Hoffman, Smibert, Papalexi & Satija 2018 (doi 10.1038/nbt.4096), as ``RunCCA``, ``RunMultiCCA`` and
+``AlignSubspace`` of Seurat 2.3 do it.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from calib.alignment import align
+from calib.canonical import canonical_many, canonical_pair, most_dims, varying, z_scores
+from calib.data.study import FloatArray, Samples
+from calib.errors import CalibError, check_flag, check_number
+from calib.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+
+class CCA:
+    """CCA as a corrector: the aligned canonical coordinates of every sample, instead of features.
+
+    Expects values on a logarithmic scale; features are z-scored within each batch.
+
+    Args:
+        dims: canonical directions; at most one fewer than the smallest batch has samples and than features
+            vary in all batches.
+        warp: false for the directions before they are aligned.
+    """
+
+    version = 1
+    uses_seed = False
+    stored = True
+
+    def __init__(self, dims: int, warp: bool) -> None:
+        check_number("dims", dims, least=1, whole=True)
+        check_flag("warp", warp)
+        self.dims, self.warp = dims, warp
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Coordinates ``(samples, dims)`` of every batch, mean 0 and variance 1 over all batches.
+
+        Raises:
+            CalibError: there is one batch only, or less than two samples or features that vary.
+        """
+        if len(batches) < 2:
+            raise CalibError(f"CCA needs at least two batches; there is only '{batches[0].name}'.")
+        x = [np.ascontiguousarray(batch.dense, np.float64) for batch in batches]
+        used = varying(x)
+        if used.sum() < 2:
+            raise CalibError(
+                f"CCA needs at least two features that vary in every batch; there are {used.sum()}."
+            )
+        z = [z_scores(data[:, used]) for data in x]
+        dims = min(self.dims, most_dims(z))
+        weights = list(canonical_pair(z[0], z[1], dims)) if len(z) == 2 else canonical_many(z, dims)
+        if self.warp:
+            weights = aligned(weights, z)
+        ends = np.cumsum([len(data) for data in z])[:-1]
+        parts = np.split(z_scores(np.concatenate(weights), np.inf), ends)
+        return {
+            batch.name: part.astype(runtime.numpy_dtype) for batch, part in zip(batches, parts, strict=True)
+        }
+
+
+def aligned(weights: Sequence[FloatArray], z: Sequence[FloatArray]) -> list[FloatArray]:
+    """Sample weights ``(samples, dims)`` of every batch, direction by direction on the largest one's scale.
+
+    A direction that no feature follows alike in both batches stays as it is.
+
+    Args:
+        z: z-scored data ``(samples, features)``.
+    """
+    largest = max(range(len(z)), key=lambda i: len(z[i]))  # the first of several alike
+    found = [own.copy() for own in weights]
+    for i in range(len(z)):
+        for d in range(weights[i].shape[1]) if i != largest else ():
+            values = align(weights[i][:, d], z[i], weights[largest][:, d], z[largest])
+            if values is None:
+                log.warning("CCA: direction %d of a batch agrees in no feature and is not aligned.", d + 1)
+            else:
+                found[i][:, d] = values
+    return found

@@ -1,0 +1,60 @@
+"""CORAL: the source's covariance is taken away and the target's put in its place.
+
+Sun, Feng & Saenko 2016 (arXiv:1511.05547), Algorithm 1; original code https://github.com/VisionLearningGroup/CORAL.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.data.study import FloatArray, Samples
+from calib.errors import check_number
+from calib.runtime import Runtime
+
+Array = NDArray[np.floating]
+
+
+class Coral:
+    """CORAL as a mapper. It leaves means alone: the paper standardises the features of every batch first.
+
+    Args:
+        ridge: added to the diagonal of both covariances, in squared units of the data; the paper has 1.
+
+    Raises:
+        CalibError: ridge is no number, or so small that a covariance may have no inverse.
+    """
+
+    version = 1
+
+    def __init__(self, ridge: float) -> None:
+        check_number("ridge", ridge, least=1e-6)
+        self.ridge = ridge
+
+    def map(self, source: Samples, target: Samples, runtime: Runtime) -> FloatArray:
+        """The source's rows with the target's covariance."""
+        return coral(source.dense, target.dense, self.ridge).astype(runtime.numpy_dtype)
+
+
+def coral(source: Array, target: Array, ridge: float = 1.0) -> Array:
+    """Source rows whitened, then coloured as the target's: ``D_S C_S^(-1/2) C_T^(1/2)``.
+
+    Args:
+        source, target: ``(rows, features)``, each feature with mean 0 in either.
+        ridge: see ``Coral``.
+
+    Returns:
+        ``(source rows, features)``, float64.
+    """
+    whiten = symmetric_power(covariance(source, ridge), -0.5)
+    colour = symmetric_power(covariance(target, ridge), 0.5)
+    return np.asarray(source, np.float64) @ whiten @ colour
+
+
+def covariance(x: Array, ridge: float) -> Array:
+    """Covariance of the features (over rows - 1) plus ``ridge`` times the identity."""
+    return np.cov(x, rowvar=False, dtype=np.float64).reshape(x.shape[1], -1) + ridge * np.eye(x.shape[1])
+
+
+def symmetric_power(matrix: Array, exponent: float) -> Array:
+    """A symmetric positive matrix to a real power."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * values**exponent) @ vectors.T

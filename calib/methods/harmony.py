@@ -1,0 +1,86 @@
+"""Harmony: principal components in which every soft cluster holds all batches alike.
+
+Korsunsky et al. 2019 (doi 10.1038/s41592-019-0619-0), by the library harmonypy, which is under the GPL and so
+comes with the extra ``controls`` only.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import get_args
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from calib.data.matrix import dense
+from calib.data.study import FloatArray, Samples
+from calib.data.transform import Transform, prepared
+from calib.errors import CalibError, check_choice, check_number
+from calib.runtime import Runtime
+
+
+class Harmony:
+    """Harmony as a corrector: standardisation, PCA and Harmony on all batches together.
+
+    Args:
+        transform: of the data before they are standardised; see ``calib.data.transform``.
+        components: principal components at most.
+        theta: weight of the diversity of batches in a cluster.
+        sigma: width of the soft clusters.
+        rounds: of clustering and correction at most.
+
+    Raises:
+        CalibError: an unknown transform, or a value that is no number or too small.
+    """
+
+    version = 1
+    uses_seed = True
+    stored = True
+
+    def __init__(
+        self, transform: Transform, components: int, theta: float, sigma: float, rounds: int
+    ) -> None:
+        check_choice("method.corrector.transform", transform, get_args(Transform))
+        check_number("components", components, least=1, whole=True)
+        check_number("theta", theta, least=0)
+        check_number("sigma", sigma, least=1e-6)
+        check_number("rounds", rounds, least=1, whole=True)
+        self.transform, self.components = transform, components
+        self.theta, self.sigma, self.rounds = theta, sigma, rounds
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Corrected principal components ``(samples, components)`` of every batch.
+
+        Raises:
+            CalibError: harmonypy is not installed.
+        """
+        harmonypy = _harmonypy()
+        x = np.concatenate([dense(prepared(b.x, self.transform, "none", "float64")) for b in batches])
+        seed = runtime.derived_seed("Harmony") % 2**31  # scikit-learn and harmonypy take no larger one
+        pca = PCA(min(self.components, *x.shape), random_state=seed)
+        corrected = harmonypy.run_harmony(
+            pca.fit_transform(StandardScaler().fit_transform(x)),
+            {"batch": np.repeat(np.arange(len(batches)), [len(batch) for batch in batches])},
+            "batch",
+            theta=self.theta,
+            sigma=self.sigma,
+            nclust=max(1, min(round(len(x) / 30), 100)),  # its own rule, which allows none for a few samples
+            max_iter_harmony=self.rounds,
+            verbose=False,
+            random_state=seed,
+            ncores=torch.get_num_threads(),
+        ).Z_corr.astype(runtime.numpy_dtype)
+        parts = np.split(corrected, np.cumsum([len(batch) for batch in batches])[:-1])
+        return {batch.name: part for batch, part in zip(batches, parts, strict=True)}
+
+
+def _harmonypy() -> ModuleType:
+    try:
+        import harmonypy
+    except ModuleNotFoundError as error:
+        raise CalibError(
+            f"method=harmony needs the package {error.name}, which is not installed: "
+            "pip install 'calib[controls]'."
+        ) from error
+    return harmonypy

@@ -1,0 +1,116 @@
+"""MNN: batches are drawn together by the differences between their mutual nearest neighbours.
+
+Haghverdi, Lun, Morgan & Marioni 2018 (doi 10.1038/nbt.4091), in the form of the authors' ``mnnCorrect``
+(Bioconductor, first scran and now batchelor).
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from scipy import sparse
+from scipy.special import logsumexp, softmax
+from sklearn.metrics import pairwise_distances_chunked
+from sklearn.preprocessing import normalize
+
+from calib.data.study import FloatArray, Samples
+from calib.errors import CalibError, check_number
+from calib.neighbours import Index, mutual_pairs, nearest
+from calib.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+KERNEL_MB = 256
+"""Most memory of the kernel weights that are held at a time."""
+
+
+class MNN:
+    """MNN as a corrector: data of unit length per sample, all in the space of the largest of the first pair.
+
+    Expects values on a logarithmic scale, or one on which large features do not outweigh all others: the
+    angle between two samples is what counts.
+
+    Args:
+        k: nearest neighbours in the other batch among which a mutual one is looked for.
+        sigma: width of the kernel ``exp(-distance**2 / sigma)`` that smooths the corrections, as in
+            ``mnnCorrect``; distances are between samples of unit length.
+    """
+
+    version = 1
+    uses_seed = False
+    stored = True
+
+    def __init__(self, k: int, sigma: float) -> None:
+        check_number("k", k, least=1, whole=True)
+        check_number("sigma", sigma, least=1e-6)
+        self.k, self.sigma = k, sigma
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Corrected data ``(samples, features)`` of every batch; a sample of zeros is of length 0.
+
+        The two batches with the most pairs come first, the smaller corrected to the larger; then, one
+        after another, the batch that has the most pairs with all that have been merged.
+
+        Raises:
+            CalibError: there is one batch only.
+        """
+        if len(batches) < 2:
+            raise CalibError(f"MNN needs at least two batches; there is only '{batches[0].name}'.")
+        left = {batch.name: normalize(np.ascontiguousarray(batch.dense, np.float64)) for batch in batches}
+        first = self.first(left)
+        merged = left.pop(first)
+        done = {first: merged}
+        while left:
+            pairs = {name: self.pairs(merged, x) for name, x in left.items()}
+            name = max(pairs, key=lambda name: len(pairs[name][0]))  # the first of several alike
+            log.info("MNN: batch %s by %d pairs", name, len(pairs[name][0]))
+            x = left.pop(name)
+            done[name] = x + correction_vectors(merged, x, *pairs[name], self.sigma)
+            merged = np.concatenate([merged, done[name]])
+        return {batch.name: done[batch.name].astype(runtime.numpy_dtype) for batch in batches}
+
+    def first(self, batches: Mapping[str, FloatArray]) -> str:
+        """The larger one of the two batches with the most pairs: the others are corrected to it."""
+        couples = list(combinations(batches, 2))
+        if len(couples) > 1:
+            couples.sort(key=lambda couple: -len(self.pairs(*(batches[name] for name in couple))[0]))
+        return max(couples[0], key=lambda name: len(batches[name]))
+
+    def pairs(self, a: FloatArray, b: FloatArray) -> tuple[Index, Index]:
+        """Mutual nearest neighbours: rows of ``a`` and of ``b``."""
+        return mutual_pairs(nearest(b, a, self.k)[0], nearest(a, b, self.k)[0])
+
+
+def correction_vectors(
+    reference: FloatArray, x: FloatArray, in_reference: Index, in_x: Index, sigma: float
+) -> FloatArray:
+    """What to add to every sample of ``x`` ``(samples, features)``.
+
+    Each sample of a pair has a vector: the mean of its partners less itself. A sample's correction is the
+    mean of these vectors under a Gaussian kernel; each is weighted down by the density of such samples around
+    it, so that crowded places do not drown the others.
+
+    Args:
+        reference: ``(samples, features)``.
+        in_reference, in_x: the pairs' rows.
+        sigma: see ``MNN``.
+    """
+    paired, owner, partners = np.unique(in_x, return_inverse=True, return_counts=True)
+    share = sparse.csr_array((1 / partners[owner], (owner, in_reference)), (len(paired), len(reference)))
+    vectors = share @ reference - x[paired]
+
+    def in_chunks(a: FloatArray, reduce: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """``reduce`` of the log kernel between ``a`` and the paired samples, without holding all of it."""
+        chunks = pairwise_distances_chunked(
+            a,
+            x[paired],
+            reduce_func=lambda d2, start: reduce(-d2 / sigma),
+            working_memory=KERNEL_MB,
+            metric="euclidean",
+            squared=True,
+        )
+        return np.concatenate(list(chunks))
+
+    density = in_chunks(x[paired], lambda log_kernel: logsumexp(log_kernel, axis=1))
+    return in_chunks(x, lambda log_kernel: softmax(log_kernel - density, axis=1) @ vectors)
