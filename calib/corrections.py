@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -31,12 +31,18 @@ class Corrector(Protocol):
     """Removes differences between batches without looking at a label.
 
     ``version`` is raised whenever a change gives other numbers; ``uses_seed`` says whether the seed can
-    change them; ``stored`` is False for corrections that cost less to make than to read.
+    change them; ``stored`` is False for corrections that cost less to make than to read. One that corrects
+    each batch by itself, whatever the others are, says so by an attribute ``each_batch_alone = True``.
     """
 
-    version: ClassVar[int]
-    uses_seed: ClassVar[bool]
-    stored: ClassVar[bool]
+    @property
+    def version(self) -> int: ...  # noqa: D102
+
+    @property
+    def uses_seed(self) -> bool: ...  # noqa: D102
+
+    @property
+    def stored(self) -> bool: ...  # noqa: D102
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
         """Corrected data ``(samples, dimensions)`` of every batch, by name."""
@@ -67,13 +73,12 @@ class Corrections:
         if not corrector.stored:
             return corrector.correct(batches, runtime)
         batches = sorted(batches, key=lambda batch: batch.name)  # the order must not depend on the split
-        name = type(corrector).__name__.lower()
+        described = _described(corrector)
+        name = described["corrector"]
         key = short_hash(
             {
                 **self.identity,
-                "corrector": name,
-                "settings": vars(corrector),
-                "version": corrector.version,
+                **described,
                 "batches": [batch.name for batch in batches],
                 "seed": runtime.seed if corrector.uses_seed else None,
             }
@@ -100,6 +105,15 @@ class Corrections:
             return None
         log.info("Correction from %s", record.path)
         return found
+
+
+def _described(corrector: Corrector) -> dict[str, Any]:
+    """What decides a corrector's result besides data and seed; correctors within it are described alike."""
+    return {
+        "corrector": type(corrector).__name__.lower(),
+        "settings": {k: _described(v) if hasattr(v, "correct") else v for k, v in vars(corrector).items()},
+        "version": corrector.version,
+    }
 
 
 def _compute(

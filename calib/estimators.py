@@ -16,6 +16,7 @@ from calib.build import build, compose
 from calib.corrections import Corrector
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.data.transform import prepared
+from calib.methods.corrected import SupervisedCorrector
 from calib.methods.joint import Joint
 from calib.planning import method_settings
 from calib.protocol import Protocol
@@ -232,7 +233,11 @@ class BatchCorrector(BaseEstimator):
         """
         x = validate_data(self, X, dtype=self.dtype)
         groups = _batches(batch, len(x))
-        corrector: Corrector = build(OmegaConf.create(self._settings()))
+        corrector: Corrector | SupervisedCorrector = build(OmegaConf.create(self._settings()))
+        if isinstance(corrector, SupervisedCorrector):
+            raise ValueError(
+                f"method={self.method} needs labels of some batches; use it from the command line."
+            )
         runtime = Runtime.from_names(self.random_state, self.device, self.dtype, self.progress)
         corrected = corrector.correct([Samples(name, x[rows]) for name, rows in groups.items()], runtime)
         order = np.argsort(np.concatenate(list(groups.values())), kind="stable")

@@ -206,7 +206,10 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
             **run.data,
         }
         record = run.record
-        record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
+        history = pd.DataFrame(runtime.history)
+        if history.empty:
+            history = pd.DataFrame(columns=["training", "epoch"])  # or the file could not be read
+        record.write_table("history.csv", history, digits=9)
         record.write_table("predictions.csv", predictions(run.study, probability), digits=8)
         record.write_table("mmd.csv", distances, digits=7)
         record.write_arrays("embedding.npz", _embedding_arrays(embedding))

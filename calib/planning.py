@@ -99,8 +99,8 @@ def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -
     method = build(OmegaConf.create(settings))
     if config.save_model and not method.judges_new_batches:
         raise CalibError(
-            f"method={config.method.name} knows only the batches that it is fitted on, so there is no model "
-            "to save; use joint, recon_t or baseline, or save_model=false."
+            f"method={config.method.name} {method.why_no_new_batches}, so there is no model to save; use "
+            "joint, recon_t, baseline or standardise_network, or save_model=false."
         )
     identity = {
         "study": study.name,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from calib.data.frames import read_frame
 from calib.data.h5ad import obs_columns, read_h5ad
+from calib.data.references import set_apart
 from calib.data.replicates import find_replicates
 from calib.data.sheet import Sheet, batches_of, class_indices, known_labels
 from calib.data.study import Batch, FloatArray, Samples, Study
@@ -97,15 +98,22 @@ def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[s
     table = read_frame(file)
     named = _columns(list(map(str, table.columns)), dataset, asked)
     sheet = as_sheet(
-        table, file, named["batch"], named["label"], named["subject"], named["sample"], wanted=model.features
+        table,
+        file,
+        named["batch"],
+        named["label"],
+        named["subject"],
+        named["sample"],
+        wanted=model.features,
+        reference=named["reference"],
     )
-    return complete(sheet, dataset.get("impute"))
+    return complete(set_apart(sheet)[0], dataset.get("impute"))
 
 
 def _columns(
     present: Sequence[str], dataset: Mapping[str, Any], asked: Mapping[str, str | None]
 ) -> dict[str, str | None]:
-    usual = {column: dataset.get(column) for column in COLUMNS}
+    usual = {column: dataset.get(column) for column in (*COLUMNS, "reference")}
     return {
         column: asked[column] if asked.get(column) else name if name in present else None
         for column, name in usual.items()

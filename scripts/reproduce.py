@@ -31,7 +31,11 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = made.add_argument
-    add("--series", default="paper", help="lists of conf/reproduce.yaml: paper, demo, notes (default paper)")
+    add(
+        "--series",
+        default="paper",
+        help="lists of conf/reproduce.yaml: paper, demo, notes, beyond (default paper)",
+    )
     add("--studies", type=several, help="only these, such as mi,chd")
     add("--methods", type=several, help="only these, such as joint,combat")
     add("--protocols", type=several, help="only these: paper,released")

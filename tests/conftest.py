@@ -37,6 +37,9 @@ FAST = {
     "mnn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "cca": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "seurat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "ratio_g": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "sva": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "fsva": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "bermuda": [
         "method.classifier.epochs=3",
         "method.classifier.batch_size=8",
@@ -62,6 +65,18 @@ FAST = {
     "dann": ["method.epochs=3", "method.batch_size=8"],
     "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
+    "adabn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "average": [
+        "method.classifier.classifiers.network={widths: [6], epochs: 2, members: 2}",
+        "method.classifier.classifiers.boosting.estimator.max_iter=3",
+    ],
+    "shuffled_labels": [],
+    "oracle": ["protocol.cv_folds=3"],
+    "honest_cross_validation": [
+        "method.classifier.epochs=2",
+        "method.classifier.batch_size=8",
+        "protocol.cv_folds=3",
+    ],
     "cross_validation": [
         "method.classifier.epochs=2",
         "method.classifier.batch_size=8",
@@ -69,6 +84,27 @@ FAST = {
     ],
 }
 """Overrides that make a run of each method take no time."""
+
+FAST_CLASSIFIERS = {
+    "logistic": [],
+    "svm": ["method.classifier.estimator.cv=2"],
+    "boosting": ["method.classifier.estimator.max_iter=5"],
+    "network": ["method.classifier={widths: [6], epochs: 2, members: 2}"],
+    "d": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+}
+"""The same of classifiers behind the plain corrections."""
+
+FAST |= {
+    f"{c}_{k}": fast for c in ("standardise", "rank_normal", "combat") for k, fast in FAST_CLASSIFIERS.items()
+}
+
+SEEDLESS = tuple(
+    f"{c}_{k}" for c in ("standardise", "rank_normal", "combat") for k in ("logistic", "svm", "boosting")
+)
+"""Methods to which the seed does not matter."""
+
+SILENT = (*SEEDLESS, "shuffled_labels", "oracle")
+"""Methods that report no losses."""
 
 
 def compose(*overrides: str) -> DictConfig:

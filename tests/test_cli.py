@@ -11,7 +11,7 @@ import pytest
 
 from calib.cli import expand_all, main, quote_splits
 from calib.experiment import run
-from tests.conftest import CONF, FAST, ROOT, SMALL
+from tests.conftest import CONF, FAST, METHODS, ROOT, SMALL
 
 TINY = [*SMALL, *FAST["joint"]]
 
@@ -190,7 +190,7 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert shown.code == 0
     for text in (
         "dataset: chd, demo, h5ad, mi, pancreas, pancreas_mini, table",
-        "method: baseline, bermuda, combat, cross_validation, desc, joint, normae, pairwise, recon_t",
+        f"method: {', '.join(METHODS)}",
         "split:",
     ):
         assert text in shown.out
@@ -199,5 +199,5 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert splits(tmp_path / "outputs") == ["13_2"]
     wrong = shell("method=jiont", *TINY)
     assert (wrong.code, wrong.err.strip()) == (
-        1, "Error: method=jiont is unknown; did you mean 'joint'? There is: baseline, bermuda, combat, cross_validation, desc, joint, normae, pairwise, recon_t.",
+        1, f"Error: method=jiont is unknown; did you mean 'joint'? There is: {', '.join(METHODS)}.",
     )  # fmt: skip

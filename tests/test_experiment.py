@@ -22,7 +22,7 @@ from calib.methods.combat import ComBat
 from calib.methods.discriminator import DiscriminatorClassifier
 from calib.planning import load, plan
 from calib.store import collect, run_record
-from tests.conftest import METHODS, compose, small_run
+from tests.conftest import METHODS, SEEDLESS, SILENT, compose, small_run
 
 
 def record(out: Path) -> Path:
@@ -70,7 +70,7 @@ def test_record(name: str, tmp_path: Path) -> None:
         assert embedding["z"].dtype == np.float32
         assert len(embedding["z"]) == len(embedding["batch"]) == len(embedding["row"]) == 32 + 24 + 36
     history = pd.read_csv(folder / "history.csv")
-    assert history["epoch"].max() >= 2
+    assert history.empty if name in SILENT else history["epoch"].max() >= 2
     assert OmegaConf.load(folder / "config.yaml").method.name == name
 
 
@@ -88,9 +88,8 @@ def test_same_command_same_bytes(name: str, protocol: str, tmp_path: Path) -> No
         assert one.read_bytes() == other.read_bytes(), file
     other_seed = small_run(name, tmp_path / "c", f"protocol={protocol}", "seed=1")
     run(other_seed)
-    assert (record(tmp_path / "c") / "predictions.csv").read_bytes() != one.with_name(
-        "predictions.csv"
-    ).read_bytes()
+    files = [record(tmp_path / folder) / "predictions.csv" for folder in "ac"]
+    assert (files[0].read_bytes() == files[1].read_bytes()) == (name in SEEDLESS)
 
 
 @pytest.mark.parametrize("name", METHODS)

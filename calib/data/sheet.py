@@ -29,6 +29,7 @@ class Sheet:
         batch: the study's name of each sample's batch ``(samples,)``.
         label: label as text ``(samples,)``, missing where the file has none.
         subject: name of each sample's subject as text ``(samples,)``, or None where no column names it.
+        reference: which are reference samples ``(samples,)``, or None where no column says so.
     """
 
     file: str
@@ -38,6 +39,7 @@ class Sheet:
     batch: NDArray[np.object_]
     label: pd.Series
     subject: NDArray[np.str_] | None
+    reference: NDArray[np.bool_] | None = None
 
     def of_features(self, kept: NDArray[Any]) -> "Sheet":
         """Only the features at these positions, or where the mask is true."""
@@ -53,6 +55,7 @@ class Sheet:
             batch=self.batch[kept],
             label=self.label[kept].reset_index(drop=True),
             subject=None if self.subject is None else self.subject[kept],
+            reference=None if self.reference is None else self.reference[kept],
         )
 
     def aligned(self, features: Sequence[str]) -> "Sheet":
@@ -110,6 +113,7 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
                 )
             seen[batch] = sheet.file
     subjects = [sheet.subject for sheet in parts if sheet.subject is not None]
+    references = [sheet.reference for sheet in parts if sheet.reference is not None]
     stack = sparse.vstack if sparse.issparse(first.values) else np.concatenate
     return Sheet(
         ", ".join(sheet.file for sheet in sheets),
@@ -119,6 +123,7 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
         np.concatenate([sheet.batch for sheet in parts]),
         pd.concat([sheet.label for sheet in parts], ignore_index=True),
         np.concatenate(subjects) if len(subjects) == len(parts) else None,
+        np.concatenate(references) if len(references) == len(parts) else None,
     )
 
 

@@ -20,11 +20,13 @@ class Samples:
     """Samples measured together, without labels: what a method sees of a target batch.
 
     ``replicate`` says which rows measure the same: number or name ``(samples,)``, or None where unknown.
+    ``reference`` is what the batch's reference samples measured ``(references, features)``, or None.
     """
 
     name: str
     x: Matrix  # (samples, features)
     replicate: Subjects | None = field(default=None, kw_only=True)
+    reference: Matrix | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -55,6 +57,8 @@ class Batch:
         names: name of each sample ``(samples,)``, or None where they have none.
         replicate: number or name of what each row measures, known without labels: the subject that a file
             names, or what ``find_replicates`` finds; None where unknown.
+        reference: measurements ``(references, features)`` of the same material in every batch, such as pooled
+            samples, which are no samples to be classified; None where there are none.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Batch:
     subject: Subjects | None = None
     names: NDArray[np.str_] | None = None
     replicate: Subjects | None = None
+    reference: Matrix | None = None
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -74,7 +79,7 @@ class Batch:
 
     def unlabelled(self) -> Samples:
         """This batch as a target."""
-        return Samples(self.name, self.x, replicate=self.replicate)
+        return Samples(self.name, self.x, replicate=self.replicate, reference=self.reference)
 
     def labelled(self) -> LabelledSamples:
         """This batch with its labels.
@@ -84,7 +89,7 @@ class Batch:
         """
         if self.y is None:
             raise DataError(f"Batch '{self.name}' has no labels, which a source or reference needs.")
-        return LabelledSamples(self.name, self.x, self.y, replicate=self.replicate)
+        return LabelledSamples(self.name, self.x, self.y, replicate=self.replicate, reference=self.reference)
 
     def source(self) -> LabelledSamples:
         """This batch as a source.
@@ -126,6 +131,9 @@ class Study:
                 digest.update(np.ascontiguousarray(dense(batch.x[rows]), np.float64).ravel().data)
             for part in (batch.y, batch.subject):
                 digest.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
+            if batch.reference is not None:
+                digest.update(b"reference")
+                digest.update(np.ascontiguousarray(dense(batch.reference), np.float64).tobytes())
         return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from calib.data.files import locate
 from calib.data.frames import IMPUTE, Impute, filled, matching, numbers, read_frame
+from calib.data.references import marked, set_apart, with_references
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.study import Study
 from calib.errors import DataError, check_choice, nearest
@@ -32,6 +33,7 @@ def load_table_study(
     impute: Impute | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
+    reference: str | None = None,
 ) -> Study:
     """Read a study.
 
@@ -46,6 +48,7 @@ def load_table_study(
         impute: what replaces missing and infinite values; see ``frames.filled``.
         sha256: checksum of a single file; None accepts any.
         n_sources: number of source batches in ``split=all``.
+        reference: column that marks reference samples, which need no label; None: there are none.
 
     Raises:
         DataError: a file is missing, damaged, or lacks what is named.
@@ -53,11 +56,13 @@ def load_table_study(
     check_choice("dataset.impute", impute, IMPUTE)
     paths = [path] if isinstance(path, str) else list(path)
     files = [locate(one, sha256=sha256) for one in paths]
-    sheet = joined(
-        [as_sheet(read_frame(file), file, batch, label, subject, sample, features, ignore) for file in files]
+    named = (batch, label, subject, sample, features, ignore)
+    sheet, references = set_apart(
+        joined([as_sheet(read_frame(file), file, *named, reference=reference) for file in files])
     )
     y, names = labelled(sheet, classes, positive, unlabelled)
-    return as_study(name, complete(sheet, impute), y, names, n_sources)
+    study = as_study(name, complete(sheet, impute), y, names, n_sources)
+    return study if references is None else with_references(study, complete(references, impute))
 
 
 def as_sheet(
@@ -70,13 +75,14 @@ def as_sheet(
     features: str | Sequence[str] | None = None,
     ignore: Sequence[str] = (),
     wanted: Sequence[str] | None = None,
+    reference: str | None = None,
 ) -> Sheet:
     """The samples of one file's table, batch after batch, missing values as NaN; see ``load_table_study``.
 
     ``wanted`` names the features one by one, in place of ``features`` and ``ignore``.
     """
     table = table.set_axis(table.columns.map(str), axis=1)
-    described = [column for column in (batch, label, subject, sample) if column]
+    described = [column for column in (batch, label, subject, sample, reference) if column]
     for column in described:
         if column not in table:
             raise DataError(
@@ -112,6 +118,7 @@ def as_sheet(
         owner.to_numpy(object),
         text(table[label]).reset_index(drop=True) if label else pd.Series(None, range(len(x)), dtype=object),
         text(table[subject]).to_numpy(str) if subject else None,
+        marked(text(table[reference]), f"File {file}, column '{reference}'") if reference else None,
     )
     return sheet if wanted is None else sheet.aligned(wanted)
 

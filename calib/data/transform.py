@@ -25,7 +25,7 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
 
 
 def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -> Study:
-    """The study with every batch ``prepared``.
+    """The study with every batch ``prepared``; reference samples are scaled with their batch.
 
     Raises:
         DataError: a value is too large for it.
@@ -41,7 +41,11 @@ def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -
                 f"protocol.batch_scale={scale} and dtype={dtype} turn into no finite number; rescale it or "
                 "set dtype=float64."
             )
-        return replace(batch, x=x)
+        if batch.reference is None:
+            return replace(batch, x=x)
+        both = np.concatenate([batch.dense, dense(batch.reference)])
+        x, reference = np.split(dense(prepared(both, transform, scale, dtype)), [len(batch)])
+        return replace(batch, x=x, reference=reference)
 
     return replace(study, batches={name: prepare_batch(batch) for name, batch in study.batches.items()})
 

@@ -70,6 +70,11 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """Whether ``fit`` gives a ``Savable``."""
         return False
 
+    @property
+    def why_no_new_batches(self) -> str:
+        """What is in the way of that, said of the method."""
+        return "knows only the batches that it is fitted on"
+
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "Savable":
         """The trained method that gave ``state``.
 

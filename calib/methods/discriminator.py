@@ -1,6 +1,7 @@
 """The paper's discriminator D as a classifier on its own, on data calibrated elsewhere or not at all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -19,6 +20,7 @@ class DiscriminatorClassifier:
     """D trained with Eq. 3 on the sources, each source normalised by its own batch statistics."""
 
     version = 1
+    restorable = True
 
     def __init__(
         self,
@@ -73,6 +75,26 @@ class DiscriminatorClassifier:
         fitted = FittedDiscriminator(self._network(features, n_classes, "restored D", runtime), runtime)
         load_arrays({"discriminator": fitted.network}, state)
         return fitted
+
+
+class AdaBN(DiscriminatorClassifier):
+    """D whose batch norm takes the statistics of the batch tested (Li et al. 2016, arXiv:1603.04779).
+
+    D has one batch norm, at its input. Every source is normalised by its own statistics in training, so a
+    target is treated at test as the sources are in training.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        learning_step: int,
+        weight_decay: float,
+        protocol: Protocol,
+    ) -> None:
+        own = replace(protocol, discriminator_test_statistics="own")
+        super().__init__(epochs, batch_size, lr, learning_step, weight_decay, own)
 
 
 class FittedDiscriminator:

@@ -14,14 +14,14 @@ def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> str:
         left.setdefault(_group(one.job), []).append(one.seconds)
     planned = Counter(_group(job) for job in jobs)
     lines = [
-        f"{'study':<14}{'method':<18}{'protocol':<10}{'runs':>6}{'recorded':>10}{'left':>10}   set besides"
+        f"{'study':<14}{'method':<25}{'protocol':<10}{'runs':>6}{'recorded':>10}{'left':>10}   set besides"
     ]
     for group, count in planned.items():
         study, method, protocol, variant = group
         seconds = left.get(group, [])
         time = str(timedelta(seconds=round(sum(seconds)))) if seconds else "-"
         counts = f"{count:>6}{count - len(seconds):>10}{time:>10}"
-        lines.append(f"{study:<14}{method:<18}{protocol:<10}{counts}   {variant}".rstrip())
+        lines.append(f"{study:<14}{method:<25}{protocol:<10}{counts}   {variant}".rstrip())
     total = timedelta(seconds=round(sum(one.seconds for one in scheduled)))
     recorded = len(jobs) - len(scheduled)
     lines.append(

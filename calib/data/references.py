@@ -1,0 +1,69 @@
+"""Reference samples: the same material in every batch, kept apart from the samples to be classified."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from calib.data.matrix import as_floats, infinite_feature
+from calib.data.sheet import Sheet
+from calib.data.study import Study
+from calib.errors import DataError
+
+MARKS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def marked(column: pd.Series, where: str) -> NDArray[np.bool_]:
+    """Which samples a column of text marks ``(samples,)``.
+
+    Args:
+        column: true, yes or 1 for reference samples, and false, no, 0 or nothing for others.
+        where: names the column in messages.
+
+    Raises:
+        DataError: a cell says something else.
+    """
+    known = column.str.lower().map(MARKS)
+    if (wrong := known.isna() & column.notna()).any():
+        raise DataError(
+            f"{where} has '{column[wrong].iloc[0]}'; mark reference samples by true, yes or 1, others by "
+            "false, no, 0 or an empty cell."
+        )
+    return (known == True).to_numpy(bool)  # noqa: E712
+
+
+def set_apart(sheet: Sheet) -> tuple[Sheet, Sheet | None]:
+    """The samples to be classified, and the reference samples where a column marks any.
+
+    Raises:
+        DataError: it marks none, or all.
+    """
+    if sheet.reference is None:
+        return sheet, None
+    if sheet.reference.all() or not sheet.reference.any():
+        share = "all" if sheet.reference.all() else "none"
+        raise DataError(
+            f"File {sheet.file}: {share} of the samples are reference samples; check dataset.reference."
+        )
+    return sheet.of_rows(~sheet.reference), sheet.of_rows(sheet.reference)
+
+
+def with_references(study: Study, references: Sheet) -> Study:
+    """The study with each batch's reference samples.
+
+    Raises:
+        DataError: a batch has no other samples, or a value is missing or infinite.
+    """
+    batches = dict(study.batches)
+    for name in pd.unique(references.batch):
+        if name not in batches:
+            raise DataError(f"File {references.file}: batch '{name}' has reference samples only.")
+        reference = as_floats(references.values[references.batch == name])
+        if (wrong := infinite_feature(reference)) is not None:
+            raise DataError(
+                f"File {references.file}: reference samples of batch '{name}' have missing or infinite "
+                f"values, the first in '{references.features[wrong]}'; repair the file."
+            )
+        batches[name] = replace(batches[name], reference=reference)
+    return replace(study, batches=batches)

@@ -1,0 +1,76 @@
+"""Ratio_G: every feature of a batch over its geometric mean in the batch's reference samples.
+
+Luo et al. 2010 (doi 10.1038/tpj.2010.57).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from calib.data.matrix import dense
+from calib.data.study import FloatArray, Samples
+from calib.errors import CalibError, check_choice, check_flag
+from calib.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+DENOMINATORS = ("auto", "reference", "batch")
+
+
+class RatioG:
+    """Ratio_G as a corrector; without reference samples all samples of a batch stand in for them.
+
+    Args:
+        denominator: ``reference`` (samples that the study marks as such), ``batch`` (all samples of the
+            batch) or ``auto``: the first where the study has any, else the second.
+        log: the data are logarithms already, so that the ratio is a difference.
+    """
+
+    version = 1
+    uses_seed = False
+    stored = False
+
+    def __init__(self, denominator: str, log: bool) -> None:
+        check_choice("method.corrector.denominator", denominator, DENOMINATORS)
+        check_flag("method.corrector.log", log)
+        self.denominator = denominator
+        self.log = log
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+        """Ratios, or differences of logarithms, of every batch.
+
+        Raises:
+            CalibError: a batch lacks reference samples that are asked for, or that others have.
+        """
+        wanted = self.denominator == "reference" or (
+            self.denominator == "auto" and any(batch.reference is not None for batch in batches)
+        )
+        log.info("Ratios to the geometric mean of %s", "reference samples" if wanted else "whole batches")
+        corrected = {}
+        for batch in batches:
+            if wanted and batch.reference is None:
+                raise CalibError(
+                    f"Ratio_G: batch '{batch.name}' has no reference samples; mark them with "
+                    "dataset.reference or set method.corrector.denominator=batch."
+                )
+            x = batch.dense.astype(np.float64)
+            reference = x if batch.reference is None or not wanted else dense(batch.reference)
+            ratio = x - reference.mean(axis=0, dtype=float) if self.log else x / geometric_mean(reference)
+            corrected[batch.name] = ratio.astype(runtime.numpy_dtype)
+        return corrected
+
+
+def geometric_mean(x: FloatArray) -> FloatArray:
+    """Geometric mean of every feature ``(features,)``, above 0.
+
+    Values that are not positive have no logarithm: they count as half of the feature's smallest positive one,
+    so the mean stays in the feature's own unit. A feature without any has mean 1 and so is left as it is.
+
+    Args:
+        x: ``(samples, features)``.
+    """
+    x = x.astype(np.float64)
+    smallest = np.where(x > 0, x, np.inf).min(axis=0)
+    floor = np.where(np.isfinite(smallest), smallest / 2, 1.0)
+    return np.exp(np.log(np.where(x > 0, x, floor)).mean(axis=0))

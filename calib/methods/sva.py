@@ -1,0 +1,156 @@
+"""SVA and frozen SVA: unwanted variation found with the sources' labels and taken out of all batches.
+
+Leek & Storey 2007 (doi 10.1371/journal.pgen.0030161), Parker, Corrada Bravo & Leek 2014 (doi
+10.7717/peerj.561). Both estimate surrogate variables on the labelled sources. They differ in what a target
+needs: SVA decomposes all batches together, frozen SVA one target sample, or one target batch, at a time.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.components import analytic, by_permutation
+from calib.data.study import FloatArray, LabelledSamples, Samples
+from calib.errors import check_choice, check_number
+from calib.frozen import exact, fast
+from calib.runtime import Runtime
+from calib.surrogates import Surrogates, coefficients, irw, model_matrix, two_step
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[np.floating]
+RULES = ("be", "leek")
+ESTIMATORS = {"irw": irw, "two_step": two_step}
+MODES = {"exact": exact, "fast": fast}
+
+
+def surrogate_variables(
+    x: Array, y: NDArray[np.integer], number: int | str, permutations: int, estimator: str, runtime: Runtime
+) -> Surrogates | None:
+    """Surrogate variables of labelled samples, or None where there are none.
+
+    Args:
+        x: ``(samples, features)``.
+        y: class indices ``(samples,)``.
+        number: how many, or the rule that finds it: ``be`` (permutations) or ``leek`` (analytic).
+        permutations: of ``be``.
+        estimator: ``irw`` or ``two_step``.
+
+    Raises:
+        CalibError: see the rules and estimators.
+    """
+    if number == "be":
+        rng = np.random.default_rng(runtime.derived_seed("permutations of residuals"))
+        number = by_permutation(x, model_matrix(y), permutations, rng)
+    elif number == "leek":
+        number = analytic(x, model_matrix(y))
+    found = ESTIMATORS[estimator](x, y, int(number)) if number else None
+    there = found.number if found is not None else 0
+    log.info("Surrogate variables of %d samples: %d", len(x), there)
+    return found if there else None
+
+
+class SVA:
+    """SVA for targets without labels: its last step, decomposing the weighted data, sees all batches.
+
+    Number, weights of the features and, given the classes, effects on them come from the sources.
+
+    Args:
+        number: of surrogate variables: ``be``, ``leek`` or a whole number.
+        permutations: of the rule ``be``.
+        estimator: ``irw`` or ``two_step``.
+    """
+
+    version: ClassVar[int] = 1
+    uses_source_labels: ClassVar[bool] = True
+
+    def __init__(self, number: int | str, permutations: int, estimator: str) -> None:
+        _check(number, permutations)
+        check_choice("method.corrector.estimator", estimator, ESTIMATORS)
+        self.number = number
+        self.permutations = permutations
+        self.estimator = estimator
+
+    def correct(
+        self,
+        sources: Sequence[LabelledSamples],
+        targets: Sequence[Samples],
+        n_classes: int,
+        runtime: Runtime,
+    ) -> Mapping[str, FloatArray]:
+        """Data of every batch less the effects of the surrogate variables, in the unit of the data.
+
+        Raises:
+            CalibError: there are too few samples for so many surrogate variables.
+        """
+        x, y = _pooled(sources)
+        found = surrogate_variables(x, y, self.number, self.permutations, self.estimator, runtime)
+        everything = np.concatenate([x, *(target.dense.astype(np.float64) for target in targets)])
+        if found is not None:
+            values = found.extended(everything)
+            everything = everything - values @ coefficients(x, y, values[: len(x)])
+        return _by_batch(everything, [*sources, *targets], runtime)
+
+
+class FrozenSVA:
+    """Frozen SVA: sources are corrected by themselves, and no target has a part in another's correction.
+
+    Args:
+        number, permutations: as in ``SVA``.
+        mode: ``exact`` (one sample at a time) or ``fast`` (one batch at a time).
+    """
+
+    version: ClassVar[int] = 1
+    uses_source_labels: ClassVar[bool] = True
+
+    def __init__(self, number: int | str, permutations: int, mode: str) -> None:
+        _check(number, permutations)
+        check_choice("method.corrector.mode", mode, MODES)
+        self.number = number
+        self.permutations = permutations
+        self.mode = mode
+
+    def correct(
+        self,
+        sources: Sequence[LabelledSamples],
+        targets: Sequence[Samples],
+        n_classes: int,
+        runtime: Runtime,
+    ) -> Mapping[str, FloatArray]:
+        """Data of every batch less the effects of the surrogate variables, in the unit of the data.
+
+        Raises:
+            CalibError: as ``SVA``, or ``fast`` is to correct a batch of one sample.
+        """
+        x, y = _pooled(sources)
+        found = surrogate_variables(x, y, self.number, self.permutations, "irw", runtime)
+        parts = [x, *(target.dense.astype(np.float64) for target in targets)]
+        if found is not None:
+            effects = coefficients(x, y, found.values)
+            new = [MODES[self.mode](x, found, part) for part in parts[1:]]
+            values = [found.values, *new]
+            parts = [part - one @ effects for part, one in zip(parts, values, strict=True)]
+        return _by_batch(np.concatenate(parts), [*sources, *targets], runtime)
+
+
+def _check(number: object, permutations: object) -> None:
+    if isinstance(number, str):
+        check_choice("method.corrector.number", number, RULES)
+    else:
+        check_number("method.corrector.number", number, least=0, whole=True)
+    check_number("method.corrector.permutations", permutations, least=1, whole=True)
+
+
+def _pooled(sources: Sequence[LabelledSamples]) -> tuple[Array, NDArray[np.int64]]:
+    """Data and class indices of all sources."""
+    x = np.concatenate([source.dense for source in sources]).astype(np.float64)
+    return x, np.concatenate([source.y for source in sources])
+
+
+def _by_batch(x: Array, batches: Sequence[Samples], runtime: Runtime) -> dict[str, FloatArray]:
+    ends = np.cumsum([len(batch) for batch in batches])[:-1]
+    parts = np.split(x.astype(runtime.numpy_dtype), ends)
+    return dict(zip([batch.name for batch in batches], parts, strict=True))
