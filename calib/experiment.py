@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.archives import Stack
 from calib.border import kept
+from calib.build import build
 from calib.corrections import Corrections
 from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.split import make_labelled_task, make_task, parse_splits
@@ -22,6 +23,7 @@ from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
 from calib.evaluation.mmd import batch_distances, summarise
+from calib.evaluation.novelty import Reference, reference
 from calib.methods.base import Fitted, Savable
 from calib.models import MODEL, save_model
 from calib.planning import Run, each_seed, load, plan
@@ -213,10 +215,16 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         record.write_arrays("embedding.npz", _embedding_arrays(embedding))
         if config.save_model:
             assert isinstance(fitted, Savable)  # the plan has seen to it
-            save_model(record, fitted, run.study)
+            save_model(record, fitted, run.study, _reference(run))
         result = record.finish(result)
         log.info("%s", result_table(result, config.protocol.reported_auc))
     return result
+
+
+def _reference(run: Run) -> Reference | None:
+    """What the batches of the training were like before they were scaled, which would hide other units."""
+    as_loaded: Study = run.study if run.data["scaling"] == "none none" else build(run.config.dataset)
+    return reference({name: as_loaded.batches[name].x for name in (*run.split.sources, *run.split.targets)})
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:

@@ -17,6 +17,7 @@ from yaml import YAMLError
 from calib.build import build
 from calib.data.study import Study
 from calib.errors import CalibError, DamagedError
+from calib.evaluation.novelty import Reference
 from calib.methods.base import Savable
 from calib.planning import method_settings
 from calib.runtime import Runtime
@@ -25,22 +26,30 @@ from calib.whole import read_arrays
 
 MODEL = "model.npz"
 FEATURES, CLASSES = "study/features", "study/classes"
+REFERENCE = "reference/"
+"""Start of the names of what ``Reference`` holds."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained method with the settings it was trained with."""
+    """A trained method with the settings it was trained with.
+
+    ``reference`` is what its training batches were like, None where they were too few or too small.
+    """
 
     config: DictConfig
     features: Sequence[str]
     classes: Sequence[str]
     fitted: Savable
+    reference: Reference | None = None
 
 
-def save_model(record: Record, fitted: Savable, study: Study) -> None:
-    """Write a trained method into its record."""
+def save_model(record: Record, fitted: Savable, study: Study, known: Reference | None) -> None:
+    """Write a trained method into its record, with what its training batches were like."""
+    kept = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
     state = {
         **fitted.state(),
+        **kept,
         FEATURES: np.array(study.features, np.str_),
         CLASSES: np.array(study.classes, np.str_),
     }
@@ -66,6 +75,9 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     with _damage_told(files[0], DamagedError):
         state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
+        kept = {
+            name.removeprefix(REFERENCE): state.pop(name) for name in [*state] if name.startswith(REFERENCE)
+        }
     with _damage_told(files[1], OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
         config = OmegaConf.load(files[1])
         if not isinstance(config, DictConfig):
@@ -75,7 +87,8 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
     method = build(settings)
     with _damage_told(files[0], KeyError, ValueError, RuntimeError):  # arrays that do not fit the networks
-        return Model(config, features, classes, method.restore(state, len(features), len(classes), runtime))
+        fitted = method.restore(state, len(features), len(classes), runtime)
+    return Model(config, features, classes, fitted, Reference(**kept) if kept else None)
 
 
 @contextmanager

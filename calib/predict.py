@@ -18,6 +18,7 @@ from calib.data.subjects import infer_subjects
 from calib.data.tables import as_sheet, complete
 from calib.data.transform import prepared
 from calib.errors import CalibError, check_choice
+from calib.evaluation.novelty import Measure, novelty
 from calib.models import Model, load_model
 
 STATISTICS = {
@@ -32,10 +33,15 @@ COLUMNS = ("batch", "label", "subject", "sample")
 
 @dataclass(frozen=True)
 class Prediction:
-    """The batches of a file, and class probabilities ``(samples, classes)`` for each."""
+    """The batches of a file, and class probabilities ``(samples, classes)`` for each.
+
+    ``novelty`` says of each how far it lies from the batches of the training (``calib.evaluation.novelty``);
+    it is empty where the model does not know what those were like.
+    """
 
     study: Study
     probability: Mapping[str, FloatArray]
+    novelty: Mapping[str, Mapping[str, Measure]]
 
 
 def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: str | None) -> Prediction:
@@ -77,7 +83,9 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
         return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
 
     study = Study(dataset["name"], batches, model.features, model.classes)
-    return Prediction(study, {name: judged(batch) for name, batch in batches.items()})
+    known = model.reference
+    found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
+    return Prediction(study, {name: judged(batch) for name, batch in batches.items()}, found)
 
 
 def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:

@@ -52,6 +52,23 @@ def subject_predictions(study: Study, probability: Mapping[str, FloatArray]) -> 
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
+ABSTAINED = "abstained"
+
+
+def with_abstentions(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """A table of predictions with a column ``answer``: the predicted label, or ``ABSTAINED``.
+
+    Args:
+        table: with columns ``predicted`` and ``p_<class>``.
+        confidence: highest probability below which no answer is given.
+    """
+    surest = table.filter(regex="^p_").max(axis=1)
+    answer = table["predicted"].where(surest >= confidence, ABSTAINED)
+    made = table.copy()
+    made.insert(list(table.columns).index("predicted") + 1, "answer", answer)
+    return made
+
+
 def _judged(study: Study, p: FloatArray) -> dict[str, object]:
     shares = {f"p_{label}": p[:, index] for index, label in enumerate(study.classes)}
     return {"predicted": np.array(study.classes)[p.argmax(axis=1)]} | shares

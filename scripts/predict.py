@@ -4,6 +4,7 @@ run         directory of a run made with save_model=true
 data        CSV, TSV, Parquet or h5ad with the features of the run's study
 out         file to write, default predictions_<data>.csv; subjects go to a second file beside it
 statistics  batch norms that use the new batch's own mean and variance: as_trained | calibrator | both
+abstain     probability, such as 0.8: a column "answer" says "abstained" where no class reaches it
 batch, label, subject, sample, layer   names of columns, where they are not those of the run's study
 """
 
@@ -13,11 +14,14 @@ from pathlib import Path
 
 from calib.errors import CalibError, nearest
 from calib.evaluation.metrics import score
-from calib.predict import COLUMNS, predict
-from calib.predictions import predictions, subject_predictions
+from calib.evaluation.novelty import warning
+from calib.predict import COLUMNS, Prediction, predict
+from calib.predictions import ABSTAINED, predictions, subject_predictions, with_abstentions
 from calib.store import Record
 
-OPTIONS = ("run", "data", "out", "statistics", *COLUMNS, "layer")
+OPTIONS = ("run", "data", "out", "statistics", "abstain", *COLUMNS, "layer")
+
+log = logging.getLogger("calib.predict")
 
 
 def main(arguments: list[str]) -> None:
@@ -38,11 +42,15 @@ def main(arguments: list[str]) -> None:
     data = Path(options["data"])
     columns = {key: options[key] for key in (*COLUMNS, "layer") if key in options}
     statistics = options.get("statistics", "as_trained")
+    confidence = _share(options["abstain"]) if "abstain" in options else None
     result = predict(Path(options["run"]), data, statistics, **columns)
 
     out = Path(options.get("out", f"predictions_{data.stem}.csv"))
     samples = predictions(result.study, result.probability)
     subjects = subject_predictions(result.study, result.probability)
+    if confidence is not None:
+        samples = with_abstentions(samples, confidence)
+        subjects = with_abstentions(subjects, confidence) if len(subjects) else subjects
     folder = Record(out.parent)
     folder.write_table(out.name, samples, digits=8)
     print(f"{out}: {len(samples)} samples")
@@ -54,6 +62,33 @@ def main(arguments: list[str]) -> None:
             found = score(result.probability[name], batch.y)
             shown = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items() if value is not None)
             print(f"Batch {name}, whose labels are known: {shown}")
+        if confidence is not None:
+            answered = samples.loc[samples["batch"] == name, "answer"] != ABSTAINED
+            print(f"Batch {name}: {answered.sum()} of {len(answered)} samples answered")
+    _compare(result)
+
+
+def _compare(result: Prediction) -> None:
+    """Say how far each batch lies from those of the training, and warn where that is too far."""
+    if not result.novelty:
+        log.info(
+            "The model does not know what its training batches were like, so the new ones are not compared"
+        )
+    for name, found in result.novelty.items():
+        numbers = ", ".join(f"{key} {one.value:.3g} (limit {one.limit:.3g})" for key, one in found.items())
+        log.info("Batch %s against the training's: %s", name, numbers)
+        if sentence := warning(name, found):
+            log.warning("Warning: %s", sentence)
+
+
+def _share(text: str) -> float:
+    try:
+        confidence = float(text)
+    except ValueError:
+        confidence = -1
+    if not 0 <= confidence <= 1:
+        raise CalibError(f"abstain={text} is no probability; give a number from 0 to 1, such as 0.8.")
+    return confidence
 
 
 if __name__ == "__main__":

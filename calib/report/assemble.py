@@ -7,6 +7,7 @@ import pandas as pd
 
 from calib.data.study import Study
 from calib.errors import CalibError
+from calib.report.beyond import beyond_section, is_beyond
 from calib.report.claims import claims_table, verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
@@ -55,21 +56,24 @@ def _written(
 
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     by_study = {name: [job for job in jobs if job.run.study.name == name] for name in studies}
-    tables = {name: _tables(results, part, name, protocols) for name, part in by_study.items()}
+    of_paper = {name: [job for job in part if not is_beyond(job)] for name, part in by_study.items()}
+    tables = {name: _tables(results, part, name, protocols) for name, part in of_paper.items()}
     figures = {
-        name: draw(studies[name], part, folder / "figures", workers) for name, part in by_study.items()
+        name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
+    beyond = beyond_section(by_study, finished, folder / "figures")
     silhouettes = {path: one for drawn in figures.values() for path, one in drawn.silhouettes.items()}
     found = verdicts(finished, studies, silhouettes, protocols)
     costs = [cost_table(results, name) for name in studies]
-    for table in (*(t for group in tables.values() for t in group), *costs, claims_table(found)):
+    ours = beyond.tables if beyond else []
+    for table in (*(t for group in tables.values() for t in group), *ours, *costs, claims_table(found)):
         write_table(table, folder / "tables")
 
     failed = [f"{what}: {why}" for what, why in failures.items()]
     sections = [_section(studies[name], tables[name], figures[name], folder / "figures") for name in studies]
     content = Content(
         verdicts=found,
-        sections=[*sections, Section("Cost", tables=costs)],
+        sections=[*sections, *([beyond] if beyond else []), Section("Cost", tables=costs)],
         missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
         facts=_facts(finished, len(jobs)),
         tables=folder / "tables",

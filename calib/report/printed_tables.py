@@ -93,7 +93,7 @@ def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Ta
         {(_sources(split), t) for split, t in lines.get("", ())} | {k for _, k in printed} - {AVERAGE}
     )
     columns: dict[str, Cells] = {}
-    for method, heading in (METHODS | _others(ours)).items():
+    for method, heading in METHODS.items():
         cells = {key[:2]: v for key, v in _cells(ours, method, ["ACC"]).items()}
         columns[heading] = {**cells, AVERAGE: _means(cells, keys)}
     if study != "pancreas" and not any(columns[METHODS["pairwise"]].values()):
@@ -132,13 +132,6 @@ def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: st
     columns = {"Before calibration": before, "Joint": after, "Gain": gain}
     printed: dict[tuple[str, Key], float] = {("Gain", key): value for key, value in QUOTED_GAINS.items()}
     return table_beside(frame, [(*key, metric) for key in keys for metric in METRICS], columns, printed)
-
-
-def _others(ours: pd.DataFrame) -> dict[str, str]:
-    """Headings of the methods that the paper has not, in the order of their names."""
-    found = ours.loc[~ours["method"].isin(METHODS), ["method", "uses_target_labels"]].drop_duplicates()
-    pairs = sorted(zip(found["method"], found["uses_target_labels"], strict=True))
-    return {method: f"{method} †" if reference else method for method, reference in pairs}
 
 
 def _cells(ours: pd.DataFrame, method: str, metrics: Iterable[str], variant: str = "") -> Cells:

@@ -1,0 +1,88 @@
+"""Every method that was run on a study beside Joint+: metrics, and the paired difference in accuracy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from calib.report.exhibits import MISSING, Table
+from calib.report.paper import ONE_SOURCE, spelled
+from calib.report.rules import signed
+from calib.report.settings import Setting, difference
+
+BEST = "joint_plus"
+"""The method that all others are compared with."""
+
+COLUMNS = {"accuracy": "accuracy", "f_score": "F-score", "auc": "AUC", "mcc": "MCC"}
+
+CAPTION = (
+    "Mean over all splits' targets, at sample level; ± standard deviation over seeds; AUC of probabilities. "
+    "Difference: accuracy minus that of Joint+, paired by subject and seed, with the 95 % interval of a "
+    "bootstrap of whole subjects and of seeds; of one seed it holds no variation between trainings. Sorted "
+    "by accuracy. A batch is source in one split and target in another, so the splits are not independent. "
+    "† uses target labels: a reference, not a method. ‡ gives one answer for all replicates of a sample: a "
+    "part of its difference to methods that do not may be that."
+)
+
+
+def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
+    """One row a method and protocol, the best first; what has no complete seed is NaN and last.
+
+    Args:
+        found: settings of the study; those with a variant are left out, but pairwise calibration's.
+    """
+    published = [one for one in found if one.variant == (ONE_SOURCE if one.method == "pairwise" else "")]
+    best = next((one for one in published if one.method == BEST and one.runs), None)
+    rows = []
+    for one in published:
+        apart = difference(one, best) if best and one is not best else None
+        rows.append(
+            {
+                "study": study,
+                "method": one.method,
+                "label": one.label,
+                "protocol": one.protocol,
+                "uses_target_labels": one.uses_target_labels,
+                "averages_replicates": one.averages_replicates,
+                "seeds": len(one.runs),
+                **{name: _mean(one.means(name)) for name in COLUMNS},
+                "accuracy_sd": float(np.std(one.means("accuracy"), ddof=1)) if len(one.runs) > 1 else np.nan,
+                "difference": apart.value if apart else np.nan,
+                "low": apart.low if apart else np.nan,
+                "high": apart.high if apart else np.nan,
+                "shared_seeds": apart.seeds if apart else 0,
+            }
+        )
+    return pd.DataFrame(rows).sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
+    """The numbers as text."""
+    rows = [
+        [
+            row["label"] + " †" * row["uses_target_labels"] + " ‡" * row["averages_replicates"],
+            row["protocol"],
+            value(row["accuracy"]) + ("" if pd.isna(row["accuracy_sd"]) else f" ± {row['accuracy_sd']:.3f}"),
+            *(value(row[name]) for name in COLUMNS if name != "accuracy"),
+            interval(row["difference"], row["low"], row["high"]),
+            str(row["seeds"]) if row["seeds"] else MISSING,
+        ]
+        for row in numbers.to_dict("records")
+    ]
+    heads = ["method", "protocol", *COLUMNS.values(), "minus Joint+", "seeds"]
+    title = f"{spelled(study)}: every method beside Joint+"
+    return Table(f"comparison_{study}", title, CAPTION, heads, rows, numbers)
+
+
+def value(number: float) -> str:
+    """A number to three digits, or a dash."""
+    return MISSING if pd.isna(number) else f"{number:.3f}".replace("-", "−")
+
+
+def interval(number: float, low: float, high: float) -> str:
+    """A difference with its interval, or a dash."""
+    return MISSING if pd.isna(number) else f"{signed(number)} [{signed(low)}, {signed(high)}]"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else np.nan

@@ -1,0 +1,82 @@
+"""Reliability diagrams and risk-coverage curves."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from calib.data.study import FloatArray
+from calib.evaluation.trust import accuracy_at, reliability
+from calib.report.layout import Page
+from calib.report.style import BATCH_COLOURS, BATCH_MARKERS, GREY, PALE, WIDTH, in_style, literal
+from calib.report.trusted import Judged, Trusted
+
+LEAST = 0.005
+"""Share of all samples below which a bin has no dot: its accuracy would be that of a few samples."""
+
+COVERAGES = np.linspace(0.05, 1, 39)
+LEFT, GAP, SIDE, BELOW = 0.5, 0.22, 1.45, 1.9
+"""Inches: left of the first panel, between panels, a diagram's side, height of the curves."""
+
+
+@in_style
+def trust_figure(found: Sequence[Trusted]) -> Figure:
+    """Above a reliability diagram a method, below risk against coverage of all.
+
+    Args:
+        found: at most four methods.
+    """
+    page = Page(0.3 + SIDE + 0.55 + BELOW + 0.45)
+    page.text(0.08, 0.05, "a", weight="bold", size=9)
+    for column, one in enumerate(found):
+        axes = page.axes(LEFT + column * (SIDE + GAP), 0.3, SIDE, SIDE)
+        _diagram(axes, one, column)
+        axes.set_title(literal(one.setting.label, 24), size=7.5)
+        axes.set_xlabel("confidence", labelpad=1)
+        if column == 0:
+            axes.set_ylabel("accuracy")
+        else:
+            axes.tick_params(labelleft=False)
+    top = 0.3 + SIDE + 0.55
+    page.text(0.08, top - 0.2, "b", weight="bold", size=9)
+    axes = page.axes(LEFT, top, 4.2, BELOW)
+    for column, one in enumerate(found):
+        axes.plot(COVERAGES, _risk(one.said), color=BATCH_COLOURS[column], label=literal(one.setting.label))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, None)
+    axes.set_xlabel("coverage: share of samples answered, the most confident first")
+    axes.set_ylabel("risk: share of them wrong")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0)
+    for share in (0.8, 0.9):
+        axes.axvline(share, color=PALE, linewidth=0.6, zorder=0)
+    page.text(WIDTH - 0.08, top + BELOW + 0.3, "vertical lines: 80 % and 90 %", color=GREY, ha="right")
+    return page.figure
+
+
+def _diagram(axes: Axes, one: Trusted, column: int) -> None:
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    colour, marker = BATCH_COLOURS[column], BATCH_MARKERS[column]
+    kinds = {"as it answers": (one.said, colour, "-"), "after temperature": (one.mended, "white", ":")}
+    for name, (judged, face, line) in kinds.items():
+        parts = [part for lines in judged.values() for part in lines]
+        if not parts:
+            continue
+        p, y = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+        found = reliability(p, y)
+        there = found.count >= LEAST * found.count.sum()
+        axes.plot(
+            found.confidence[there], found.accuracy[there], color=colour, linestyle=line, linewidth=1,
+            marker=marker, markersize=3.5, markerfacecolor=face, markeredgewidth=0.8, label=name,
+        )  # fmt: skip
+        lowest = 1 / p.shape[1]
+        axes.set_xlim(lowest - 0.03, 1.02)
+        axes.set_ylim(lowest - 0.15, 1.02)
+    axes.legend(loc="lower right", fontsize=6.5, handlelength=1.8, borderaxespad=0.2)
+
+
+def _risk(judged: Mapping[int, Sequence[Judged]]) -> FloatArray:
+    """Mean over target batches and seeds at every coverage."""
+    curves = [[1 - accuracy_at(p, y, c) for c in COVERAGES] for parts in judged.values() for p, y in parts]
+    risk: FloatArray = np.mean(curves, axis=0)
+    return risk

@@ -1,0 +1,124 @@
+"""Attribution: what each difference between text, code and correction is worth, one option more at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from calib.evaluation.intervals import Estimate
+from calib.protocol import Protocol
+from calib.report.comparison import interval, value
+from calib.report.exhibits import MISSING, Table
+from calib.report.paper import spelled
+from calib.report.settings import Setting, average, difference
+
+SHORTEST = 3
+"""Steps from which runs that differ by one option more at a time are a walk, not single options."""
+
+REST = 3
+"""Most options by which a walk's end may differ from a whole protocol that then is its last step."""
+
+CAPTION = (
+    "The joint model; every line has one option more than the line before. Accuracy: mean over target "
+    "batches of the mean over their splits; change: from the line before, paired by subject and seed. 95 % "
+    "intervals of a bootstrap of whole subjects and of seeds. What an option is worth depends on those set "
+    "before it: the walks take the same corrections in two orders. The last line of a walk is a whole "
+    "protocol where few options are left to it."
+)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A start and settings with one option more each; ``options`` says which, "" for the start."""
+
+    name: str
+    options: Sequence[str]
+    steps: Sequence[Setting]
+
+
+def walks(found: Sequence[Setting]) -> list[Walk]:
+    """The walks among a study's settings of the joint model, in the order in which they were planned."""
+    joint = {
+        (one.protocol, *one.variant.split()): one
+        for one in found
+        if one.method == "joint" and all(word.startswith("protocol.") for word in one.variant.split())
+    }
+    made = []
+    for place in joint:
+        path = [place[:length] for length in range(1, len(place) + 1)]
+        extended = any(other[:-1] == place for other in joint)
+        if len(path) > SHORTEST and not extended and all(part in joint for part in path):
+            options = ["", *(word.removeprefix("protocol.") for word in place[1:])]
+            steps = [joint[part] for part in path]
+            closing = _closing(joint, steps[-1])
+            name = f"from {place[0]} on"
+            if closing is not None:
+                end, left = closing
+                options.append(f"{end.protocol}: {', '.join(left) or 'nothing else'}")
+                steps.append(end)
+                name = f"{place[0]} to {end.protocol}"
+            seeds = {int(job.run.config.seed) for job in joint[path[1]].jobs}
+            made.append(Walk(name, options, [step.only(seeds) for step in steps]))
+    return made
+
+
+def _closing(joint: Mapping[tuple[str, ...], Setting], last: Setting) -> tuple[Setting, list[str]] | None:
+    """The whole protocol, another than the start's, that is nearly reached, and the options left to it."""
+    ends = []
+    for place, end in joint.items():
+        if len(place) == 1 and end.protocol != last.protocol:
+            theirs, ours = _options(end), _options(last)
+            left = [f"{name}={_spelled(theirs[name])}" for name in theirs if theirs[name] != ours.get(name)]
+            ends.append((len(left), end, left))
+    few, end, left = min(ends, key=lambda one: one[0], default=(REST + 1, last, []))
+    return (end, left) if few <= REST else None
+
+
+def _options(one: Setting) -> dict[str, Any]:
+    options = OmegaConf.to_container(one.jobs[0].run.config.protocol)
+    assert isinstance(options, dict)
+    unused = ("_target_", "name", *Protocol.NOT_USED_BY_METHODS)
+    return {str(key): value for key, value in options.items() if key not in unused}
+
+
+def _spelled(option: object) -> str:
+    return str(option).lower() if isinstance(option, bool) else str(option)
+
+
+def walk_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
+    """One row a step: accuracy and change from the step before, each with its interval; NaN is missing."""
+    rows = []
+    for walk in walks(found):
+        for number, (option, step) in enumerate(zip(walk.options, walk.steps, strict=True)):
+            change = difference(step, walk.steps[number - 1]) if number else None
+            row = {"study": study, "walk": walk.name, "step": number, "option": option or step.protocol}
+            row |= _columns("", average(step)) | _columns("change_", change)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _columns(start: str, found: Estimate | None) -> dict[str, float]:
+    if found is None:
+        return {f"{start}{name}": np.nan for name in ("value", "low", "high")} | {f"{start}seeds": 0}
+    return {f"{start}{name}": part for name, part in vars(found).items()}
+
+
+def walk_table(study: str, numbers: pd.DataFrame) -> Table:
+    """The numbers as text."""
+    rows = [
+        [
+            row["walk"],
+            row["option"] if row["step"] == 0 or ":" in row["option"] else f"+ {row['option']}",
+            value(row["value"])
+            + ("" if pd.isna(row["value"]) else f" [{value(row['low'])}, {value(row['high'])}]"),
+            interval(row["change_value"], row["change_low"], row["change_high"]) if row["step"] else "",
+            str(row["seeds"]) if row["seeds"] else MISSING,
+        ]
+        for row in numbers.to_dict("records")
+    ]
+    heads = ["walk", "option", "accuracy", "change", "seeds"]
+    title = f"{spelled(study)}: what each option is worth"
+    return Table(f"attribution_{study}", title, CAPTION, heads, rows, numbers)

@@ -1,0 +1,117 @@
+"""Batches that lie outside the training's: an unseen plate passes, spoiled ones warn."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from calib.data.simulate import simulate
+from calib.data.study import FloatArray
+from calib.evaluation.novelty import LEAST, Reference, novelty, reference, warning
+from calib.experiment import run
+from calib.models import load_model
+from tests.conftest import FAST, ROOT, compose
+
+RNG = np.random.default_rng
+
+
+def plates(seed: int) -> list[FloatArray]:
+    """Four plates of one cohort."""
+    made, _ = simulate([60, 56, 64, 50], 5, 40, 12, 0.5, 0.3, 0.5, 0.15, seed)
+    return [batch.dense for batch in made.batches.values()]
+
+
+def known_and_new(seed: int) -> tuple[Reference, FloatArray]:
+    *training, new = plates(seed)
+    known = reference({str(i): x for i, x in enumerate(training)})
+    assert known is not None
+    return known, new
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_unseen_plate_of_the_same_cohort_passes(seed: int) -> None:
+    known, new = known_and_new(seed)
+    assert warning("4", novelty(new, known)) == ""
+    assert warning("4", novelty(new[:3], known)) == ""  # too few for a spread or a shape
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda x: np.exp(RNG(0).normal(np.log(x).mean(), 1, x.shape)), "of its samples lie far out"),
+        (lambda x: np.column_stack([RNG(i).permutation(c) for i, c in enumerate(x.T)]), "lie far out"),
+        (lambda x: x[:, RNG(0).permutation(x.shape[1])], "squared MMD to the nearest training batch"),
+        (lambda x: 1000 * x, "usual spreads off"),
+        (lambda x: x / 1000, "usual spreads off"),
+        (lambda x: np.log(x + 1), "times as much or as little"),
+        (lambda x: np.full_like(x, 7.0), "spread"),
+    ],
+    ids=["noise", "no dependence", "features exchanged", "larger unit", "smaller unit", "log", "constant"],
+)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_spoiled_plate_warns(spoil: Callable[[FloatArray], FloatArray], said: str, seed: int) -> None:
+    known, new = known_and_new(seed)
+    found = warning("plate <4>", novelty(spoil(new), known))
+    assert said in found
+    assert found.startswith("Batch 'plate <4>' lies outside what the model was trained on")
+
+
+def test_a_correction_of_each_feature_leaves_the_shape() -> None:
+    known, new = known_and_new(0)
+    moved = novelty(np.log(new) * 3 - 5, known)
+    for name in ("distance", "far"):
+        assert moved[name] == novelty(new, known)[name]
+
+
+def test_sparse_data_are_compared_as_dense_ones() -> None:
+    data = [np.where(x > np.median(x), x, 0) for x in plates(1)]
+    found = []
+    for kind in (np.asarray, sparse.csr_array):
+        known = reference({str(i): kind(x) for i, x in enumerate(data[:3])})
+        assert known is not None
+        found.append(novelty(kind(data[3]), known))
+    assert found[0] == found[1]
+
+
+def test_too_few_batches_give_no_reference() -> None:
+    first, *_ = plates(0)
+    assert reference({"1": first, "2": first[: LEAST - 1]}) is None
+
+
+def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
+    overrides = ["method=joint", f"out={tmp_path}", "split='12_3'", "save_model=true", *FAST["joint"]]
+    run(compose(*overrides, "protocol.batch_scale=standardise"))
+    (folder,) = tmp_path.glob("runs/*/*/*")
+    known = load_model(folder).reference
+    assert known is not None
+    assert known.location.max() > 100  # in the unit of the file, though the model's data are scaled
+    made, _ = simulate([60, 56, 64, 50], 5, 40, 12, 0.5, 0.3, 0.5, 0.15, 20211202)
+    table = pd.DataFrame(made.batches["4"].dense, columns=made.features)
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "predict.py"),
+        f"run={folder}",
+        f"data={tmp_path}/new.csv",
+    ]
+
+    def predicted(table: pd.DataFrame, *options: str) -> "subprocess.CompletedProcess[str]":
+        table.to_csv(tmp_path / "new.csv", index=False)
+        return subprocess.run([*command, *options], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    passed = predicted(table, "abstain=0.7")
+    assert passed.returncode == 0, passed.stderr
+    assert "Warning" not in passed.stderr
+    assert "against the training's: location" in passed.stderr
+    rows = pd.read_csv(tmp_path / "predictions_new.csv")
+    sure = rows[["p_control", "p_case"]].max(axis=1) >= 0.7
+    assert 0 < sure.sum() < len(rows)
+    assert (rows["answer"] == rows["predicted"].where(sure, "abstained")).all()
+    assert f": {sure.sum()} of {len(rows)} samples answered" in passed.stdout
+    assert "Warning: Batch 'new' lies outside" in predicted(table * 1000).stderr
+    refused = predicted(table, "abstain=80")
+    assert "abstain=80 is no probability" in refused.stderr
