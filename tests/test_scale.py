@@ -46,7 +46,9 @@ def settings(folder: Path, name: str, x: object) -> list[str]:
 
 
 @pytest.mark.parametrize("protocol", [[], ["protocol.transform=log2"], ["protocol.batch_scale=standardise"]])
-@pytest.mark.parametrize("method", ["joint", "baseline", "combat", "pairwise", "cross_validation"])
+@pytest.mark.parametrize(
+    "method", ["joint", "baseline", "combat", "mnn", "cca", "seurat", "pairwise", "cross_validation"]
+)
 def test_a_sparse_study_gives_the_bytes_of_a_dense_one(
     method: str, protocol: list[str], values: np.ndarray, tmp_path: Path
 ) -> None:
