@@ -52,10 +52,11 @@ class CorrectThenClassify(Method):
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
         """Correct all batches, targets included, then train on the sources."""
         batches = [Samples(batch.name, batch.x) for batch in task.batches]
+        shared = replace(runtime, stage="")  # a stored correction is the same whichever training asks for it
         if runtime.corrections is None:
-            corrected = self.corrector.correct(batches, runtime)
+            corrected = self.corrector.correct(batches, shared)
         else:
-            corrected = runtime.corrections.obtain(self.corrector, batches, runtime)
+            corrected = runtime.corrections.obtain(self.corrector, batches, shared)
         sources = [replace(source, x=corrected[source.name]) for source in task.sources]
         return FittedPair(corrected, self.classifier.fit(sources, task.n_classes, runtime))
 
