@@ -61,6 +61,13 @@ FAST = {
     "deep_coral": ["method.epochs=3", "method.batch_size=8"],
     "dann": ["method.epochs=3", "method.batch_size=8"],
     "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "nearest_source": [
+        "method.method.classifier.epochs=3",
+        "method.method.classifier.batch_size=8",
+        "method.keep=null",
+        "method.weight=true",
+    ],
+    "fewer_subjects": ["method.method.classifier.epochs=3", "method.method.classifier.batch_size=8"],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "cross_validation": [
         "method.classifier.epochs=2",
