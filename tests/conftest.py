@@ -64,6 +64,12 @@ FAST = {
     "deep_coral": ["method.epochs=3", "method.batch_size=8"],
     "dann": ["method.epochs=3", "method.batch_size=8"],
     "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "nearest_source": [
+        "method.method.classifier={widths: [6], epochs: 2, members: 2}",
+        "method.keep=null",
+        "method.weight=true",
+    ],
+    "fewer_subjects": ["method.method.classifier={widths: [6], epochs: 2, members: 2}"],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "adabn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "average": [
