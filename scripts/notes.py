@@ -1,20 +1,23 @@
 """Collect the records of the notes' runs and the report's verdicts, and renew the tables in docs/ and README.
 
 Options: --out FOLDER (where the records are, default outputs), --tables-only (renew the tables from the
-committed docs/results/runs.csv), --check (fail if a table in docs/ is not what that file gives).
+committed docs/results/*.csv), --check (fail if a table in docs/ is not what those files give).
 """
 
 import argparse
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from calib.errors import CalibError
+from calib.report.beyond import SERIES, TABLES
 from calib.report.claims import claims_table
 from calib.report.costs import cost_table
 from calib.report.exhibits import Outcome, Verdict, markdown
@@ -35,11 +38,17 @@ ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "runs.csv"
 CLAIMS = RESULTS.with_name("claims.csv")
+BEYOND = RESULTS.with_name("beyond.csv")
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{page}.md" for page in ("reproduction-notes", "methods", "pancreas")),
+    *(ROOT / "docs" / f"{page}.md" for page in ("reproduction-notes", "methods", "pancreas", "beyond")),
 )
 
+
+TEXTS = dict.fromkeys(
+    ("study", "method", "label", "protocol", "walk", "option", "besides", "probabilities", "axis"), str
+)
+"""Columns of text in the numbers of the section beyond the paper."""
 
 STANDARDISED = f"{ONE_SOURCE} protocol.batch_scale=standardise method.epochs=100"
 SINGLE = {
@@ -56,11 +65,16 @@ def planned_series() -> list[Series]:
     return [*(one for one in small if one), *read_series(CONF / "reproduce.yaml", "notes")]
 
 
-def collect(out: Path) -> pd.DataFrame:
+def beyond_series() -> list[Series]:
+    """What docs/beyond.md rests on besides."""
+    listed = OmegaConf.load(CONF / "reproduce.yaml")
+    names = [name for name in SERIES.split(",") if name in listed]
+    return read_series(CONF / "reproduce.yaml", ",".join(names))
+
+
+def collect(out: Path, series: Sequence[Series]) -> pd.DataFrame:
     """The recorded ones among the planned runs, one row a run and target."""
-    jobs = list(
-        tqdm(Planner(CONF, out).jobs(planned_series()), desc="planned runs", unit="run", disable=None)
-    )
+    jobs = list(tqdm(Planner(CONF, out).jobs(series), desc="planned runs", unit="run", disable=None))
     found = [one for job in jobs if (one := job.finished)]
     print(f"{len(found)} of {len(jobs)} runs are recorded in {out}")
     return pd.DataFrame([{"variant": one.variant} | row for one in found for row in result_rows(one.result)])
@@ -93,10 +107,46 @@ def claims(_: pd.DataFrame) -> str:
     return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
 
 
+def beyond(_: pd.DataFrame, kind: str, study: str) -> str:
+    """A table of the report's section beyond the paper as Markdown, from its committed numbers."""
+    file = BEYOND.with_name(f"beyond_{kind}.csv")
+    numbers = (
+        pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=TEXTS) if file.is_file() else None
+    )
+    if numbers is None or study not in set(numbers["study"]):
+        return f"Not run yet; `make report SERIES=paper,{SERIES}` and `make notes` fill this in."
+    chosen = numbers[numbers["study"] == study]
+    texts = chosen.columns.intersection(list(TEXTS))
+    table = TABLES[kind](study, chosen.fillna(dict.fromkeys(texts, "")))
+    return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
+
+
+def keep_beyond(tables: Path) -> None:
+    """Copy the numbers of the report's section beyond the paper, all studies of a kind into one file."""
+    for kind in TABLES:
+        parts = [
+            pd.read_csv(file, dtype=str, keep_default_na=False)
+            for file in sorted(tables.glob(f"{kind}_*.csv"))
+        ]
+        if parts:
+            kept = pd.concat(parts)
+            kept.to_csv(BEYOND.with_name(f"beyond_{kind}.csv"), index=False, lineterminator="\n")
+
+
+def write_results(file: Path, table: pd.DataFrame, series: Sequence[Series]) -> None:
+    """Write rows of results below the commands that make them."""
+    made_by = "".join(
+        f"# {command}\n" for command in [*(c for one in series for c in one.commands), "make notes"]
+    )
+    rows = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    file.write_text(made_by + rows, encoding="utf-8")
+
+
 def renewed(text: str, results: pd.DataFrame) -> str:
     """A page with each table between ``<!-- table: kind arguments -->`` and ``<!-- end -->`` made anew."""
     makers = {
         "accuracy": accuracy_table,
+        "beyond": beyond,
         "claims": claims,
         "comparison": comparison_table,
         "cost": costs,
@@ -121,14 +171,16 @@ def main() -> None:
     parser.add_argument("--tables-only", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    commands = [command for one in planned_series() for command in one.commands]
-    made_by = "".join(f"# {command}\n" for command in [*commands, "make notes"])
     if not (options.tables_only or options.check):
-        table = collect(options.out)
+        table = collect(options.out, planned_series())
         if table.empty:
-            sys.exit(f"Error: no planned run is recorded in {options.out}; make them with:\n{made_by}")
-        rows = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        RESULTS.write_text(made_by + rows, encoding="utf-8")
+            commands = "\n".join(command for one in planned_series() for command in one.commands)
+            sys.exit(f"Error: no planned run is recorded in {options.out}; make them with:\n{commands}")
+        write_results(RESULTS, table, planned_series())
+        others = collect(options.out, beyond_series())
+        if len(others):
+            write_results(BEYOND, others, beyond_series())
+            keep_beyond(options.out / "report" / "tables")
         verdicts = options.out / "report" / "tables" / CLAIMS.name
         if not verdicts.is_file():
             sys.exit("Error: there are no verdicts yet; make report STUDIES=mi,chd first.")

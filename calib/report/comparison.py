@@ -18,10 +18,10 @@ COLUMNS = {"accuracy": "accuracy", "f_score": "F-score", "auc": "AUC", "mcc": "M
 CAPTION = (
     "Mean over all splits' targets, at sample level; ± standard deviation over seeds; AUC of probabilities. "
     "Difference: accuracy minus that of Joint+, paired by subject and seed, with the 95 % interval of a "
-    "bootstrap of whole subjects and of seeds; of one seed it holds no variation between trainings. Sorted "
-    "by accuracy. A batch is source in one split and target in another, so the splits are not independent. "
-    "† uses target labels: a reference, not a method. ‡ gives one answer for all replicates of a sample: a "
-    "part of its difference to methods that do not may be that."
+    "bootstrap of whole subjects and of seeds; a method with one seed is compared with every seed of "
+    "Joint+. Sorted by accuracy. A batch is source in one split and target in another, so the splits are "
+    "not independent. † uses target labels: a reference, not a method. ‡ gives one answer for all "
+    "replicates of a sample: a part of its difference to methods that do not may be that."
 )
 
 
@@ -35,7 +35,7 @@ def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     best = next((one for one in published if one.method == BEST and one.runs), None)
     rows = []
     for one in published:
-        apart = difference(one, best) if best and one is not best else None
+        apart = difference(one, best, alone=True) if best and one is not best else None
         rows.append(
             {
                 "study": study,

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from calib.report.comparison import value
 from calib.report.exhibits import MISSING, Table
-from calib.report.layout import Page, empty
+from calib.report.layout import Page, empty, log_ticks
 from calib.report.paper import spelled
 from calib.report.settings import Setting, average
 from calib.report.style import BATCH_COLOURS, BATCH_MARKERS, WIDTH, in_style, literal
@@ -18,7 +18,10 @@ from calib.report.style import BATCH_COLOURS, BATCH_MARKERS, WIDTH, in_style, li
 SUBJECTS = "method.subjects="
 """How a variant sets the number of labelled subjects."""
 
-AXES = {"sources": "source batches", "subjects": "labelled subjects"}
+ALWAYS = ("nearest_source", "fewer_subjects")
+"""Methods that are shown with one number, too: the table is about them."""
+
+AXES = {"sources": "source batches", "subjects": "labelled subjects of each source"}
 
 CAPTION = (
     "Accuracy: mean over target batches of the mean over their splits, with the 95 % interval of a "
@@ -37,7 +40,7 @@ def growth_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
                 count, besides = spot
                 lines.setdefault((one.method, one.label, one.protocol, besides), {})[count] = one
         for (method, label, protocol, besides), line in lines.items():
-            for count, one in sorted(line.items()) if len(line) > 1 else ():
+            for count, one in sorted(line.items()) if len(line) > 1 or method in ALWAYS else ():
                 got = average(one)
                 rows.append(
                     {
@@ -59,15 +62,20 @@ def growth_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
 
 def _by_sources(one: Setting) -> tuple[int, str] | None:
     """Number of sources, and the rest of the variant; subjects are the other panel's."""
-    return None if SUBJECTS in one.variant else (one.n_sources, one.besides_sources)
+    return None if "subjects" in one.jobs[0].run.config.method else (one.n_sources, one.besides_sources)
 
 
 def _by_subjects(one: Setting) -> tuple[int, str] | None:
-    words = one.variant.split()
-    counts = [word.removeprefix(SUBJECTS) for word in words if word.startswith(SUBJECTS)]
-    if len(counts) != 1 or not counts[0].isdigit():
+    """Number of subjects of a source (of all, the mean over batches), and the rest of the variant."""
+    run = one.jobs[0].run
+    if "subjects" not in run.config.method:
         return None
-    return int(counts[0]), " ".join(word for word in words if not word.startswith(SUBJECTS))
+    known = [len(np.unique(b.subject)) for b in run.study.batches.values() if b.subject is not None]
+    asked = run.config.method.subjects
+    if asked is None and not known:
+        return None
+    besides = " ".join(word for word in one.variant.split() if not word.startswith(SUBJECTS))
+    return round(np.mean(known)) if asked is None else int(asked), besides
 
 
 _PLACES: dict[str, Callable[[Setting], tuple[int, str] | None]] = {
@@ -116,7 +124,7 @@ def growth_figure(numbers: pd.DataFrame) -> Figure:
         axes = page.axes(0.55 + column * (width + 0.45), 0.15, width, height)
         there = lines[(lines["axis"] == axis) & lines["accuracy"].notna()]
         if there.empty:
-            empty(axes, "not run")
+            empty(axes, f"{label}: not run")
             continue
         step = 0.04 if axis == "sources" else 0.0  # so that intervals of whole numbers do not hide each other
         for place, (one, part) in enumerate(there.groupby("name", sort=False)):
@@ -127,7 +135,11 @@ def growth_figure(numbers: pd.DataFrame) -> Figure:
                 x, part["accuracy"], spread, color=BATCH_COLOURS[look % len(BATCH_COLOURS)],
                 marker=BATCH_MARKERS[look % len(BATCH_MARKERS)], markersize=4, linewidth=1, elinewidth=0.8,
             )  # fmt: skip
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if axis == "subjects":
+            axes.set_xscale("log")
+            log_ticks(axes.xaxis, there["count"].min(), there["count"].max())
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel(label)
         axes.set_ylabel("accuracy" if column == 0 else "")
     for row, one in enumerate(names):

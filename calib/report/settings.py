@@ -124,11 +124,19 @@ def average(one: Setting) -> Estimate | None:
     return estimate(_same, [one.runs], np.random.default_rng(SEED)) if one.runs else None
 
 
-def difference(one: Setting, other: Setting) -> Estimate | None:
-    """Accuracy of one minus that of the other, paired by subject and seed; None without a common seed."""
-    if not shared_seeds([one.runs, other.runs]):
+def difference(one: Setting, other: Setting, alone: bool = False) -> Estimate | None:
+    """Accuracy of one minus that of the other, paired by subject and seed; None without a common seed.
+
+    Args:
+        alone: whether a single seed of the one is compared with every seed of the other, as for methods
+            to which the seed does not matter.
+    """
+    runs: Runs = one.runs
+    if alone and len(runs) == 1:
+        runs = dict.fromkeys(other.runs, next(iter(runs.values())))
+    if not shared_seeds([runs, other.runs]):
         return None
-    return estimate(_minus, [one.runs, other.runs], np.random.default_rng(SEED))
+    return estimate(_minus, [runs, other.runs], np.random.default_rng(SEED))
 
 
 def _same(values: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from calib.data.study import FloatArray
 from calib.evaluation.trust import accuracy_at, reliability
 from calib.report.layout import Page
-from calib.report.style import BATCH_COLOURS, BATCH_MARKERS, GREY, PALE, WIDTH, in_style, literal
+from calib.report.style import BATCH_COLOURS, BATCH_MARKERS, GREY, PALE, in_style, literal
 from calib.report.trusted import Judged, Trusted
 
 LEAST = 0.005
@@ -32,7 +32,7 @@ def trust_figure(found: Sequence[Trusted]) -> Figure:
     for column, one in enumerate(found):
         axes = page.axes(LEFT + column * (SIDE + GAP), 0.3, SIDE, SIDE)
         _diagram(axes, one, column)
-        axes.set_title(literal(one.setting.label, 24), size=7.5)
+        axes.set_title(literal(one.setting.label, 30), size=7.5)
         axes.set_xlabel("confidence", labelpad=1)
         if column == 0:
             axes.set_ylabel("accuracy")
@@ -42,7 +42,10 @@ def trust_figure(found: Sequence[Trusted]) -> Figure:
     page.text(0.08, top - 0.2, "b", weight="bold", size=9)
     axes = page.axes(LEFT, top, 4.2, BELOW)
     for column, one in enumerate(found):
-        axes.plot(COVERAGES, _risk(one.said), color=BATCH_COLOURS[column], label=literal(one.setting.label))
+        axes.plot(
+            COVERAGES, _risk(one.said), color=BATCH_COLOURS[column], marker=BATCH_MARKERS[column],
+            markevery=(column, 6), markersize=3.5, label=literal(one.setting.label),
+        )  # fmt: skip
     axes.set_xlim(0, 1)
     axes.set_ylim(0, None)
     axes.set_xlabel("coverage: share of samples answered, the most confident first")
@@ -50,15 +53,15 @@ def trust_figure(found: Sequence[Trusted]) -> Figure:
     axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0)
     for share in (0.8, 0.9):
         axes.axvline(share, color=PALE, linewidth=0.6, zorder=0)
-    page.text(WIDTH - 0.08, top + BELOW + 0.3, "vertical lines: 80 % and 90 %", color=GREY, ha="right")
+    words = "a, full: as it answers\na, hollow: after temperature\nb, vertical: 80 % and 90 %"
+    page.text(LEFT + 4.35, top + 1.1, words, color=GREY, linespacing=1.5)
     return page.figure
 
 
 def _diagram(axes: Axes, one: Trusted, column: int) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     colour, marker = BATCH_COLOURS[column], BATCH_MARKERS[column]
-    kinds = {"as it answers": (one.said, colour, "-"), "after temperature": (one.mended, "white", ":")}
-    for name, (judged, face, line) in kinds.items():
+    for judged, face, line in ((one.said, colour, "-"), (one.mended, "white", ":")):
         parts = [part for lines in judged.values() for part in lines]
         if not parts:
             continue
@@ -67,12 +70,11 @@ def _diagram(axes: Axes, one: Trusted, column: int) -> None:
         there = found.count >= LEAST * found.count.sum()
         axes.plot(
             found.confidence[there], found.accuracy[there], color=colour, linestyle=line, linewidth=1,
-            marker=marker, markersize=3.5, markerfacecolor=face, markeredgewidth=0.8, label=name,
+            marker=marker, markersize=3.5, markerfacecolor=face, markeredgewidth=0.8,
         )  # fmt: skip
         lowest = 1 / p.shape[1]
         axes.set_xlim(lowest - 0.03, 1.02)
         axes.set_ylim(lowest - 0.15, 1.02)
-    axes.legend(loc="lower right", fontsize=6.5, handlelength=1.8, borderaxespad=0.2)
 
 
 def _risk(judged: Mapping[int, Sequence[Judged]]) -> FloatArray:

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from calib.report.exhibits import MISSING
 from calib.report.layout import Page
 from calib.report.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
 
@@ -38,8 +39,7 @@ def walk_figure(numbers: pd.DataFrame) -> Figure:
             axes.tick_params(axis="x", labelbottom=last)
             axes.set_xlabel(name if last else "")
             if column == 0:
-                names = ["" if n == 0 else "+ " for n in part["step"]]
-                labels = [f"{sign}{literal(o, 42)}" for sign, o in zip(names, part["option"], strict=True)]
+                labels = [_label(row["step"], row["option"]) for row in part.to_dict("records")]
                 axes.set_yticks(range(len(part)), labels)
             else:
                 axes.set_yticks([])
@@ -47,6 +47,12 @@ def walk_figure(numbers: pd.DataFrame) -> Figure:
             axes.tick_params(axis="y", length=0)
         top += HEAD + ROW * len(part) + 0.1
     return page.figure
+
+
+def _label(step: int, option: str) -> str:
+    """An option with a plus; a whole protocol, at the start or the end, without."""
+    protocol, ends, _ = option.partition(":")
+    return literal(protocol, 42) if ends or step == 0 else f"+ {literal(option, 42)}"
 
 
 def _limits(numbers: pd.DataFrame, start: str) -> tuple[float, float]:
@@ -62,8 +68,9 @@ def _dots(axes: Axes, part: pd.DataFrame, start: str, colour: str) -> None:
         middle = row[f"{start}value"]
         if pd.isna(middle):
             if not (start and row["step"] == 0):
+                words = "not run" if pd.isna(row["value"]) else MISSING
                 axes.text(
-                    0.5, y, "not run", transform=axes.get_yaxis_transform(), ha="center", va="center",
+                    0.5, y, words, transform=axes.get_yaxis_transform(), ha="center", va="center",
                     style="italic", color=GREY, size=7,
                 )  # fmt: skip
             continue

@@ -1,0 +1,278 @@
+"""The section beyond the paper: what is compared with what, from records that are made up, not trained."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calib.data.study import FloatArray
+from calib.evaluation.metrics import score
+from calib.evaluation.trust import tempered
+from calib.predictions import predictions
+from calib.report.beyond import TABLES, beyond_section, is_beyond
+from calib.report.comparison import comparison_numbers, comparison_table
+from calib.report.exhibits import MISSING, Table, markdown
+from calib.report.growth import growth_numbers
+from calib.report.settings import Setting, average, difference, settings
+from calib.report.trusted import trust_numbers, trusted
+from calib.report.walks import walk_numbers, walks
+from calib.reproduction import Job, Planner, Series
+from calib.store import Finished
+from tests.conftest import CONF, SMALL
+
+STUDY = " ".join(o.replace(" ", "") for o in SMALL)
+WALK = [
+    "residual=activated",
+    "mmd_pairs=sum_ordered",
+    "class_loss_over_sources=sum",
+    "weight_decay=decoupled",
+]
+
+Plan = Callable[..., list[Job]]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """Plans runs on the tiny demo study, whose own settings are then taken off the variants."""
+
+    def planned(*series: tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[str]]) -> list[Job]:
+        every = [
+            Series(
+                ["demo"], methods, protocols, seeds, [f"{STUDY} {variant}".strip() for variant in variants]
+            )
+            for methods, protocols, seeds, variants in series
+        ]
+        jobs = Planner(CONF, tmp_path).jobs(every)
+        return [Job(job.overrides, job.variant.removeprefix(STUDY).strip(), job.run) for job in jobs]
+
+    return planned
+
+
+def probabilities(job: Job, right: float, sharpness: float) -> dict[str, FloatArray]:
+    """Answers for every target: those for the first ``right`` of the subjects are right."""
+    found = {}
+    for target in job.run.split.targets:
+        batch = job.run.study.batches[target]
+        assert batch.y is not None
+        assert batch.subject is not None
+        given = np.where(batch.subject < right * (batch.subject.max() + 1), batch.y, 1 - batch.y)
+        sure = 0.55 + 0.4 * np.random.default_rng(int(target)).random(len(given))
+        p = np.where(given[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
+        found[target] = tempered(p, 1 / sharpness)
+    return found
+
+
+def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0) -> None:
+    """Records of runs that were never made."""
+    for job in jobs:
+        study, config = job.run.study, job.run.config
+        said = probabilities(job, right, sharpness)
+        job.run.record.prepare()
+        job.run.record.write_table("predictions.csv", predictions(study, said), digits=8)
+        targets = {}
+        for name, p in said.items():
+            y = study.batches[name].y
+            assert y is not None
+            targets[name] = {"n": len(y)} | score(p, y)
+        job.run.record.finish(
+            {
+                "study": study.name,
+                "split": job.run.split.label,
+                "method": str(config.method.name),
+                "protocol": str(config.protocol.name),
+                "seed": int(config.seed),
+                "targets": targets,
+            }
+        )
+
+
+def found(jobs: Sequence[Job]) -> list[Setting]:
+    return settings(jobs, finished(jobs))
+
+
+def finished(jobs: Sequence[Job]) -> list[Finished]:
+    return [one for job in jobs if (one := job.finished)]
+
+
+def only(jobs: Sequence[Job], method: str, variant: str = "", protocol: str = "paper") -> list[Job]:
+    config = [(j, j.run.config) for j in jobs]
+    return [
+        j for j, c in config if (c.method.name, j.variant, c.protocol.name) == (method, variant, protocol)
+    ]
+
+
+def again(table: Table, kind: str, tmp_path: Path) -> None:
+    """The table made from its numbers on disk is the same: as docs/ has it."""
+    table.numbers.to_csv(tmp_path / "n.csv", index=False, float_format="%.6g")
+    text = dict.fromkeys(("study", "besides", "option", "walk"), str)
+    read = pd.read_csv(tmp_path / "n.csv", keep_default_na=False, na_values=[""], dtype=text)
+    read = read.fillna(dict.fromkeys(read.columns.intersection(list(text)), ""))
+    assert TABLES[kind]("demo", read).rows == table.rows
+
+
+def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> None:
+    jobs = plan(
+        (["joint", "joint_plus", "combat", "cross_validation"], ["paper"], [0, 1], [""]),
+        (["baseline"], ["paper"], [0], [""]),
+        (["joint_plus"], ["paper"], [0], ["method.members=1"]),
+    )
+    record(only(jobs, "joint_plus"), 0.8)
+    record(only(jobs, "joint"), 0.6)
+    record(only(jobs, "cross_validation"), 1.0)
+    record(only(jobs, "combat")[1:], 0.75)  # the first seed lacks a split
+    record(only(jobs, "baseline"), 0.5)
+    numbers = comparison_numbers("demo", found(jobs))
+    table = comparison_table("demo", numbers)
+    methods = ["In-batch cross-validation †", "Joint+ ‡", "ComBat", "Joint calibration", "Baseline"]
+    assert [row[0] for row in table.rows] == methods
+    assert [row[-1] for row in table.rows] == ["2", "2", "1", "2", "1"]
+    by_method = numbers.set_index("method")
+    assert by_method.loc["joint_plus", "accuracy"] - by_method.loc["joint", "accuracy"] == pytest.approx(
+        -by_method.loc["joint", "difference"]
+    )
+    assert (
+        by_method.loc["joint", "low"]
+        <= by_method.loc["joint", "difference"]
+        <= by_method.loc["joint", "high"]
+    )
+    assert by_method.loc["baseline", "shared_seeds"] == 2  # its one seed against every seed of Joint+
+    assert table.rows[1][6] == MISSING
+    again(table, "comparison", tmp_path)
+
+
+def test_what_has_not_been_run_is_a_dash(plan: Plan) -> None:
+    jobs = plan((["joint", "joint_plus"], ["paper"], [0], [""]))
+    record(only(jobs, "joint"))
+    table = comparison_table("demo", comparison_numbers("demo", found(jobs)))
+    assert table.rows[0][0] == "Joint calibration"
+    assert table.rows[1][2:] == [MISSING] * 6
+
+
+def test_differences_are_paired(plan: Plan) -> None:
+    jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], [""]), (["combat"], ["paper"], [2], [""]))
+    record(jobs, 0.7)
+    joint, plus, combat = found(jobs)
+    same = difference(joint, plus)
+    assert same is not None
+    assert (same.value, same.low, same.high, same.seeds) == (0, 0, 0, 2)
+    assert difference(joint, combat) is None
+    alone = average(joint)
+    assert alone is not None
+    assert alone.low < alone.value < alone.high
+
+
+def walk_jobs(plan: Plan) -> list[Job]:
+    words = [f"protocol.{option}" for option in WALK]
+    steps = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+    return plan(
+        (["joint"], ["paper", "released", "corrected"], [0, 1, 2], [""]),
+        (["joint"], ["paper"], [0, 1], steps),
+        (["joint"], ["paper"], [0], ["protocol.optimizer=shared"]),  # a single option is no walk
+    )
+
+
+def test_a_walk_is_one_option_more_at_a_time(plan: Plan, tmp_path: Path) -> None:
+    jobs = walk_jobs(plan)
+    (walk,) = walks(found(jobs))
+    assert walk.options == ["", *WALK]
+    assert walk.name == "from paper on"  # neither of the other protocols is near its end
+    levels = {"": 0.5, f"protocol.{WALK[0]}": 0.7, " ".join(f"protocol.{o}" for o in WALK[:2]): 0.9}
+    for variant, level in levels.items():
+        record(only(jobs, "joint", variant), level)
+    numbers = walk_numbers("demo", found(jobs))
+    assert numbers["change_value"].isna().tolist() == [True, False, False, True, True]
+    sums = numbers["value"][0] + numbers["change_value"][1:3].cumsum()
+    assert sums.tolist() == pytest.approx(numbers["value"][1:3].tolist())
+    assert numbers["seeds"].tolist() == [2, 2, 2, 0, 0]  # the start is judged by the seeds of its steps
+    table = TABLES["attribution"]("demo", numbers)
+    assert [row[1] for row in table.rows] == ["paper", *(f"+ {option}" for option in WALK)]
+    assert table.rows[3][2:] == [MISSING] * 3
+    again(table, "attribution", tmp_path)
+
+
+def test_a_walk_ends_at_a_protocol_that_is_near(plan: Plan) -> None:
+    own = ["transform=arcsinh", "batch_scale=standardise", "calibrator_test_statistics=own"]
+    own += ["discriminator_test_statistics=own", "kernel_widths=median"]
+    words = [f"protocol.{option}" for option in own]
+    steps = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+    jobs = plan((["joint"], ["paper", "corrected"], [0], [""]), (["joint"], ["paper"], [0], steps))
+    (walk,) = walks(found(jobs))
+    assert walk.name == "paper to corrected"
+    assert walk.options[-1] == "corrected: weight_decay=decoupled"
+
+
+def test_temperature_comes_from_runs_that_leave_a_source_out(plan: Plan, tmp_path: Path) -> None:
+    jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], ["", "dataset.n_sources=1"]))
+    record(only(jobs, "joint"), 0.75, sharpness=3)
+    record(only(jobs, "joint_plus"), 0.75, sharpness=3)
+    record(only(jobs, "joint_plus", "dataset.n_sources=1"), 0.75, sharpness=3)
+    judged = trusted(found(jobs))
+    numbers = trust_numbers("demo", judged)
+    assert numbers["method"].tolist() == ["joint", "joint", "joint_plus", "joint_plus"]
+    before, after = numbers.iloc[2], numbers.iloc[3]
+    assert after["log_loss"] < before["log_loss"]
+    assert after["brier"] < before["brier"]
+    assert after["accuracy"] == before["accuracy"]
+    assert after["temperature_low"] > 1.5
+    assert np.isnan(numbers.iloc[1]["log_loss"])  # nothing leaves a source of joint out
+    table = TABLES["trust"]("demo", numbers)
+    assert table.rows[1][2:] == [MISSING] * 9
+    again(table, "trust", tmp_path)
+
+
+def test_no_label_of_a_target_changes_a_temperature(plan: Plan) -> None:
+    jobs = plan((["joint_plus"], ["paper"], [0], ["", "dataset.n_sources=1"]))
+    record(jobs, 0.75, sharpness=3)
+    (one,) = trusted(found(jobs))
+    by_split = dict(zip([j.run.split.label for j in only(jobs, "joint_plus")], one.temperatures, strict=True))
+    for job in jobs:  # what was said of batch 3 in any run is now wrong
+        file = job.run.record.path / "predictions.csv"
+        table = pd.read_csv(file, dtype={"batch": str})
+        last = table["batch"] == "3"
+        table.loc[last, "label"] = table.loc[last, "label"].map({"case": "control", "control": "case"})
+        job.run.record.prepare()
+        job.run.record.write_table("predictions.csv", table, digits=8)
+        job.run.record.finish({"targets": {}})
+    (other,) = trusted(found(jobs))
+    changed = dict(zip(by_split, other.temperatures, strict=True))
+    assert changed["12_3"] == by_split["12_3"]
+    assert changed["13_2"] != by_split["13_2"]
+
+
+def test_accuracy_against_evidence(plan: Plan, tmp_path: Path) -> None:
+    jobs = plan(
+        (["joint_plus"], ["paper"], [0, 1], ["", "dataset.n_sources=1", "method.members=1"]),
+        (["joint"], ["paper"], [0], [""]),
+    )
+    record(only(jobs, "joint_plus"), 0.9)
+    record(only(jobs, "joint_plus", "dataset.n_sources=1"), 0.6)
+    numbers = growth_numbers("demo", found(jobs))
+    assert numbers[["method", "count"]].to_numpy().tolist() == [["joint_plus", 1], ["joint_plus", 2]]
+    assert numbers["accuracy"][0] < numbers["accuracy"][1]
+    again(TABLES["evidence"]("demo", numbers), "evidence", tmp_path)
+
+
+def test_the_section_has_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
+    variants = ["", "dataset.n_sources=1"]
+    jobs = [*walk_jobs(plan), *plan((["joint_plus", "baseline"], ["paper"], [0, 1], variants))]
+    assert beyond_section({"demo": jobs}, [], tmp_path) is None
+    record(only(jobs, "joint"))
+    record(only(jobs, "baseline"))
+    assert beyond_section({"demo": jobs}, finished(jobs), tmp_path) is None  # all of the paper
+    record(jobs)
+    section = beyond_section({"demo": jobs}, finished(jobs), tmp_path)
+    assert section is not None
+    names = ["attribution_demo", "trust_demo", "evidence_demo"]
+    assert [table.name for table in section.tables] == ["comparison_demo", *names]
+    assert [shown.figure.name for shown in section.figures] == names
+    for name in names:
+        assert {".png", ".pdf", ".csv"} <= {file.suffix for file in tmp_path.glob(f"{name}.*")}
+    assert all(markdown(table.heads, table.rows) for table in section.tables)
+
+
+def test_the_paper_s_runs_are_not_beyond(plan: Plan) -> None:
+    jobs = plan((["joint", "coral"], ["paper", "corrected"], [0], [""]))
+    beyond = {(j.run.config.method.name, j.run.config.protocol.name) for j in jobs if is_beyond(j)}
+    assert beyond == {("coral", "paper"), ("coral", "corrected"), ("joint", "corrected")}
