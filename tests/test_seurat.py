@@ -1,4 +1,3 @@
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,7 +175,7 @@ def test_batches_without_an_anchor_stay_as_they_are(
     found = golden_corrector().correct(samples(batches), RUNTIME)
     for x, expected in zip(found.values(), batches, strict=True):
         np.testing.assert_array_equal(x, expected)
-    assert Counter("no anchor" in record.message for record in caplog.records) == {True: 2}
+    assert sum("no anchor" in record.message for record in caplog.records) == 2
 
 
 def test_settings_and_batches_that_cannot_be(batches: list[FloatArray]) -> None:

@@ -81,7 +81,7 @@ def test_a_task_has_no_place_for_target_labels(study: Study) -> None:
     split = parse_split("12_3", study)
     task = make_task(study, split)
     assert [type(target) for target in task.targets] == [Samples]
-    assert vars(task.targets[0]).keys() == {"name", "x"}
+    assert vars(task.targets[0]).keys() == {"name", "x", "replicate", "reference"}
     labelled = make_labelled_task(study, split)
     np.testing.assert_array_equal(labelled.targets[0].y, study.batches["3"].y)
 
