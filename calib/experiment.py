@@ -19,12 +19,12 @@ from calib.build import build
 from calib.corrections import Corrections
 from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.split import make_labelled_task, make_task, parse_splits
-from calib.data.study import FloatArray, Study
+from calib.data.study import FloatArray, IntArray, Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
 from calib.evaluation.mmd import batch_distances, summarise
 from calib.evaluation.novelty import Reference, reference
-from calib.methods.base import Fitted, Savable
+from calib.methods.base import Fitted, Savable, calibrated_rows
 from calib.models import MODEL, save_model
 from calib.planning import Run, each_seed, load, plan
 from calib.predictions import predictions
@@ -164,7 +164,8 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         fitted = trained.fitted
         started = time.perf_counter()
         probability = {target.name: fitted.predict_proba(target) for target in task.targets}
-        calibrated = {batch.name: fitted.transform(batch) for batch in task.batches}
+        rows = calibrated_rows(fitted)
+        calibrated = {b.name: fitted.transform(b) for b in task.batches if len(rows.get(b.name, b))}
         embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
         fit_seconds = trained.seconds + time.perf_counter() - started
         if any(infinite_feature(x) is not None for x in (*probability.values(), *embedding.values())):
@@ -173,10 +174,12 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
             )
 
         before = {name: run.study.batches[name].x for name in embedding}
+        before |= {name: before[name][chosen] for name, chosen in rows.items() if name in before}
         distances = batch_distances({"before": before, "after": embedding}, config.seed)
         targets = {name: _score(run.study, name, p) for name, p in probability.items()}
         classes = run.study.classes
-        labels = {name: run.study.batches[name].y for name in embedding}
+        took_part = {batch.name for batch in task.batches}
+        labels = {name: batch.y for name, batch in run.study.batches.items() if name in took_part}
         counts = {name: count_classes(y, classes) for name, y in labels.items() if y is not None}
         learnt = probability if run.method.uses_target_labels else run.split.sources
         result = {
@@ -212,7 +215,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         record.write_table("history.csv", history, digits=9)
         record.write_table("predictions.csv", predictions(run.study, probability), digits=8)
         record.write_table("mmd.csv", distances, digits=7)
-        record.write_arrays("embedding.npz", _embedding_arrays(embedding))
+        record.write_arrays("embedding.npz", _embedding_arrays(embedding, rows))
         if config.save_model:
             assert isinstance(fitted, Savable)  # the plan has seen to it
             save_model(record, fitted, run.study, _reference(run))
@@ -240,13 +243,17 @@ def _score(study: Study, name: str, probability: FloatArray) -> Result:
     return scores
 
 
-def _embedding_arrays(embedding: Arrays) -> dict[str, Any]:
-    """Calibrated data of all batches: ``z`` float32, and ``batch`` and ``row`` of each of its rows."""
+def _embedding_arrays(embedding: Arrays, rows: Mapping[str, IntArray]) -> dict[str, Any]:
+    """Calibrated data of all batches: ``z`` float32, and ``batch`` and ``row`` of each of its rows.
+
+    Args:
+        rows: which rows of a batch there are, where not all.
+    """
     sizes = [z.shape[0] for z in embedding.values()]
     width = next(iter(embedding.values())).shape[1]
     parts = (dense(z[rows]) for z in embedding.values() for rows in blocks(z))
     return {
         "z": Stack((sum(sizes), width), "float32", parts),
         "batch": np.repeat(list(embedding), sizes),
-        "row": np.concatenate([np.arange(size) for size in sizes]),
+        "row": np.concatenate([rows.get(name, np.arange(z.shape[0])) for name, z in embedding.items()]),
     }

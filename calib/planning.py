@@ -21,6 +21,9 @@ RECORD_VERSION = 2
 
 MAX_SEED = 2**32 - 1
 
+DESCRIPTION = ("name", "card")
+"""Keys of a method's YAML that cannot change a result."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -117,10 +120,18 @@ def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -
 
 
 def method_settings(config: DictConfig) -> dict[str, Any]:
-    """A method's YAML without what only describes it."""
+    """A method's YAML without what only describes it, or a method that it wraps."""
     settings = OmegaConf.to_container(config.method, resolve=True)
     assert isinstance(settings, dict)
-    return {str(key): value for key, value in settings.items() if key not in ("name", "card")}
+    return {str(key): _undescribed(value) for key, value in settings.items() if key not in DESCRIPTION}
+
+
+def _undescribed(node: Any) -> Any:
+    """Settings without name and card wherever there is a card: a protocol's name is one of its settings."""
+    if not isinstance(node, dict):
+        return node
+    left_out = DESCRIPTION if "card" in node else ()
+    return {key: _undescribed(value) for key, value in node.items() if key not in left_out}
 
 
 def _canonical(node: Any) -> Any:

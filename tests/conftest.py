@@ -64,11 +64,21 @@ FAST = {
     "deep_coral": ["method.epochs=3", "method.batch_size=8"],
     "dann": ["method.epochs=3", "method.batch_size=8"],
     "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "nearest_source": [
+        "method.method.classifier={widths: [6], epochs: 2, members: 2}",
+        "method.keep=null",
+        "method.weight=true",
+    ],
+    "fewer_subjects": ["method.method.classifier={widths: [6], epochs: 2, members: 2}"],
     "pairwise": ["method.epochs=3", "method.batch_size=8"],
     "adabn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
     "average": [
         "method.classifier.classifiers.network={widths: [6], epochs: 2, members: 2}",
         "method.classifier.classifiers.boosting.estimator.max_iter=3",
+    ],
+    "average_replicates": [
+        "method.classifier.classifier.classifiers.network={widths: [6], epochs: 2, members: 2}",
+        "method.classifier.classifier.classifiers.boosting.estimator.max_iter=3",
     ],
     "shuffled_labels": [],
     "oracle": ["protocol.cv_folds=3"],

@@ -15,13 +15,14 @@ from sklearn.svm import SVC
 
 from calib.build import build
 from calib.corrections import Corrections
+from calib.data.replicates import over_replicates
 from calib.data.split import make_labelled_task, make_task, parse_split
 from calib.data.study import FloatArray, LabelledSamples, Samples, Study
 from calib.errors import CalibError
 from calib.experiment import run
 from calib.methods.base import State
 from calib.methods.combat import ComBat
-from calib.methods.combined import AverageClassifier, ShuffledLabels
+from calib.methods.combined import AverageClassifier, OverReplicates, ShuffledLabels
 from calib.methods.corrected import CorrectThenClassify, Uncorrected, versions_of
 from calib.methods.discriminator import AdaBN, DiscriminatorClassifier
 from calib.methods.estimator import SklearnClassifier
@@ -467,6 +468,16 @@ def test_a_saved_model_judges_the_target_as_in_its_run(name: str, tmp_path: Path
     predicted = fitted.predict_proba(later).argmax(axis=1)
     accuracy = float((predicted == study.batches["3"].y).mean())
     assert accuracy == pytest.approx(result["mean"]["accuracy"])
+
+
+def test_measurements_of_a_sample_share_their_mean(three: list[LabelledSamples]) -> None:
+    single = SklearnClassifier(LogisticRegression())
+    target = replace(three[0], replicate=np.arange(len(three[0])) // 3)
+    p = single.fit(three[1:], 4, Runtime()).predict_proba(target)
+    shared = OverReplicates(single).fit(three[1:], 4, Runtime())
+    assert target.replicate is not None
+    assert np.array_equal(shared.predict_proba(target), over_replicates(p, target.replicate))
+    assert np.array_equal(shared.predict_proba(replace(target, replicate=None)), p)
 
 
 def test_an_average_of_networks_can_be_restored(three: list[LabelledSamples]) -> None:

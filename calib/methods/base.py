@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from calib.data.matrix import Matrix
-from calib.data.study import FloatArray, LabelledTask, Samples, Task
+from calib.data.study import FloatArray, IntArray, LabelledTask, Samples, Task
 from calib.errors import CalibError
 from calib.runtime import Runtime
 
@@ -34,6 +34,21 @@ class Savable(Fitted, Protocol):
     def state(self) -> State:
         """What ``AnyMethod.restore`` needs."""
         ...
+
+
+@runtime_checkable
+class Partial(Fitted, Protocol):
+    """A trained method that left out sources, or rows of them, and so has no calibrated data of those."""
+
+    @property
+    def rows(self) -> Mapping[str, IntArray]:
+        """The rows that ``transform`` gives of a batch, by its name; a batch without an entry is whole."""
+        ...
+
+
+def calibrated_rows(fitted: Fitted) -> Mapping[str, IntArray]:
+    """The rows that a trained method has calibrated data of, by the name of each batch that is not whole."""
+    return fitted.rows if isinstance(fitted, Partial) else {}
 
 
 class AnyMethod(ABC, Generic[AnyTask]):
@@ -92,3 +107,12 @@ class ReferenceMethod(AnyMethod[LabelledTask]):
     """A reference line that needs target labels (an upper bound); marked wherever it is shown."""
 
     uses_target_labels = True
+
+
+def check_wrapped(method: object) -> None:
+    """Raise CalibError unless what a method is to wrap is a method that sees no target label."""
+    if not isinstance(method, Method):
+        raise CalibError(
+            f"method.method: {type(method).__name__} cannot be wrapped; choose a method that sees "
+            "no target label."
+        )

@@ -1,4 +1,4 @@
-"""Classifiers made of others: the mean of several, and one that is trained on shuffled labels."""
+"""Classifiers made of others: the mean of several, over replicates, and one trained on shuffled labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import CalibError
 from calib.methods.base import State
@@ -63,6 +64,50 @@ class FittedAverage:
         """The mean of the class probabilities ``(samples, classes)`` of a batch."""
         mean: FloatArray = np.mean([one.predict_proba(samples) for one in self._fitted.values()], axis=0)
         return mean
+
+
+class OverReplicates:
+    """A classifier whose probabilities are averaged over the measurements of each sample, where known."""
+
+    version = 1
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+
+    @property
+    def restorable(self) -> bool:
+        """As the classifier."""
+        return self.classifier.restorable
+
+    def fit(
+        self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime
+    ) -> "FittedOverReplicates":
+        """Train on the sources."""
+        return FittedOverReplicates(self.classifier.fit(sources, n_classes, runtime))
+
+    def restore(
+        self, state: State, features: int, n_classes: int, runtime: Runtime
+    ) -> "FittedOverReplicates":
+        """The trained classifier that gave ``state``."""
+        return FittedOverReplicates(self.classifier.restore(state, features, n_classes, runtime))
+
+
+class FittedOverReplicates:
+    """A trained classifier."""
+
+    def __init__(self, fitted: FittedClassifier) -> None:
+        self._fitted = fitted
+
+    def state(self) -> State:
+        """What the classifier has learnt."""
+        return self._fitted.state()
+
+    def predict_proba(self, samples: Samples) -> FloatArray:
+        """Class probabilities ``(samples, classes)``, the same for all measurements of one sample."""
+        probability = self._fitted.predict_proba(samples)
+        if samples.replicate is None:
+            return probability
+        return over_replicates(probability, samples.replicate)
 
 
 class ShuffledLabels:

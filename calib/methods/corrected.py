@@ -86,9 +86,10 @@ def correct(
     if isinstance(corrector, SupervisedCorrector):
         targets = batches[len(task.sources) :]
         return corrector.correct(task.sources, targets, task.n_classes, runtime)
+    shared = replace(runtime, stage="")  # a stored correction is the same whichever training asks for it
     if runtime.corrections is None:
-        return corrector.correct(batches, runtime)
-    return runtime.corrections.obtain(corrector, batches, runtime)
+        return corrector.correct(batches, shared)
+    return runtime.corrections.obtain(corrector, batches, shared)
 
 
 class CorrectThenClassify(Method):

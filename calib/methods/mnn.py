@@ -21,8 +21,8 @@ from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-KERNEL_MB = 256
-"""Most memory of the kernel weights that are held at a time."""
+KERNEL_MB = 64
+"""Memory of the distances that are held at a time; the weights made of them take a few times as much."""
 
 
 class MNN:
