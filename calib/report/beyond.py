@@ -8,7 +8,7 @@ import pandas as pd
 from calib.report.comparison import comparison_numbers, comparison_table
 from calib.report.exhibits import Table
 from calib.report.gallery import Gallery
-from calib.report.growth import growth_figure, growth_numbers, growth_table
+from calib.report.growth import compares, growth_figure, growth_numbers, growth_table
 from calib.report.page import Section
 from calib.report.page_parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
@@ -97,7 +97,7 @@ def _study(
             trust_figure(judged),
         )
     counts = growth_numbers(study, found)
-    if len(counts) and not set(counts.loc[counts["accuracy"].notna(), "method"]) <= set(METHODS):
+    if compares(counts):
         made["evidence"] = counts
         gallery.add(
             f"evidence_{study}",

@@ -71,7 +71,8 @@ def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
     ]
     heads = ["method", "protocol", *COLUMNS.values(), "minus Joint+", "seeds"]
     title = f"{spelled(study)}: every method beside Joint+"
-    return Table(f"comparison_{study}", title, CAPTION, heads, rows, numbers)
+    command = f"make reproduce-all STUDIES={study} SERIES=paper,beyond"
+    return Table(f"comparison_{study}", title, CAPTION, heads, rows, numbers, command)
 
 
 def value(number: float) -> str:

@@ -12,6 +12,7 @@ from calib.report.comparison import value
 from calib.report.exhibits import MISSING, Table
 from calib.report.layout import Page, empty, log_ticks
 from calib.report.paper import spelled
+from calib.report.printed_tables import METHODS
 from calib.report.settings import Setting, average
 from calib.report.style import BATCH_COLOURS, BATCH_MARKERS, WIDTH, in_style, literal
 
@@ -84,6 +85,15 @@ _PLACES: dict[str, Callable[[Setting], tuple[int, str] | None]] = {
 }
 
 
+def compares(numbers: pd.DataFrame) -> bool:
+    """Whether there is anything to see beyond the paper: two numbers of a method, or one made for this."""
+    if numbers.empty:
+        return False
+    there = numbers[numbers["accuracy"].notna() & ~numbers["method"].isin(METHODS)]
+    counts = there.groupby(["axis", "method", "protocol", "besides"])["count"].nunique()
+    return bool((counts > 1).any() or there["method"].isin(ALWAYS).any())
+
+
 def growth_table(study: str, numbers: pd.DataFrame) -> Table:
     """The numbers as text, a line a method, protocol and number."""
     rows = [
@@ -98,9 +108,11 @@ def growth_table(study: str, numbers: pd.DataFrame) -> Table:
         for row in numbers.to_dict("records")
     ]
     heads = ["number of", "method", "number", "accuracy", "seeds"]
-    return Table(
-        f"evidence_{study}", f"{spelled(study)}: how much evidence it takes", CAPTION, heads, rows, numbers
+    title, command = (
+        f"{spelled(study)}: how much evidence it takes",
+        f"make reproduce-all STUDIES={study} SERIES=beyond,trust,evidence",
     )
+    return Table(f"evidence_{study}", title, CAPTION, heads, rows, numbers, command)
 
 
 def name(row: Mapping[Any, Any]) -> str:

@@ -16,7 +16,7 @@ LEAST = 0.005
 """Share of all samples below which a bin has no dot: its accuracy would be that of a few samples."""
 
 COVERAGES = np.linspace(0.05, 1, 39)
-LEFT, GAP, SIDE, BELOW = 0.5, 0.22, 1.45, 1.9
+LEFT, GAP, SIDE, BELOW = 0.56, 0.22, 1.43, 1.9
 """Inches: left of the first panel, between panels, a diagram's side, height of the curves."""
 
 

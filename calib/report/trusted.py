@@ -173,6 +173,8 @@ def trust_table(study: str, numbers: pd.DataFrame) -> Table:
         seeds = str(row["seeds"]) if row["seeds"] else MISSING
         rows.append([row["label"], row["probabilities"], *cells, span, seeds])
     heads = ["method", "probabilities", *HEADS, "temperature", "seeds"]
-    return Table(
-        f"trust_{study}", f"{spelled(study)}: may a prediction be trusted?", CAPTION, heads, rows, numbers
+    title, command = (
+        f"{spelled(study)}: may a prediction be trusted?",
+        f"make reproduce-all STUDIES={study} SERIES=paper,beyond,trust",
     )
+    return Table(f"trust_{study}", title, CAPTION, heads, rows, numbers, command)

@@ -121,4 +121,5 @@ def walk_table(study: str, numbers: pd.DataFrame) -> Table:
     ]
     heads = ["walk", "option", "accuracy", "change", "seeds"]
     title = f"{spelled(study)}: what each option is worth"
-    return Table(f"attribution_{study}", title, CAPTION, heads, rows, numbers)
+    command = f"make reproduce-all STUDIES={study} SERIES=attribution"
+    return Table(f"attribution_{study}", title, CAPTION, heads, rows, numbers, command)
