@@ -440,12 +440,13 @@ def test_honest_cross_validation_is_honest_under_any_protocol() -> None:
         }
 
 
-def test_unknown_subjects_are_told_or_passed_over(study: Study, tmp_path: Path) -> None:
+def test_unknown_subjects_are_told(study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     task = make_labelled_task(study, parse_split("12_3", study))
     task = replace(task, subjects={"3": None})
     config = small_run("honest_cross_validation", tmp_path)
     honest = build(OmegaConf.create(method_settings(config)))
     assert honest.fit(task, Runtime(dtype=torch.float64)).predict_proba(task.targets[0]).shape == (36, 2)
+    assert "The subjects of batch '3' are unknown" in caplog.text
     honest.group_by_subject = True
     with pytest.raises(CalibError, match="subjects of batch '3' are unknown"):
         honest.fit(task, Runtime())

@@ -33,7 +33,11 @@ def stratified_folds(
         CalibError: fewer than two classes have as many samples as there are folds, or subjects are
             asked for but unknown.
     """
-    grouped = subject is not None if by_subject == "where_known" else by_subject
+    grouped = by_subject
+    if by_subject == "where_known" and not (grouped := subject is not None):
+        log.warning(
+            "The subjects of batch '%s' are unknown: one's samples may be in several folds.", target.name
+        )
     unit: Subjects = np.arange(len(target.y))
     y = target.y
     if grouped:

@@ -70,7 +70,7 @@ class Setting:
     @property
     def averages_replicates(self) -> bool:
         """Whether it gives all measurements of a sample one answer."""
-        return _has_flag(OmegaConf.to_container(self.jobs[0].run.config.method), "average_replicates")
+        return _over_replicates(OmegaConf.to_container(self.jobs[0].run.config.method))
 
     @cached_property
     def records(self) -> dict[int, list[tuple[Job, Finished]]]:
@@ -158,7 +158,8 @@ def _lines(pairs: Sequence[tuple[Job, Finished]]) -> dict[tuple[str, str], Tally
 _USED = ["batch", "row", "subject", "label", "predicted"]
 
 
-def _has_flag(node: Any, name: str) -> bool:
+def _over_replicates(node: Any) -> bool:
     if not isinstance(node, dict):
         return False
-    return node.get(name) is True or any(_has_flag(value, name) for value in node.values())
+    told = node.get("average_replicates") is True or str(node.get("_target_")).endswith(".OverReplicates")
+    return told or any(map(_over_replicates, node.values()))
