@@ -66,7 +66,7 @@ def planned_series() -> list[Series]:
 
 def beyond_series() -> list[Series]:
     """What docs/beyond.md rests on besides."""
-    return read_series(CONF / "reproduce.yaml", SERIES)
+    return read_series(CONF / "reproduce.yaml", f"{SERIES},choice,ablation")
 
 
 def collect(out: Path, series: Sequence[Series]) -> pd.DataFrame:
