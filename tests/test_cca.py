@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-import calib.alignment
-from calib.alignment import align, biweight, reference_range, thinned, warp
+import calib.warping
 from calib.canonical import canonical_many, canonical_pair, principal_scores, z_scores
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError
 from calib.methods.cca import CCA
 from calib.runtime import Runtime
+from calib.warping import align, biweight, reference_range, thinned, warp
 
 GOLDEN = Path(__file__).parent / "golden" / "seurat"
 RUNTIME = Runtime(dtype=torch.float64)
@@ -128,7 +128,7 @@ def latent(size: int, power: float, seed: int) -> tuple[FloatArray, FloatArray, 
 
 @pytest.mark.parametrize("longest", [4000, 60])
 def test_alignment_undoes_a_bent_scale(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calib.alignment, "LONGEST", longest)
+    monkeypatch.setattr(calib.warping, "LONGEST", longest)
     place, weights, z = latent(150, 3.0, 0)
     place_onto, onto, z_onto = latent(200, 1.0, 1)
     found = align(weights, z, onto, z_onto)
@@ -145,7 +145,7 @@ def test_nothing_is_aligned_where_no_feature_agrees() -> None:
 
 
 def test_thinning_keeps_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calib.alignment, "LONGEST", 4)
+    monkeypatch.setattr(calib.warping, "LONGEST", 4)
     np.testing.assert_array_equal(thinned(np.arange(10)), [0, 3, 6, 9])
     np.testing.assert_array_equal(thinned(np.arange(3)), [0, 1, 2])
 
