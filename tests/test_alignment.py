@@ -99,8 +99,8 @@ def test_feature_network() -> None:
         *(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU()),
         *(torch.nn.Linear(8, 5), torch.nn.BatchNorm1d(5), torch.nn.ReLU()),
     )
-    theirs[0].load_state_dict(network.layers[0].state_dict())
-    theirs[3].load_state_dict(network.layers[1].state_dict())
+    theirs[0].load_state_dict(network.linear[0].state_dict())
+    theirs[3].load_state_dict(network.linear[1].state_dict())
     network.dropout.p = 0
     torch.testing.assert_close(network(x)[0], theirs(x[0]))
 

@@ -19,23 +19,10 @@ from calib.data.transform import BatchScale, Transform, prepared
 from calib.errors import CalibError, check_choice, check_number
 from calib.layers import default_linear
 from calib.methods.base import Method, State
-from calib.methods.features import FeatureNetwork
+from calib.methods.features import NEVER, ORDINARY, FeatureNetwork
 from calib.nets import arrays, load_arrays, probabilities
 from calib.runtime import Runtime
-from calib.training import Losses, Pool, Rules, Schedule, Step, train
-
-RULES = Rules(
-    redraw_each_repetition=True,
-    optimizer="per_step",
-    idle_gradient="none",
-    rebuild_optimizer_each_epoch=False,
-    lr_decay="staircase_iterations",
-    weight_decay="decoupled",
-    discard_first_shuffle=False,
-)
-"""One AdamW, one shuffle an epoch."""
-FOR_EVER = 10**9
-"""Iterations after which the learning rate falls: it is constant."""
+from calib.training import Losses, Pool, Schedule, Step, train
 
 
 class AlignmentLoss(nn.Module):
@@ -85,7 +72,7 @@ class Aligned(Method):
         transform: Transform,
         batch_scale: BatchScale,
     ) -> None:
-        self.schedule = Schedule(epochs, batch_size, lr, FOR_EVER, weight_decay)
+        self.schedule = Schedule(epochs, batch_size, lr, NEVER, weight_decay)
         if not hidden:
             raise CalibError("hidden=[] must have one width at least, as in [256,256].")
         for width in hidden:
@@ -124,7 +111,7 @@ class Aligned(Method):
             return {"cross-entropy": (1.0, entropy[None]), self.aligned_by: (self.weight, apart[None])}
 
         step = Step([network, head, alignment], 1, losses)
-        train([step], pool.sizes, self.schedule, RULES, [runtime], f"training with the {self.aligned_by}")
+        train([step], pool.sizes, self.schedule, ORDINARY, [runtime], f"training with the {self.aligned_by}")
         return fitted
 
     def _untrained(self, features: int, n_classes: int, runtime: Runtime) -> "FittedAligned":

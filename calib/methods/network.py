@@ -1,59 +1,35 @@
 """A plain network, trained as networks usually are: on all sources mixed, without a thought of batches."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from calib.data.rows import Rows, by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import CalibError, check_number
-from calib.layers import BatchNorm, Dropout, Noise, default_linear
+from calib.layers import Noise, default_linear
 from calib.losses import classification_loss
 from calib.methods.base import State
+from calib.methods.features import NEVER, ORDINARY, FeatureNetwork
 from calib.nets import arrays, load_arrays
 from calib.runtime import Runtime
-from calib.training import Losses, Rules, Schedule, Step, train
-
-ORDINARY = Rules(
-    redraw_each_repetition=False,  # there is one step, not repeated
-    optimizer="shared",
-    idle_gradient="none",
-    rebuild_optimizer_each_epoch=False,
-    lr_decay="staircase_iterations",
-    weight_decay="decoupled",
-    discard_first_shuffle=False,
-)
-"""How it is trained, whatever the protocol: AdamW, and every row once an epoch but those left over."""
-
-NEVER = 10**12
-"""Iterations until the learning rate falls."""
+from calib.training import Losses, Schedule, Step, train
 
 
-class PlainNetwork(nn.Module):
-    """Hidden layers, each linear, batch norm, ReLU and dropout, then one output a class.
-
-    Initial weights are PyTorch's default.
-    """
+class PlainNetwork(FeatureNetwork):
+    """``FeatureNetwork``, then one output a class; initial weights are PyTorch's default."""
 
     def __init__(
         self, features: int, classes: int, widths: Sequence[int], dropout: float, generator: torch.Generator
     ) -> None:
-        super().__init__()
-        hidden = pairwise([features, *widths])
-        self.linear = nn.ModuleList(default_linear(*sizes, generator) for sizes in hidden)
-        self.norm = nn.ModuleList(BatchNorm(width) for width in widths)
-        self.dropout = Dropout(dropout)
+        super().__init__([features, *widths], dropout, generator)
         self.out = default_linear(widths[-1], classes, generator)
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         """Logits ``(..., rows, classes)`` of ``x (..., rows, features)``."""
-        for linear, norm in zip(self.linear, self.norm, strict=True):
-            x = self.dropout(F.relu(norm(linear(x))), noise)
-        logits: Tensor = self.out(x)
+        logits: Tensor = self.out(super().forward(x, noise))
         return logits
 
 
