@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -13,6 +14,9 @@ from calib.data.study import Study
 from calib.errors import CalibError, check_choice
 from calib.planning import Run, load, plan
 from calib.store import Finished
+
+OF_METHOD = ("method.", "corrector@method.", "classifier@method.", "~tuned")
+"""How overrides begin that set a method or exchange a part of it, and leave the study alone."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,8 @@ class Job:
     @property
     def correction(self) -> tuple[object, ...] | None:
         """What runs that use the same stored correction have in common; None without one."""
-        corrector = getattr(self.run.method, "corrector", None)
-        if corrector is None or not corrector.stored:
+        corrector: Any = getattr(self.run.method, "corrector", None)
+        if not getattr(corrector, "stored", False):  # as one that sees source labels never is
             return None
         seed = self.run.config.seed if corrector.uses_seed else None
         return (
@@ -151,7 +155,7 @@ class Planner:
 
     def _load(self, *overrides: str) -> tuple[Study, dict[str, str]] | None:
         """A study as the overrides prepare it, which those of a method do not touch; None if it cannot be."""
-        wanted = tuple(o for o in overrides if not o.startswith("method."))
+        wanted = tuple(o for o in overrides if not o.startswith(OF_METHOD))
         if wanted not in self._loaded:
             try:
                 self._loaded[wanted] = load(compose(self.conf, *wanted))

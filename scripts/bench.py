@@ -3,7 +3,7 @@
 All on one thread and in seconds of the processor, which work beside it disturbs less than the clock. Both
 sides of a ratio are measured in the same process, in turns, and the best of each is taken.
 
-Options: --parts trainings plain seeds tsne scale (all of them unless some are named).
+Options: --parts trainings plain seeds tsne scale correctors (all of them unless some are named).
 """
 
 import argparse
@@ -195,7 +195,21 @@ def scale() -> None:
     bench_scale.main()
 
 
-PARTS = {"trainings": trainings, "plain": plainly, "seeds": seeds, "tsne": tsne, "scale": scale}
+def correctors() -> None:
+    """Cost and memory of the methods that correct features, as studies grow."""
+    import bench_correctors
+
+    bench_correctors.main()
+
+
+PARTS = {
+    "trainings": trainings,
+    "plain": plainly,
+    "seeds": seeds,
+    "tsne": tsne,
+    "scale": scale,
+    "correctors": correctors,
+}
 
 
 def main() -> None:

@@ -122,9 +122,9 @@ def run_once(file: Path, out: Path) -> float:
     return time.process_time() - started
 
 
-def in_process(*arguments: object) -> list[float]:
-    """The numbers that this script prints when a process of its own is given these arguments."""
-    command = [sys.executable, str(Path(__file__).resolve()), *map(str, arguments)]
+def in_process(*arguments: object, script: Path = Path(__file__)) -> list[float]:
+    """The numbers that a script prints when a process of its own is given these arguments."""
+    command = [sys.executable, str(script.resolve()), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CalibError(f"The process of size {arguments[-1]} failed: {done.stderr.strip()[-500:]}")

@@ -12,6 +12,7 @@ from calib.report.claims import claims_table, verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.illustrate import Figures, draw
+from calib.report.named import named_section
 from calib.report.page import Content, Section, write_page
 from calib.report.page_parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
@@ -61,11 +62,18 @@ def _written(
     figures = {
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
-    beyond = beyond_section(by_study, finished, folder / "figures")
+    others = [
+        section
+        for section in (
+            beyond_section(by_study, finished, folder / "figures"),
+            named_section(by_study, finished, folder / "figures", workers),
+        )
+        if section
+    ]
     silhouettes = {path: one for drawn in figures.values() for path, one in drawn.silhouettes.items()}
     found = verdicts(finished, studies, silhouettes, protocols)
     costs = [cost_table(results, name) for name in studies]
-    ours = beyond.tables if beyond else []
+    ours = [table for section in others for table in section.tables]
     for table in (*(t for group in tables.values() for t in group), *ours, *costs, claims_table(found)):
         write_table(table, folder / "tables")
 
@@ -73,7 +81,7 @@ def _written(
     sections = [_section(studies[name], tables[name], figures[name], folder / "figures") for name in studies]
     content = Content(
         verdicts=found,
-        sections=[*sections, *([beyond] if beyond else []), Section("Cost", tables=costs)],
+        sections=[*sections, *others, Section("Cost", tables=costs)],
         missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
         facts=_facts(finished, len(jobs)),
         tables=folder / "tables",

@@ -9,6 +9,7 @@ from calib.report.comparison import comparison_numbers, comparison_table
 from calib.report.exhibits import Table
 from calib.report.gallery import Gallery
 from calib.report.growth import compares, growth_figure, growth_numbers, growth_table
+from calib.report.named import named_table
 from calib.report.page import Section
 from calib.report.page_parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
@@ -26,6 +27,7 @@ TABLES: Mapping[str, Callable[[str, pd.DataFrame], Table]] = {
     "attribution": walk_table,
     "trust": trust_table,
     "evidence": growth_table,
+    "named": named_table,
 }
 """Kind -> table from a study and its numbers; the kind and the study are the table's name."""
 
@@ -34,7 +36,7 @@ TEXT = (
     "probability can be believed, and how much evidence it takes. The section shows what has been run by now."
 )
 
-SERIES = "beyond,attribution,trust,evidence"
+SERIES = "beyond,attribution,trust,evidence,named"
 
 
 def is_beyond(job: Job) -> bool:

@@ -1,6 +1,7 @@
 """Every method that was run on a study beside Joint+: metrics, and the paired difference in accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,15 +34,21 @@ def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     """
     published = [one for one in found if one.variant == (ONE_SOURCE if one.method == "pairwise" else "")]
     best = next((one for one in published if one.method == BEST and one.runs), None)
+    return compared(study, published, best).drop(columns="variant")
+
+
+def compared(study: str, chosen: Sequence[Setting], against: Setting | None) -> pd.DataFrame:
+    """One row a setting: its metrics and how its accuracy differs from another's; the best first."""
     rows = []
-    for one in published:
-        apart = difference(one, best, alone=True) if best and one is not best else None
+    for one in chosen:
+        apart = difference(one, against, alone=True) if against and one is not against else None
         rows.append(
             {
                 "study": study,
                 "method": one.method,
                 "label": one.label,
                 "protocol": one.protocol,
+                "variant": one.variant,
                 "uses_target_labels": one.uses_target_labels,
                 "averages_replicates": one.averages_replicates,
                 "seeds": len(one.runs),
@@ -58,21 +65,27 @@ def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
 
 def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
     """The numbers as text."""
-    rows = [
-        [
-            row["label"] + " †" * row["uses_target_labels"] + " ‡" * row["averages_replicates"],
-            row["protocol"],
-            value(row["accuracy"]) + ("" if pd.isna(row["accuracy_sd"]) else f" ± {row['accuracy_sd']:.3f}"),
-            *(value(row[name]) for name in COLUMNS if name != "accuracy"),
-            interval(row["difference"], row["low"], row["high"]),
-            str(row["seeds"]) if row["seeds"] else MISSING,
-        ]
-        for row in numbers.to_dict("records")
-    ]
+    rows = [[name(row), row["protocol"], *cells(row)] for row in numbers.to_dict("records")]
     heads = ["method", "protocol", *COLUMNS.values(), "minus Joint+", "seeds"]
     title = f"{spelled(study)}: every method beside Joint+"
     command = f"make reproduce-all STUDIES={study} SERIES=paper,beyond"
     return Table(f"comparison_{study}", title, CAPTION, heads, rows, numbers, command)
+
+
+def name(row: Mapping[Hashable, Any]) -> str:
+    """The method with its marks."""
+    return str(row["label"]) + " †" * row["uses_target_labels"] + " ‡" * row["averages_replicates"]
+
+
+def cells(row: Mapping[Hashable, Any]) -> list[str]:
+    """Metrics, difference and number of seeds as text."""
+    spread = "" if pd.isna(row["accuracy_sd"]) else f" ± {row['accuracy_sd']:.3f}"
+    return [
+        value(row["accuracy"]) + spread,
+        *(value(row[metric]) for metric in COLUMNS if metric != "accuracy"),
+        interval(row["difference"], row["low"], row["high"]),
+        str(row["seeds"]) if row["seeds"] else MISSING,
+    ]
 
 
 def value(number: float) -> str:
