@@ -1,7 +1,7 @@
 """Canonical correlation of batches over the same features: weights of samples whose profiles agree.
 
 What CCA and Seurat share. The correlation is diagonal: each batch's own covariance counts as the identity,
-since there are more samples than features or fewer (Butler et al. 2018, doi 10.1038/nbt.4096).
+since of few samples it has no inverse (Butler et al. 2018, doi 10.1038/nbt.4096).
 """
 
 from collections.abc import Sequence

@@ -76,7 +76,7 @@ def louvain(graph: sparse.csr_array, resolution: float, starts: int, seed: int) 
         graph: symmetric weights ``(samples, samples)``; the diagonal is left out.
         resolution: larger for more, smaller clusters.
         starts: number of random orders of the samples that are tried; the best result counts.
-        seed: of the first start.
+        seed: of the random orders.
 
     Returns:
         Cluster of every sample ``(samples,)``, from 0.

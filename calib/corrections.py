@@ -70,9 +70,9 @@ class Corrections:
         Several processes that want the same correction compute it once: the others wait. What was used
         is told by ``used``: the key, seconds, processor seconds and memory of its computation.
         """
+        batches = in_order(batches)
         if not corrector.stored:
             return corrector.correct(batches, runtime)
-        batches = sorted(batches, key=lambda batch: batch.name)  # the order must not depend on the split
         described = _described(corrector)
         name = described["corrector"]
         key = short_hash(
@@ -105,6 +105,11 @@ class Corrections:
             return None
         log.info("Correction from %s", record.path)
         return found
+
+
+def in_order(batches: Sequence[Samples]) -> list[Samples]:
+    """Batches by name: a correction must not depend on which of them are sources in a split."""
+    return sorted(batches, key=lambda batch: batch.name)
 
 
 def _described(corrector: Corrector) -> dict[str, Any]:

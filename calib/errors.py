@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import inf
 
 
 class CalibError(Exception):
@@ -55,9 +56,23 @@ def check_flag(key: str, value: object) -> None:
     check_choice(key, value, (True, False))
 
 
-def check_number(key: str, value: object, least: float, whole: bool = False) -> None:
-    """Raise CalibError unless ``value`` is a number of at least ``least``, and whole if asked."""
+def check_number(
+    key: str, value: object, least: float, whole: bool = False, most: float = inf, below: float = inf
+) -> None:
+    """Raise CalibError unless ``value`` is a number, ``least`` to ``most``, ``below``, whole if asked."""
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least:
         kind = "a whole number" if whole else "a number"
         raise CalibError(f"{key}={value} must be {kind} of at least {least}.")
+    if value > most:
+        raise CalibError(f"{key}={value} must be at most {most}.")
+    if value >= below and below < inf:
+        raise CalibError(f"{key}={value} must be below {below}.")
+
+
+def check_widths(key: str, widths: object) -> None:
+    """Raise CalibError unless ``widths`` is a list of widths of layers, one at least."""
+    if not isinstance(widths, Sequence) or isinstance(widths, str) or not widths:
+        raise CalibError(f"{key}={widths} must be a list of widths, one at least, as in [256,256].")
+    for width in widths:
+        check_number(key, width, least=1, whole=True)

@@ -2,6 +2,7 @@
 
 import functools
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,9 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from calib.errors import CalibError
+
+os.environ.setdefault("NUMBA_THREADING_LAYER", "forksafe")
+"""Else numba, which scanpy uses, ends every child of a process in which it has run before."""
 
 Task = Callable[[DictConfig], object]
 

@@ -148,9 +148,9 @@ def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Lin
     return layer
 
 
-def glorot_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Linear:
-    """A linear layer with Glorot's uniform weights and zero bias, Keras' default."""
+def glorot_linear(fan_in: int, fan_out: int, generator: torch.Generator, bias: float = 0.0) -> Linear:
+    """A linear layer with Glorot's uniform weights, and a bias of zero as Keras has it."""
     layer = nn.utils.skip_init(Linear, fan_in, fan_out)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
+    nn.init.constant_(layer.bias, bias)
     return layer

@@ -60,7 +60,7 @@ def classification_loss(
         y: class indices ``(..., batches, rows)``.
         over_batches: averaged (the text's 1/K) or summed (released) over the source batches.
         multiclass: over samples, with more than two classes: ``"sum"`` as Eq. 3 has it, or ``"mean"``
-            as the remnants of the released single-cell code do. Two classes are always summed.
+            as the remnants of the released single-cell code do. A single logit is always summed.
 
     Returns:
         ``(...)``.

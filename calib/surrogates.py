@@ -88,7 +88,7 @@ def two_step(x: Array, y: Classes, number: int) -> Surrogates:
     A direction is left out if it affects fewer features than there are samples, as in ``sva``; where there
     are more samples than features, if it affects none. So there may be fewer than ``number``.
 
-    Args, Raises: as ``irw``.
+    The arguments are those of ``irw``, and so are the errors.
     """
     model, null = model_matrix(y), np.ones((len(x), 1))
     _check_number(x, model, number)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from math import inf
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -22,17 +23,39 @@ Losses = Mapping[str, tuple[float, Tensor]]
 """Name of a loss -> (its weight, its value for each seed); a step minimises the weighted sum."""
 
 
+class EarlyStop:
+    """Keras' rule on the loss of an epoch; the last weights are kept, not the best.
+
+    Args:
+        patience: stop at the so-manieth epoch in a row whose loss is not lower than the lowest so far by
+            more than ``min_delta``.
+    """
+
+    def __init__(self, patience: int, min_delta: float) -> None:
+        self.patience, self.min_delta = patience, min_delta
+        self.lowest, self.waited = inf, 0
+
+    def after(self, loss: float) -> bool:
+        """Whether to stop after an epoch with this loss."""
+        if loss + self.min_delta < self.lowest:
+            self.lowest, self.waited = loss, 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast to train.
 
     Attributes:
-        epochs: an epoch is as many iterations as the longest batch has full mini-batches.
+        epochs: an epoch is as many iterations as the longest batch has mini-batches; rows that
+            fill none wait for the next shuffle.
         batch_size: rows of each batch in a mini-batch; all its rows where no batch has as many.
-        lr: Adam's learning rate at the start.
+        lr: Adam's (or AdamW's) learning rate at the start.
         learning_step: the learning rate falls by a factor 0.9 over so many iterations (paper) or
             epochs (released); see ``Rules.lr_decay``.
-        weight_decay: the paper's L2.
+        weight_decay: the paper's L2, or AdamW's; see ``Rules.weight_decay``.
 
     Raises:
         CalibError: a value is no number or too small.

@@ -40,12 +40,28 @@ CLAIMS = RESULTS.with_name("claims.csv")
 BEYOND = RESULTS.with_name("beyond.csv")
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{page}.md" for page in ("reproduction-notes", "methods", "pancreas", "beyond")),
+    *(
+        ROOT / "docs" / f"{page}.md"
+        for page in ("reproduction-notes", "methods", "pancreas", "beyond", "named")
+    ),
 )
 
 
 TEXTS = dict.fromkeys(
-    ("study", "method", "label", "protocol", "walk", "option", "besides", "probabilities", "axis"), str
+    (
+        "study",
+        "method",
+        "label",
+        "protocol",
+        "data",
+        "classifier",
+        "walk",
+        "option",
+        "besides",
+        "probabilities",
+        "axis",
+    ),
+    str,
 )
 """Columns of text in the numbers of the section beyond the paper."""
 

@@ -152,7 +152,7 @@ def test_a_run_can_keep_its_network(name: str, tmp_path: Path) -> None:
 def test_wrong_settings_are_named() -> None:
     for change, message in (
         ({"dropout": 1}, "dropout=1 must be below 1"),
-        ({"hidden": "[]"}, r"hidden=\[\] must have one width at least"),
+        ({"hidden": "[]"}, r"hidden=\[\] must be a list of widths, one at least"),
         ({"weight": -1}, "weight=-1 must be a number of at least 0"),
         ({"transform": "log"}, "method.transform=log is not one of"),
     ):

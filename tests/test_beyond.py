@@ -15,6 +15,7 @@ from calib.report.beyond import TABLES, beyond_section, is_beyond
 from calib.report.comparison import comparison_numbers, comparison_table
 from calib.report.exhibits import MISSING, Table, markdown
 from calib.report.growth import growth_numbers
+from calib.report.named import named_numbers, named_section
 from calib.report.settings import Setting, average, difference, settings
 from calib.report.trusted import trust_numbers, trusted
 from calib.report.walks import walk_numbers, walks
@@ -106,7 +107,7 @@ def only(jobs: Sequence[Job], method: str, variant: str = "", protocol: str = "p
 def again(table: Table, kind: str, tmp_path: Path) -> None:
     """The table made from its numbers on disk is the same: as docs/ has it."""
     table.numbers.to_csv(tmp_path / "n.csv", index=False, float_format="%.6g")
-    text = dict.fromkeys(("study", "besides", "option", "walk"), str)
+    text = dict.fromkeys(("study", "besides", "option", "walk", "data", "classifier"), str)
     read = pd.read_csv(tmp_path / "n.csv", keep_default_na=False, na_values=[""], dtype=text)
     read = read.fillna(dict.fromkeys(read.columns.intersection(list(text)), ""))
     assert TABLES[kind]("demo", read).rows == table.rows
@@ -276,3 +277,52 @@ def test_the_paper_s_runs_are_not_beyond(plan: Plan) -> None:
     jobs = plan((["joint", "coral"], ["paper", "corrected"], [0], [""]))
     beyond = {(j.run.config.method.name, j.run.config.protocol.name) for j in jobs if is_beyond(j)}
     assert beyond == {("coral", "paper"), ("coral", "corrected"), ("joint", "corrected")}
+
+
+def named_jobs(plan: Plan) -> list[Job]:
+    logistic = "classifier@method.classifier=logistic ~tuned"
+    return plan(
+        (["baseline", "joint", "mnn", "sva"], ["paper"], [0, 1], [""]),
+        (["joint"], ["released"], [0], [""]),
+        (["mnn", "sva"], ["paper"], [0], ["protocol.transform=arcsinh", logistic]),
+        (["standardise_logistic"], ["paper"], [0], [""]),
+    )
+
+
+def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: Path) -> None:
+    jobs = named_jobs(plan)
+    record(only(jobs, "baseline"), 0.5)
+    assert named_numbers("demo", found(jobs)).empty
+    record(only(jobs, "joint", protocol="released"), 0.7)
+    record(only(jobs, "mnn"), 0.6)
+    record(only(jobs, "mnn", "classifier@method.classifier=logistic ~tuned"), 0.9)
+    numbers = named_numbers("demo", found(jobs))
+    table = TABLES["named"]("demo", numbers)
+    assert [row[:3] for row in table.rows[:4]] == [
+        ["MNN", "as they are", "logistic regression"],
+        ["Joint calibration, released", "as they are", "D"],
+        ["MNN", "as they are", "D"],
+        ["Baseline", "as they are", "D"],
+    ]
+    assert numbers["difference"][2] == pytest.approx(numbers["accuracy"][2] - numbers["accuracy"][3])
+    assert ["MNN", "arcsinh", "D", *[MISSING] * 6] in table.rows
+    assert "standardise_logistic" not in set(numbers["method"])
+    again(table, "named", tmp_path)
+
+
+def test_the_section_on_named_methods_has_maps_of_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
+    jobs = named_jobs(plan)
+    record(only(jobs, "baseline"))
+    assert named_section({"demo": jobs}, finished(jobs), tmp_path / "figures", 1) is None
+    for job in only(jobs, "mnn"):
+        record([job])
+        batches = job.run.study.batches
+        z = np.concatenate([batch.dense for batch in batches.values()])
+        names = np.repeat(list(batches), [len(batch) for batch in batches.values()])
+        row = np.concatenate([np.arange(len(batch)) for batch in batches.values()])
+        job.run.record.write_arrays("embedding.npz", {"z": z, "batch": names, "row": row})
+    section = named_section({"demo": jobs}, finished(jobs), tmp_path / "figures", 1)
+    assert section is not None
+    assert [table.name for table in section.tables] == ["named_demo"]
+    assert [shown.figure.name for shown in section.figures] == ["tsne_named_demo"]
+    assert (tmp_path / "figures" / "tsne_named_demo.pdf").is_file()

@@ -330,7 +330,7 @@ def test_networks_mix_their_sources() -> None:
 
 def test_network_settings_are_checked() -> None:
     for change, message in (
-        ({"widths": []}, "at least one hidden layer"),
+        ({"widths": []}, "must be a list of widths"),
         ({"widths": [0]}, "widths=0 must be"),
         ({"dropout": 1}, "dropout=1 must be below 1"),
         ({"members": 0}, "members=0 must be"),

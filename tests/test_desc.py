@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from calib.build import build
 from calib.data.study import Samples
 from calib.errors import CalibError, DivergedError
-from calib.methods.autoencoder import EarlyStop
+from calib.methods.autoencoder import MIN_DELTA
 from calib.methods.desc import (
     DESC,
     kl_divergence,
@@ -25,6 +25,7 @@ from calib.methods.desc import (
 )
 from calib.planning import method_settings
 from calib.runtime import Runtime
+from calib.training import EarlyStop
 from tests.conftest import compose
 
 GOLDEN = Path(__file__).parent / "golden" / "desc"
@@ -139,7 +140,7 @@ def test_without_clustering() -> None:
 def test_early_stopping() -> None:
     """The third epoch in a row that is not lower by 1e-4 is the last."""
     losses = [1.0, 0.99995, 0.9, 0.9, 0.89995, 0.8998, 0.95, 0.8998, 0.8999]
-    stop = EarlyStop(patience=3)
+    stop = EarlyStop(patience=3, min_delta=MIN_DELTA)
     assert [stop.after(loss) for loss in losses] == [False] * 8 + [True]
     assert stop.lowest == 0.8998
 
@@ -219,13 +220,13 @@ def test_missing_values_are_no_silent_codes() -> None:
         ("log1p", "maybe", "log1p=maybe is not one of: true, false"),
         ("normalise", 0, "normalise=0 must be a number"),
         ("max_value", "high", "max_value=high must be a number"),
-        ("dims", 32, "dims=32 must be null or a list of widths"),
-        ("dims", "[]", "must be null or a list of widths"),
+        ("dims", 32, "dims=32 must be a list of widths"),
+        ("dims", "[]", "must be a list of widths"),
         ("dims", "[32,0]", "dims=0 must be a whole number of at least 1"),
         ("pretrain_epochs", 0, "pretrain_epochs=0 must be a whole number of at least 1"),
         ("batch_size", 1.5, "batch_size=1.5 must be a whole number"),
         ("neighbours", 1, "neighbours=1 must be a whole number of at least 2"),
-        ("dropout", 1, "dropout=1 must be less than 1"),
+        ("dropout", 1, "dropout=1 must be below 1"),
         ("resolution", -1, "resolution=-1 must be a number of at least 0"),
         ("alpha", "null", "alpha=None must be a number"),
         ("tol", -0.1, "tol=-0.1 must be a number of at least 0"),

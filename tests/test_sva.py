@@ -159,7 +159,7 @@ CORRECTORS = {
 @pytest.mark.parametrize("name", ["sva", "sva two_step", "fsva exact"])
 def test_an_unwanted_direction_is_taken_out_and_the_signal_stays(name: str) -> None:
     sources, targets = plates()
-    corrected = CORRECTORS[name].correct(sources, targets, 2, Runtime())
+    corrected = CORRECTORS[name].correct(sources, targets, Runtime())
     x, y = corrected["c"], np.arange(20) % 2
     distance = np.linalg.norm(corrected["a"].mean(axis=0) - x.mean(axis=0))
     assert distance < 0.3 * np.linalg.norm(sources[0].x.mean(axis=0) - targets[0].x.mean(axis=0))
@@ -174,10 +174,10 @@ def test_sparse_as_dense_and_nothing_found_as_given(name: str) -> None:
     sources, targets = plates()
     given = [replace(batch, x=sparse.csr_array(batch.x)) for batch in sources]
     new = [replace(batch, x=sparse.csr_array(batch.x)) for batch in targets]
-    one = CORRECTORS[name].correct(sources, targets, 2, Runtime())
-    other = CORRECTORS[name].correct(given, new, 2, Runtime())
+    one = CORRECTORS[name].correct(sources, targets, Runtime())
+    other = CORRECTORS[name].correct(given, new, Runtime())
     assert all(np.array_equal(one[batch], other[batch]) for batch in "abc")
-    none = SVA(0, 20, "irw").correct(sources, targets, 2, Runtime())
+    none = SVA(0, 20, "irw").correct(sources, targets, Runtime())
     np.testing.assert_array_equal(none["c"], targets[0].x.astype(np.float32))
 
 
@@ -188,8 +188,8 @@ def test_what_a_target_sample_depends_on() -> None:
     alone = {}
     for name, corrector in CORRECTORS.items():
         runtime = Runtime(dtype=Runtime.from_names(0, "cpu", "float64", False).dtype)
-        whole = corrector.correct(sources, [target], 2, runtime)
-        part = corrector.correct(sources, [fewer], 2, runtime)
+        whole = corrector.correct(sources, [target], runtime)
+        part = corrector.correct(sources, [fewer], runtime)
         alone[name] = np.allclose(whole["c"][:10], part["c"], rtol=0, atol=1e-9)
         assert np.allclose(whole["a"], part["a"], rtol=0, atol=1e-12) == name.startswith("fsva")
     assert alone == {"sva": False, "sva two_step": False, "fsva exact": True, "fsva fast": False}
@@ -201,9 +201,9 @@ class Spy:
     version, uses_source_labels = 1, True
 
     def correct(
-        self, sources: Sequence[LabelledSamples], targets: Sequence[Samples], n_classes: int, runtime: Runtime
+        self, sources: Sequence[LabelledSamples], targets: Sequence[Samples], runtime: Runtime
     ) -> Mapping[str, np.ndarray]:
-        self.sources, self.targets, self.n_classes = sources, targets, n_classes
+        self.sources, self.targets = sources, targets
         return {batch.name: batch.dense + 1 for batch in [*sources, *targets]}
 
 
@@ -224,7 +224,6 @@ def test_labels_of_sources_only(study: Study) -> None:
     assert [source.name for source in spy.sources] == ["1", "2"]
     assert all(isinstance(source, LabelledSamples) for source in spy.sources)
     assert [type(target) for target in spy.targets] == [Samples]
-    assert spy.n_classes == 2
     np.testing.assert_array_equal(classifier.sources[0].x, study.batches["1"].x + 1)
     np.testing.assert_array_equal(fitted.transform(task.targets[0]), study.batches["3"].x + 1)
 
@@ -247,8 +246,8 @@ def test_it_is_made_anew_for_every_split(tmp_path: Path, caplog: pytest.LogCaptu
         (lambda: SVA("be", 0, "irw"), "permutations=0 must be"),
         (lambda: SVA("be", 20, "svd"), "estimator=svd is not one of: irw, two_step"),
         (lambda: FrozenSVA("be", 20, "slow"), "mode=slow is not one of: exact, fast"),
-        (lambda: SVA(60, 20, "irw").correct(*plates(), 2, Runtime()), "60 surrogate variables are more than 55"),
-        (lambda: FrozenSVA(1, 20, "fast").correct(plates()[0], [Samples("c", np.ones((1, 40)))], 2, Runtime()),
+        (lambda: SVA(60, 20, "irw").correct(*plates(), Runtime()), "60 surrogate variables are more than 55"),
+        (lambda: FrozenSVA(1, 20, "fast").correct(plates()[0], [Samples("c", np.ones((1, 40)))], Runtime()),
          "there is one only"),
         (lambda: analytic(np.ones((5, 9)), np.ones((5, 1))), "at least 10 features"),
         (lambda: irw(np.ones((9, 20)), np.arange(9) % 2, 1), "no feature that depends on surrogate"),

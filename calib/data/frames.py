@@ -40,7 +40,9 @@ def _parquet(file: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(file)
     except ImportError as error:
-        raise CalibError(f"Reading {file.name} needs pyarrow: pip install 'calib[parquet]'.") from error
+        raise CalibError(
+            f"Reading {file.name} needs pyarrow: pip install -c constraints.txt -e '.[parquet]'."
+        ) from error
 
 
 def _text(file: Path) -> pd.DataFrame:

@@ -156,6 +156,6 @@ def _scanpy() -> Iterator[tuple[Any, Any]]:
         except ModuleNotFoundError as error:
             raise CalibError(
                 f"Normalising counts needs the package {error.name}, which is not installed: "
-                "pip install 'calib[single-cell]'."
+                "pip install -c constraints.txt -e '.[single-cell]'."
             ) from error
         yield scanpy, anndata

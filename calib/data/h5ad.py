@@ -116,7 +116,7 @@ def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
     except ModuleNotFoundError as error:
         raise CalibError(
             f"Reading {file.name} needs the package {error.name}, which is not installed: "
-            "pip install 'calib[single-cell]'."
+            "pip install -c constraints.txt -e '.[single-cell]'."
         ) from error
     if not h5py.is_hdf5(file):
         raise DataError(f"File {file} is no h5ad file: it is not HDF5; check dataset.path.")

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib.data.matrix import Matrix, dense
+from calib.data.transform import prepared
 
 OTHER_LENGTH = 2.0
 """Cost of each row that a block has more or less than expected, in squared deviations of one replicate."""
@@ -27,7 +28,7 @@ def find_replicates(x: Matrix, expected: int) -> NDArray[np.int64]:
     n = x.shape[0]
     if n < 2:
         return np.zeros(n, np.int64)
-    z = _standardised(np.arcsinh(dense(x).astype(np.float64) / 100))
+    z = dense(prepared(x, "arcsinh", "standardise", "float64"))
     between = np.square(np.diff(z, axis=0)).mean(axis=1)
     noise = max(float(np.median(between)) / 2, np.finfo(float).tiny)
     sums = np.vstack([np.zeros(z.shape[1]), np.cumsum(z, axis=0)])
@@ -63,8 +64,3 @@ def over_replicates(probability: NDArray[np.floating], sample: NDArray) -> NDArr
     means = sums / np.bincount(owner)[:, None]
     weights = np.exp(means - means.max(axis=1, keepdims=True))
     return (weights / weights.sum(axis=1, keepdims=True))[owner].astype(probability.dtype)
-
-
-def _standardised(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    width = x.std(axis=0)
-    return (x - x.mean(axis=0)) / np.where(width > 0, width, 1)

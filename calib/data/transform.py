@@ -74,5 +74,6 @@ def _prepared(x: Array, transform: Transform, scale: BatchScale) -> Array:
         low, width = (
             (x.mean(axis=0), x.std(axis=0)) if scale == "standardise" else (x.min(axis=0), np.ptp(x, axis=0))
         )
-        x = (x - low) / np.where(width > 0, width, 1)
+        varies = (np.ptp(x, axis=0) > 0) & (width > 0)  # rounding gives constants a deviation, too
+        x = np.where(varies, x - low, 0) / np.where(varies, width, 1)
     return x

@@ -16,7 +16,7 @@ from calib.data.matrix import Matrix
 from calib.data.rows import by_blocks
 from calib.data.study import FloatArray, Samples, Task
 from calib.data.transform import BatchScale, Transform, prepared
-from calib.errors import CalibError, check_choice, check_number
+from calib.errors import check_choice, check_number, check_widths
 from calib.layers import default_linear
 from calib.methods.base import Method, State
 from calib.methods.features import NEVER, ORDINARY, FeatureNetwork
@@ -73,13 +73,8 @@ class Aligned(Method):
         batch_scale: BatchScale,
     ) -> None:
         self.schedule = Schedule(epochs, batch_size, lr, NEVER, weight_decay)
-        if not hidden:
-            raise CalibError("hidden=[] must have one width at least, as in [256,256].")
-        for width in hidden:
-            check_number("hidden", width, least=1, whole=True)
-        check_number("dropout", dropout, least=0)
-        if dropout >= 1:
-            raise CalibError(f"dropout={dropout} must be below 1.")
+        check_widths("hidden", hidden)
+        check_number("dropout", dropout, least=0, below=1)
         check_number("weight", weight, least=0)
         check_choice("method.transform", transform, get_args(Transform))
         check_choice("method.batch_scale", batch_scale, get_args(BatchScale))
@@ -123,9 +118,9 @@ class Aligned(Method):
         return FittedAligned(network, head, self, runtime)
 
     @property
-    def judges_new_batches(self) -> bool:
-        """The network takes any batch, prepared by itself."""
-        return True
+    def why_no_new_batches(self) -> str:
+        """Nothing: the network takes any batch, prepared by itself."""
+        return ""
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedAligned":
         """The trained network; the alignment loss is not needed any more."""

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from calib.errors import DivergedError
 from calib.layers import Dropout, glorot_linear
 from calib.runtime import Runtime
+from calib.training import EarlyStop
 
 MOMENTUM = 0.9
 """Of every gradient descent."""
@@ -26,7 +27,7 @@ STAGE_EPOCHS = 50
 PATIENCE = 10
 """Epochs without a lower loss after which a stage ends."""
 MIN_DELTA = 1e-4
-"""By how much a loss must fall to count as lower."""
+"""By how much a loss must fall to count as lower, as in Keras."""
 
 
 class Autoencoder(nn.Module):
@@ -91,27 +92,6 @@ class Autoencoder(nn.Module):
         return F.mse_loss(self.decode_layer(layer, self.dropout(h, noise)), x)
 
 
-class EarlyStop:
-    """Keras' rule on the loss of an epoch; the last weights are kept, not the best.
-
-    Args:
-        patience: stop at the so-manieth epoch in a row whose loss is not lower than the lowest so far by
-            more than ``min_delta``.
-    """
-
-    def __init__(self, patience: int, min_delta: float = MIN_DELTA) -> None:
-        self.patience, self.min_delta = patience, min_delta
-        self.lowest, self.waited = math.inf, 0
-
-    def after(self, loss: float) -> bool:
-        """Whether to stop after an epoch with this loss."""
-        if loss + self.min_delta < self.lowest:
-            self.lowest, self.waited = loss, 0
-        else:
-            self.waited += 1
-        return self.waited >= self.patience
-
-
 def pretrain(
     network: Autoencoder,
     x: Tensor,
@@ -141,7 +121,7 @@ def pretrain(
         what: str,
     ) -> None:
         what = f"{name}, {what}, rate {rate:g}"
-        optimizer, stop = sgd(parameters, rate), EarlyStop(PATIENCE)
+        optimizer, stop = sgd(parameters, rate), EarlyStop(PATIENCE, MIN_DELTA)
         for epoch in (bar := runtime.epochs(most, what)):
             mean = one_epoch(loss, [given], batch_size, optimizer, shuffle)
             runtime.report(bar, epoch, {"reconstruction": mean}, what)

@@ -83,20 +83,23 @@ class AnyMethod(ABC, Generic[AnyTask]):
     @property
     def judges_new_batches(self) -> bool:
         """Whether ``fit`` gives a ``Savable``."""
-        return False
+        return not self.why_no_new_batches
 
     @property
     def why_no_new_batches(self) -> str:
-        """What is in the way of that, said of the method."""
+        """What is in the way of that, said of the method; "" if nothing is."""
         return "knows only the batches that it is fitted on"
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "Savable":
         """The trained method that gave ``state``.
 
         Raises:
-            CalibError: the method knows only the batches that it was fitted on.
+            CalibError: the method judges no new batches.
         """
-        raise CalibError("This method cannot be applied to batches that it was not fitted on.")
+        raise CalibError(
+            f"This method {self.why_no_new_batches}; make the new batch one of the study's, without labels, "
+            "and run it again."
+        )
 
 
 class Method(AnyMethod[Task]):

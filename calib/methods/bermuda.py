@@ -7,6 +7,7 @@ clusters from Seurat. No label is used: the clusters of every batch are found wi
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from calib.clustering import louvain, neighbours, shared_neighbours
 from calib.data.study import FloatArray, Samples
 from calib.errors import check_flag, check_number
+from calib.layers import glorot_linear
 from calib.metaneighbor import best_pairs, compared, similarity
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.runtime import Runtime
@@ -34,13 +36,8 @@ class Autoencoder(nn.Module):
 
     def __init__(self, features: int, hidden: int, code: int, generator: torch.Generator) -> None:
         super().__init__()
-        layers = [
-            nn.Linear(a, b)
-            for a, b in ((features, hidden), (hidden, code), (code, hidden), (hidden, features))
-        ]
-        for layer in layers:
-            nn.init.xavier_uniform_(layer.weight, generator=generator)
-            nn.init.constant_(layer.bias, 0.01)
+        widths = (features, hidden, code, hidden, features)
+        layers = [glorot_linear(a, b, generator, bias=0.01) for a, b in pairwise(widths)]
         self.encoder = nn.Sequential(layers[0], nn.ReLU(), layers[1])
         self.decoder = nn.Sequential(layers[2], nn.ReLU(), layers[3], nn.ReLU())
 

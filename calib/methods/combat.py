@@ -82,7 +82,7 @@ def combat(
     Args:
         x: ``(samples, features)``; NaN marks a missing value and stays one.
         batch: name of each sample's batch ``(samples,)``. A batch with one sample forces ``mean_only``.
-        covariates: design columns to preserve ``(samples, columns)``; a constant column is dropped.
+        covariates: design columns to preserve ``(samples, columns)``; a column of ones is dropped.
         mean_only, reference, parametric: see ``ComBat``.
 
     Returns:
@@ -99,7 +99,8 @@ def combat(
     mean_only = mean_only or bool((sizes == 1).any())
     varying = np.ones(x.shape[1], bool)
     for level in np.flatnonzero(sizes > 1):
-        varying &= np.nanvar(x[owner == level], axis=0) > 0
+        values = x[owner == level]
+        varying &= np.nanmax(values, axis=0) > np.nanmin(values, axis=0)  # variances round
     if varying.sum() < 2:
         raise CalibError(
             f"ComBat needs at least two features that vary in every batch; there are {varying.sum()}."

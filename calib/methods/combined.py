@@ -67,7 +67,7 @@ class FittedAverage:
 
 
 class OverReplicates:
-    """A classifier whose probabilities are averaged over the measurements of each sample, where known."""
+    """A classifier that gives a sample's measurements, where known, their probabilities' geometric mean."""
 
     version = 1
 

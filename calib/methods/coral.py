@@ -14,7 +14,7 @@ Array = NDArray[np.floating]
 
 
 class Coral:
-    """CORAL as a mapper. It leaves means alone: the paper standardises the features of every batch first.
+    """CORAL as a mapper. It leaves means alone; the paper standardises the features of every batch first.
 
     Args:
         ridge: added to the diagonal of both covariances, in squared units of the data; the paper has 1.
@@ -23,7 +23,7 @@ class Coral:
         CalibError: ridge is no number, or so small that a covariance may have no inverse.
     """
 
-    version = 1
+    version = 2
 
     def __init__(self, ridge: float) -> None:
         check_number("ridge", ridge, least=1e-6)
@@ -35,10 +35,10 @@ class Coral:
 
 
 def coral(source: Array, target: Array, ridge: float = 1.0) -> Array:
-    """Source rows whitened, then coloured as the target's: ``D_S C_S^(-1/2) C_T^(1/2)``.
+    """Source rows whitened, then coloured as the target's: ``D_S C_S^(-1/2) C_T^(1/2)``, around their mean.
 
     Args:
-        source, target: ``(rows, features)``, each feature with mean 0 in either.
+        source, target: ``(rows, features)``.
         ridge: see ``Coral``.
 
     Returns:
@@ -46,7 +46,8 @@ def coral(source: Array, target: Array, ridge: float = 1.0) -> Array:
     """
     whiten = symmetric_power(covariance(source, ridge), -0.5)
     colour = symmetric_power(covariance(target, ridge), 0.5)
-    return np.asarray(source, np.float64) @ whiten @ colour
+    mean = source.mean(axis=0, dtype=np.float64)
+    return mean + (source - mean) @ whiten @ colour
 
 
 def covariance(x: Array, ridge: float) -> Array:

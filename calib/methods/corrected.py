@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from calib.corrections import Corrector
+from calib.corrections import Corrector, in_order
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Task
 from calib.errors import CalibError
@@ -62,7 +62,6 @@ class SupervisedCorrector(Protocol):
         self,
         sources: Sequence[LabelledSamples],
         targets: Sequence[Samples],
-        n_classes: int,
         runtime: Runtime,
     ) -> Mapping[str, Matrix]:
         """Corrected data ``(samples, dimensions)`` of every batch, by name."""
@@ -85,10 +84,10 @@ def correct(
     batches = [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
     if isinstance(corrector, SupervisedCorrector):
         targets = batches[len(task.sources) :]
-        return corrector.correct(task.sources, targets, task.n_classes, runtime)
+        return corrector.correct(task.sources, targets, runtime)
     shared = replace(runtime, stage="")  # a stored correction is the same whichever training asks for it
     if runtime.corrections is None:
-        return corrector.correct(batches, shared)
+        return corrector.correct(in_order(batches), shared)
     return runtime.corrections.obtain(corrector, batches, shared)
 
 
@@ -117,11 +116,6 @@ class CorrectThenClassify(Method):
         if not getattr(self.corrector, "each_batch_alone", False):
             return super().why_no_new_batches
         return "" if self.classifier.restorable else UNSAVABLE
-
-    @property
-    def judges_new_batches(self) -> bool:
-        """Where each batch is corrected by itself and the classifier can be restored."""
-        return not self.why_no_new_batches
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
         """The trained classifier, behind a corrector that needs no other batch."""

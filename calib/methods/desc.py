@@ -15,9 +15,10 @@ from torch.nn import functional as F
 
 from calib.clustering import either_neighbours, louvain, neighbours
 from calib.data.study import FloatArray, IntArray, Samples
-from calib.errors import CalibError, check_choice, check_flag, check_number
-from calib.methods.autoencoder import Autoencoder, EarlyStop, one_epoch, pretrain, sgd
+from calib.errors import CalibError, check_choice, check_flag, check_number, check_widths
+from calib.methods.autoencoder import MIN_DELTA, Autoencoder, one_epoch, pretrain, sgd
 from calib.runtime import Runtime
+from calib.training import EarlyStop
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +76,8 @@ class DESC:
     ) -> None:
         check_flag("log1p", log1p)
         check_choice("scale", scale, ("by_batch", "all"))
-        if dims is not None and not (isinstance(dims, list | tuple) and dims):
-            raise CalibError(f"dims={dims} must be null or a list of widths such as [32,16].")
-        for width in dims or ():
-            check_number("dims", width, least=1, whole=True)
+        if dims is not None:
+            check_widths("dims", dims)
         for key, count in (
             ("pretrain_epochs", pretrain_epochs),
             ("epochs", epochs),
@@ -87,14 +86,13 @@ class DESC:
             check_number(key, count, least=1, whole=True)
         check_number("rounds", rounds, least=0, whole=True)
         check_number("neighbours", neighbours, least=2, whole=True)
-        for key, value in (("resolution", resolution), ("lr", lr), ("tol", tol), ("dropout", dropout)):
+        for key, value in (("resolution", resolution), ("lr", lr), ("tol", tol)):
             check_number(key, value, least=0)
         check_number("alpha", alpha, least=SMALLEST)
         for key, positive in (("normalise", normalise), ("max_value", max_value)):
             if positive is not None:
                 check_number(key, positive, least=SMALLEST)
-        if dropout >= 1:
-            raise CalibError(f"dropout={dropout} must be less than 1.")
+        check_number("dropout", dropout, least=0, below=1)
         self.normalise, self.log1p, self.scale, self.max_value = normalise, log1p, scale, max_value
         self.dims, self.pretrain_epochs = dims, pretrain_epochs
         self.batch_size, self.dropout = batch_size, dropout
@@ -168,7 +166,7 @@ class DESC:
             if turn > 1 and changed < self.tol:
                 log.info("DESC: settled in round %d", turn)
                 return
-            last, p, stop = now, target_distribution(q), EarlyStop(PATIENCE)
+            last, p, stop = now, target_distribution(q), EarlyStop(PATIENCE, MIN_DELTA)
             for _ in range(self.epochs):
                 mean = one_epoch(loss, [x, p], self.batch_size, optimizer, shuffle)
                 if stop.after(mean):

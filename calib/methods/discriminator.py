@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -84,17 +85,8 @@ class AdaBN(DiscriminatorClassifier):
     target is treated at test as the sources are in training.
     """
 
-    def __init__(
-        self,
-        epochs: int,
-        batch_size: int,
-        lr: float,
-        learning_step: int,
-        weight_decay: float,
-        protocol: Protocol,
-    ) -> None:
-        own = replace(protocol, discriminator_test_statistics="own")
-        super().__init__(epochs, batch_size, lr, learning_step, weight_decay, own)
+    def __init__(self, protocol: Protocol, **settings: Any) -> None:
+        super().__init__(protocol=replace(protocol, discriminator_test_statistics="own"), **settings)
 
 
 class FittedDiscriminator:

@@ -76,9 +76,9 @@ class FewerSubjects(Method):
         return replace(source, x=source.x[rows], y=source.y[rows], replicate=replicate)
 
     @property
-    def judges_new_batches(self) -> bool:
-        """Whether the wrapped method does."""
-        return self.method.judges_new_batches
+    def why_no_new_batches(self) -> str:
+        """As the wrapped method."""
+        return self.method.why_no_new_batches
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
         """The wrapped method as it was trained."""

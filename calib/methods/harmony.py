@@ -81,6 +81,6 @@ def _harmonypy() -> ModuleType:
     except ModuleNotFoundError as error:
         raise CalibError(
             f"method=harmony needs the package {error.name}, which is not installed: "
-            "pip install 'calib[controls]'."
+            "pip install -c constraints.txt -e '.[controls]'."
         ) from error
     return harmonypy

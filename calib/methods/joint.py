@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from calib.data.rows import by_blocks
 from calib.data.study import FloatArray, Samples, Task
-from calib.errors import CalibError, check_flag, check_number
+from calib.errors import check_flag, check_number
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
 from calib.methods.base import Method, State
 from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_arrays, probabilities
@@ -68,12 +68,11 @@ class Joint(Method):
         self.lambda1, self.lambda2 = lambda1, lambda2
         self.dropout = dropout
         self.reconstruct_targets = reconstruct_targets
-        for key in ("alpha1", "beta", "alpha2", "gamma", "dropout"):
+        for key in ("alpha1", "beta", "alpha2", "gamma"):
             check_number(key, getattr(self, key), least=0)
         for key in ("lambda1", "lambda2"):
             check_number(key, getattr(self, key), least=1, whole=True)
-        if dropout >= 1:
-            raise CalibError(f"dropout={dropout} must be below 1.")
+        check_number("dropout", dropout, least=0, below=1)
         check_flag("reconstruct_targets", reconstruct_targets)
 
     def networks(self, task: Task, runtime: Runtime) -> Networks:
@@ -141,9 +140,9 @@ class Joint(Method):
         return networks
 
     @property
-    def judges_new_batches(self) -> bool:
-        """C and D take any batch."""
-        return True
+    def why_no_new_batches(self) -> str:
+        """Nothing: C and D take any batch."""
+        return ""
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedJoint":
         """Trained C and D; reconstructors are not needed any more."""

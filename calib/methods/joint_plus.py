@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared
-from calib.errors import CalibError, check_flag, check_number
+from calib.errors import check_flag, check_number
 from calib.methods.base import Method, Savable, State
 from calib.methods.joint import FittedJoint, Joint
 from calib.runtime import Runtime
+
+AnySamples = TypeVar("AnySamples", bound=Samples)
 
 
 class JointPlus(Method):
@@ -24,8 +26,8 @@ class JointPlus(Method):
     Args:
         joint: the model; its protocol's ``transform`` and ``batch_scale`` are applied here.
         members: number of models, which differ in their seed.
-        average_replicates: give all measurements of a sample their mean probability, where it is known
-            which those are (``Samples.replicate``).
+        average_replicates: give all measurements of a sample the geometric mean of their probabilities,
+            normalised, where it is known which those are (``Samples.replicate``).
         rounds: how often the training is repeated with pseudo-labels (self-training): the targets' samples
             whose most probable class reached ``confidence`` before are sources as well.
         confidence: probability from which a pseudo-label is taken.
@@ -40,9 +42,7 @@ class JointPlus(Method):
         check_number("members", members, least=1, whole=True)
         check_flag("average_replicates", average_replicates)
         check_number("rounds", rounds, least=0, whole=True)
-        check_number("confidence", confidence, least=0)
-        if confidence > 1:
-            raise CalibError(f"confidence={confidence} must be at most 1.")
+        check_number("confidence", confidence, least=0, most=1)
         self.joint = joint
         self.members = members
         self.average_replicates = average_replicates
@@ -67,7 +67,7 @@ class JointPlus(Method):
             fitted = self._train(replace(ready, sources=sources), runtime, f", round {number}")
         return fitted
 
-    def prepared(self, batch: Any, runtime: Runtime) -> Any:
+    def prepared(self, batch: AnySamples, runtime: Runtime) -> AnySamples:
         """A batch, transformed and scaled by itself."""
         protocol = self.joint.protocol
         return replace(
@@ -75,12 +75,11 @@ class JointPlus(Method):
         )
 
     def _train(self, task: Task, runtime: Runtime, when: str) -> "FittedJointPlus":
-        fitted = []
-        for number in range(1, self.members + 1):
-            what = f"member {number}{when}"
-            own = replace(runtime, seed=runtime.derived_seed(what), history=[])
-            fitted.append(self.joint.fit(task, own))
-            runtime.history += [{**row, "training": f"{row['training']}, {what}"} for row in own.history]
+        names = [f"member {number}{when}" for number in range(1, self.members + 1)]
+        own = [replace(runtime, seed=runtime.derived_seed(name), history=[]) for name in names]
+        fitted = self.joint.fit_seeds(task, own)
+        for name, one in zip(names, own, strict=True):
+            runtime.history += [{**row, "training": f"{row['training']}, {name}"} for row in one.history]
         return FittedJointPlus(self, fitted, runtime)
 
     def _pseudo_labelled(
@@ -96,9 +95,9 @@ class JointPlus(Method):
         return LabelledSamples(f"{batch.name}, pseudo-labelled", ready.x[sure], y)
 
     @property
-    def judges_new_batches(self) -> bool:
-        """C and D take any batch, once it is scaled by itself."""
-        return True
+    def why_no_new_batches(self) -> str:
+        """Nothing: C and D take any batch, once it is scaled by itself."""
+        return ""
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
         """The trained members, without reconstructors."""
@@ -131,7 +130,7 @@ class FittedJointPlus:
         return self.members[0].transform(self._method.prepared(samples, self.runtime))
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)``: the mean over members, then over replicates."""
+        """Class probabilities ``(samples, classes)``: the mean over members, geometric over replicates."""
         ready = self._method.prepared(samples, self.runtime)
         mean: FloatArray = np.mean([member.predict_proba(ready) for member in self.members], axis=0)
         if self._method.average_replicates and samples.replicate is not None:

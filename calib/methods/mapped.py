@@ -9,7 +9,7 @@ from calib.data.study import FloatArray, Samples, Task
 from calib.data.transform import BatchScale, Transform, prepared
 from calib.errors import check_choice
 from calib.methods.base import Method
-from calib.methods.corrected import Classifier, FittedClassifier
+from calib.methods.corrected import Classifier, FittedClassifier, versions_of
 from calib.runtime import Runtime
 
 
@@ -47,7 +47,7 @@ class MapThenClassify(Method):
     @property
     def versions(self) -> list[int]:
         """Versions of the pair, its mapper and its classifier."""
-        return [self.version, self.mapper.version, self.classifier.version]
+        return [self.version, *versions_of(self.mapper), *versions_of(self.classifier)]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedMaps":
         """Map and train for one target after another; each has random streams of its own."""

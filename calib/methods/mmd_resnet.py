@@ -18,9 +18,9 @@ from calib.data.rows import by_blocks
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
 from calib.layers import BatchNorm, Linear
-from calib.methods.autoencoder import EarlyStop
 from calib.mmd import mmd2_matrix, mmd2_sum
 from calib.runtime import Runtime
+from calib.training import EarlyStop
 
 WIDTH_FACTORS = (0.5, 1.0, 2.0)
 """Kernel widths s, in units of the target's ``neighbour_distance``."""
@@ -96,10 +96,9 @@ class MMDResNet:
             check_number(key, count, least=1, whole=True)
         check_number("neighbours", neighbours, least=2, whole=True)
         check_number("batch_size", batch_size, least=2, whole=True)
-        for key, value in (("momentum", momentum), ("deviation", deviation), ("l2", l2), ("lr", lr)):
+        for key, value in (("deviation", deviation), ("l2", l2), ("lr", lr)):
             check_number(key, value, least=0)
-        if momentum > 1:
-            raise CalibError(f"momentum={momentum} must be at most 1.")
+        check_number("momentum", momentum, least=0, most=1)
         self.blocks, self.width, self.momentum, self.deviation = blocks, width, momentum, deviation
         self.neighbours = neighbours
         self.l2, self.lr, self.lr_step, self.batch_size = l2, lr, lr_step, batch_size
@@ -122,7 +121,7 @@ class MMDResNet:
                 )
         x, onto = runtime.tensor(source.dense), runtime.tensor(target.dense)
         mean, deviation = x.mean(dim=0), x.std(dim=0, correction=0)
-        deviation = torch.where(deviation > 0, deviation, 1)
+        deviation = torch.where(x.amax(dim=0) > x.amin(dim=0), deviation, 1)
         x, onto = (x - mean) / deviation, (onto - mean) / deviation
         initial = runtime.generator("MMD-ResNet: initial weights")
         size = (x.shape[1], self.width, self.momentum, self.deviation)
@@ -141,7 +140,7 @@ class MMDResNet:
         widths = [scale * factor for factor in WIDTH_FACTORS]
         weights = [p for name, p in network.named_parameters() if ".fc" in name and name.endswith("weight")]
         rmsprop = torch.optim.RMSprop(network.parameters(), lr=self.lr, alpha=0.9, eps=1e-7)  # Keras' values
-        shuffle, stop = runtime.generator("MMD-ResNet: mini-batches"), EarlyStop(self.patience, min_delta=0)
+        shuffle, stop = runtime.generator("MMD-ResNet: mini-batches"), EarlyStop(self.patience, 0)
 
         def penalty() -> Tensor:
             return self.l2 * torch.stack([w.square().sum() for w in weights]).sum()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from calib.data.rows import Rows, by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples
-from calib.errors import CalibError, check_number
+from calib.errors import check_number, check_widths
 from calib.layers import Noise, default_linear
 from calib.losses import classification_loss
 from calib.methods.base import State
@@ -63,14 +63,9 @@ class NetworkClassifier:
         weight_decay: float,
         members: int,
     ) -> None:
-        if not widths:
-            raise CalibError("widths=[] must name the width of at least one hidden layer, as in [256, 256].")
-        for width in widths:
-            check_number("widths", width, least=1, whole=True)
+        check_widths("widths", widths)
         check_number("members", members, least=1, whole=True)
-        check_number("dropout", dropout, least=0)
-        if dropout >= 1:
-            raise CalibError(f"dropout={dropout} must be below 1.")
+        check_number("dropout", dropout, least=0, below=1)
         self.widths = widths
         self.dropout = dropout
         self.schedule = Schedule(epochs, batch_size, lr, NEVER, weight_decay)

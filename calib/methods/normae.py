@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calib.data.study import FloatArray, Samples
-from calib.errors import CalibError, check_number
+from calib.errors import CalibError, check_number, check_widths
 from calib.layers import Dropout, default_linear
 from calib.runtime import Runtime
 
@@ -74,6 +74,9 @@ class NormAE:
         zeros: features with at least this share of zeros are left out.
         hidden, latent, inject, adversary: widths of the layers.
         dropout: of encoder, decoder and adversary.
+
+    Raises:
+        CalibError: a value is of the wrong kind, too small or too large.
     """
 
     version = 1
@@ -101,6 +104,15 @@ class NormAE:
         check_number("epochs", epochs, least=1, whole=True)
         check_number("batch_size", batch_size, least=2, whole=True)
         check_number("latent", latent, least=1, whole=True)
+        for key, widths in (("hidden", hidden), ("inject", inject), ("adversary", adversary)):
+            check_widths(key, widths)
+        check_number("zeros", zeros, least=0, most=1)
+        if len(dropout) != 3:
+            raise CalibError(
+                f"dropout={list(dropout)} must be three shares: of encoder, decoder and adversary."
+            )
+        for share in dropout:
+            check_number("dropout", share, least=0, below=1)
         for key, value in (("lr", lr), ("lr_adversary", lr_adversary), ("strength", strength)):
             check_number(key, value, least=0)
         self.pretrain_epochs, self.adversary_epochs, self.epochs = pretrain_epochs, adversary_epochs, epochs

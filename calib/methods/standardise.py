@@ -9,12 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from calib.corrections import Corrector
-from calib.data.matrix import Matrix
+from calib.data.matrix import Matrix, dense
 from calib.data.study import FloatArray, Samples
 from calib.data.transform import TRANSFORMS, Transform, prepared
 from calib.errors import CalibError, check_choice
@@ -53,10 +52,7 @@ class Standardise(ByBatch):
 
     def corrected(self, x: FloatArray) -> FloatArray:
         """One batch ``(samples, features)`` in standard deviations of the batch."""
-        x = x.astype(np.float64)
-        deviation = x.std(axis=0)
-        varies = (np.ptp(x, axis=0) > 0) & (deviation > 0)  # rounding gives constants a deviation, too
-        return np.where(varies, x - x.mean(axis=0), 0) / np.where(varies, deviation, 1)
+        return dense(prepared(x, "none", "standardise", "float64"))
 
 
 class RankNormal(ByBatch):
@@ -104,6 +100,12 @@ class Transformed:
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
         """Corrected data of every batch, in the unit of the transform."""
-        dtype = runtime.numpy_dtype
-        transformed = [replace(b, x=prepared(b.x, self.transform, "none", dtype)) for b in batches]
+
+        def ready(x: Matrix) -> Matrix:
+            return prepared(x, self.transform, "none", runtime.numpy_dtype)
+
+        transformed = [
+            replace(b, x=ready(b.x), reference=None if b.reference is None else ready(b.reference))
+            for b in batches
+        ]
         return self.corrector.correct(transformed, runtime)

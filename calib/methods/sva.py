@@ -53,7 +53,23 @@ def surrogate_variables(
     return found if there else None
 
 
-class SVA:
+class OnSurrogates:
+    """What the two have in common: how many surrogate variables they look for in the sources."""
+
+    version: ClassVar[int] = 1
+    uses_source_labels: ClassVar[bool] = True
+
+    def __init__(self, number: int | str, permutations: int) -> None:
+        if isinstance(number, str):
+            check_choice("method.corrector.number", number, RULES)
+        else:
+            check_number("method.corrector.number", number, least=0, whole=True)
+        check_number("method.corrector.permutations", permutations, least=1, whole=True)
+        self.number = number
+        self.permutations = permutations
+
+
+class SVA(OnSurrogates):
     """SVA for targets without labels: its last step, decomposing the weighted data, sees all batches.
 
     Number, weights of the features and, given the classes, effects on them come from the sources.
@@ -64,21 +80,15 @@ class SVA:
         estimator: ``irw`` or ``two_step``.
     """
 
-    version: ClassVar[int] = 1
-    uses_source_labels: ClassVar[bool] = True
-
     def __init__(self, number: int | str, permutations: int, estimator: str) -> None:
-        _check(number, permutations)
+        super().__init__(number, permutations)
         check_choice("method.corrector.estimator", estimator, ESTIMATORS)
-        self.number = number
-        self.permutations = permutations
         self.estimator = estimator
 
     def correct(
         self,
         sources: Sequence[LabelledSamples],
         targets: Sequence[Samples],
-        n_classes: int,
         runtime: Runtime,
     ) -> Mapping[str, FloatArray]:
         """Data of every batch less the effects of the surrogate variables, in the unit of the data.
@@ -95,7 +105,7 @@ class SVA:
         return _by_batch(everything, [*sources, *targets], runtime)
 
 
-class FrozenSVA:
+class FrozenSVA(OnSurrogates):
     """Frozen SVA: sources are corrected by themselves, and no target has a part in another's correction.
 
     Args:
@@ -103,21 +113,15 @@ class FrozenSVA:
         mode: ``exact`` (one sample at a time) or ``fast`` (one batch at a time).
     """
 
-    version: ClassVar[int] = 1
-    uses_source_labels: ClassVar[bool] = True
-
     def __init__(self, number: int | str, permutations: int, mode: str) -> None:
-        _check(number, permutations)
+        super().__init__(number, permutations)
         check_choice("method.corrector.mode", mode, MODES)
-        self.number = number
-        self.permutations = permutations
         self.mode = mode
 
     def correct(
         self,
         sources: Sequence[LabelledSamples],
         targets: Sequence[Samples],
-        n_classes: int,
         runtime: Runtime,
     ) -> Mapping[str, FloatArray]:
         """Data of every batch less the effects of the surrogate variables, in the unit of the data.
@@ -134,14 +138,6 @@ class FrozenSVA:
             values = [found.values, *new]
             parts = [part - one @ effects for part, one in zip(parts, values, strict=True)]
         return _by_batch(np.concatenate(parts), [*sources, *targets], runtime)
-
-
-def _check(number: object, permutations: object) -> None:
-    if isinstance(number, str):
-        check_choice("method.corrector.number", number, RULES)
-    else:
-        check_number("method.corrector.number", number, least=0, whole=True)
-    check_number("method.corrector.permutations", permutations, least=1, whole=True)
 
 
 def _pooled(sources: Sequence[LabelledSamples]) -> tuple[Array, NDArray[np.int64]]:
