@@ -239,3 +239,28 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
         done = called(script(*SWEEP, "--jobs", jobs, "--out", str(tmp_path / "out")))
         assert is_said(done, "cannot be written to")
     assert is_said(called(sweep("seed=0,1", f"out={tmp_path / 'out'}", *TINY)), str(tmp_path / "out"))
+
+
+@pytest.mark.slow
+def test_a_run_after_numba_in_the_same_process() -> None:
+    """As with --jobs 1 after a study whose genes scanpy has chosen."""
+    program = """
+import calib.isolation
+import numba
+import numpy as np
+
+@numba.njit(parallel=True)
+def total(x):
+    s = 0.0
+    for i in numba.prange(len(x)):
+        s += x[i]
+    return s
+
+def task(config):
+    assert total(np.ones(100)) == 100
+
+task(None)
+calib.isolation.isolated(task, lambda config: "the run")(None)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
