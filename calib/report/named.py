@@ -31,6 +31,7 @@ UNCALIBRATED = "baseline"
 ARCSINH = "protocol.transform=arcsinh"
 CLASSIFIER = "classifier@method.classifier="
 CONVERGED = "training=converged"
+LOGISTIC = f"{CLASSIFIER}logistic ~tuned"
 
 TEXT = (
     "The introduction has a sentence each for SVA, fSVA, Ratio_G, MNN, CCA, Seurat and MMD-ResNet, and no "
@@ -58,11 +59,12 @@ def named_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     shown = [
         one
         for one in found
-        if one.method in NAMED or (one.method in BESIDE and one.variant in ("", CONVERGED))
+        if one.method in NAMED or (one.method in BESIDE and one.variant in ("", CONVERGED, LOGISTIC))
     ]
     if not any(one.runs and one.method in NAMED for one in shown):
         return pd.DataFrame()
-    raw = [one for one in shown if one.method == UNCALIBRATED and one.protocol == "paper" and one.runs]
+    plain = [one for one in shown if one.method == UNCALIBRATED and one.protocol == "paper"]
+    raw = [one for one in plain if one.variant != LOGISTIC and one.runs]
     raw.sort(key=lambda one: not one.variant)  # converged, where it is
     numbers = compared(study, shown, raw[0] if raw else None)
     words = numbers.pop("variant").str.split()
