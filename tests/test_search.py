@@ -313,7 +313,7 @@ def test_plates_with_awkward_names(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--search", "tinny"], "search=tinny is not one of: steps_grid, tiny, weights_grid; did you mean 'tiny'?"),
+        (["--search", "tinny"], "search=tinny is not one of: joint_plus_fine_grid, joint_plus_grid, steps_grid, tiny, weights_grid; did you mean 'tiny'?"),
         (["--split", "1_23"], "has one source, '1', so none can be left out"),
         (["--split", "12_5"], "has no batch 5"),
         (["--split", "all", "--set", "dataset.n_sources=1"], "split=1_23 has one source"),
