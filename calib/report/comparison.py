@@ -14,6 +14,9 @@ from calib.report.settings import Setting, difference
 BEST = "joint_plus"
 """The method that all others are compared with."""
 
+AGAIN = "fewer_subjects"
+"""The plain network once more where no subject is left out, so it is not a row of its own."""
+
 COLUMNS = {"accuracy": "accuracy", "f_score": "F-score", "auc": "AUC", "mcc": "MCC"}
 
 CAPTION = (
@@ -32,7 +35,11 @@ def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     Args:
         found: settings of the study; those with a variant are left out, but pairwise calibration's.
     """
-    published = [one for one in found if one.variant == (ONE_SOURCE if one.method == "pairwise" else "")]
+    published = [
+        one
+        for one in found
+        if one.variant == (ONE_SOURCE if one.method == "pairwise" else "") and one.method != AGAIN
+    ]
     best = next((one for one in published if one.method == BEST and one.runs), None)
     return compared(study, published, best).drop(columns="variant")
 

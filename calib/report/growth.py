@@ -24,6 +24,13 @@ ALWAYS = ("nearest_source", "fewer_subjects")
 
 AXES = {"sources": "source batches", "subjects": "labelled subjects of each source"}
 
+SPELLED = {
+    "method.keep=2": "two of them",
+    "method.keep=null": "all of them",
+    "method.keep=null method.weight=true": "all of them, weighted by nearness",
+}
+"""What the settings of ``nearest_source`` mean; others are written as they are given."""
+
 CAPTION = (
     "Accuracy: mean over target batches of the mean over their splits, with the 95 % interval of a "
     "bootstrap of whole subjects and of seeds. With more sources there are fewer targets in a split, but "
@@ -118,7 +125,8 @@ def growth_table(study: str, numbers: pd.DataFrame) -> Table:
 def name(row: Mapping[Any, Any]) -> str:
     """A line's name: method, protocol where it is not the text's, and what else is set."""
     parts = [str(row["label"]), *([str(row["protocol"])] if row["protocol"] != "paper" else [])]
-    return ", ".join([*parts, *([str(row["besides"])] if row["besides"] else [])])
+    besides = str(row["besides"])
+    return ", ".join([*parts, *([SPELLED.get(besides, besides)] if besides else [])])
 
 
 @in_style
