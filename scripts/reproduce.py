@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--series",
         default="paper",
-        help="lists of conf/reproduce.yaml: paper, demo, notes, beyond (default paper)",
+        help="lists of conf/reproduce.yaml: paper, demo, notes, beyond, named, ... (default paper)",
     )
     add("--studies", type=several, help="only these, such as mi,chd")
     add("--methods", type=several, help="only these, such as joint,combat")
