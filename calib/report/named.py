@@ -56,21 +56,21 @@ HEADS = ["method", "data", "classifier", *COLUMNS.values(), "minus no calibratio
 
 def named_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     """One row a method, protocol, kind of data and classifier, the best first; none if no such method ran."""
-    shown = [
-        one
-        for one in found
-        if one.method in NAMED or (one.method in BESIDE and one.variant in ("", CONVERGED, LOGISTIC))
-    ]
+    shown = [one for one in found if one.method in NAMED or _stands_beside(one)]
     if not any(one.runs and one.method in NAMED for one in shown):
         return pd.DataFrame()
-    plain = [one for one in shown if one.method == UNCALIBRATED and one.protocol == "paper"]
-    raw = [one for one in plain if one.variant != LOGISTIC and one.runs]
+    raw = [one for one in shown if one.method == UNCALIBRATED and one.variant != LOGISTIC and one.runs]
     raw.sort(key=lambda one: not one.variant)  # converged, where it is
     numbers = compared(study, shown, raw[0] if raw else None)
     words = numbers.pop("variant").str.split()
     numbers.insert(4, "data", ["arcsinh" if ARCSINH in given else "as they are" for given in words])
     numbers.insert(5, "classifier", [_classifier(given) for given in words])
     return numbers
+
+
+def _stands_beside(one: Setting) -> bool:
+    protocols = ("paper", "released") if one.method == "joint" else ("paper",)
+    return one.method in BESIDE and one.protocol in protocols and one.variant in ("", CONVERGED, LOGISTIC)
 
 
 def named_table(study: str, numbers: pd.DataFrame) -> Table:
