@@ -65,7 +65,9 @@ def test_few_samples_have_fewer_components(rows: int) -> None:
 
 def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "harmonypy", None)
-    with pytest.raises(CalibError, match=r"needs the package harmonypy.*pip install -c constraints.txt -e '.\[controls\]'"):
+    with pytest.raises(
+        CalibError, match=r"needs the package harmonypy.*pip install -c constraints.txt -e '.\[controls\]'"
+    ):
         corrector().correct(batches(), Runtime(0))
 
 
