@@ -66,8 +66,8 @@ class FittedAverage:
         return mean
 
 
-class OverReplicates:
-    """A classifier that gives a sample's measurements, where known, their probabilities' geometric mean."""
+class Around:
+    """Something around a classifier."""
 
     version = 1
 
@@ -78,6 +78,10 @@ class OverReplicates:
     def restorable(self) -> bool:
         """As the classifier."""
         return self.classifier.restorable
+
+
+class OverReplicates(Around):
+    """A classifier that gives a sample's measurements, where known, their probabilities' geometric mean."""
 
     def fit(
         self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime
@@ -110,22 +114,12 @@ class FittedOverReplicates:
         return over_replicates(probability, samples.replicate)
 
 
-class ShuffledLabels:
+class ShuffledLabels(Around):
     """A classifier trained on labels that are shuffled within each source: what nothing but chance can do.
 
     Ojala & Garriga 2009 (doi 10.1109/ICDM.2009.108), their first test. Every source keeps the size of its
     classes, so that what is left to learn are these sizes.
     """
-
-    version = 1
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-
-    @property
-    def restorable(self) -> bool:
-        """As the classifier."""
-        return self.classifier.restorable
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> FittedClassifier:
         """Train on the sources with their labels shuffled."""

@@ -6,6 +6,7 @@ needs: SVA decomposes all batches together, frozen SVA one target sample, or one
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from calib.surrogates import Surrogates, coefficients, irw, model_matrix, two_st
 log = logging.getLogger(__name__)
 
 Array = NDArray[np.floating]
+Classes = NDArray[np.integer]
 RULES = ("be", "leek")
 ESTIMATORS = {"irw": irw, "two_step": two_step}
 MODES = {"exact": exact, "fast": fast}
@@ -53,11 +55,12 @@ def surrogate_variables(
     return found if there else None
 
 
-class OnSurrogates:
-    """What the two have in common: how many surrogate variables they look for in the sources."""
+class OnSurrogates(ABC):
+    """What the two have in common: surrogate variables of the sources, whose effects are taken out."""
 
     version: ClassVar[int] = 1
     uses_source_labels: ClassVar[bool] = True
+    estimator = "irw"
 
     def __init__(self, number: int | str, permutations: int) -> None:
         if isinstance(number, str):
@@ -67,6 +70,32 @@ class OnSurrogates:
         check_number("method.corrector.permutations", permutations, least=1, whole=True)
         self.number = number
         self.permutations = permutations
+
+    @abstractmethod
+    def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
+        """Data less the effects of the surrogate variables, one array or several, in the order of ``parts``.
+
+        Args:
+            found: what the sources gave.
+            y: class indices of the sources.
+            parts: data of all sources, then of each target, float64.
+        """
+
+    def correct(
+        self, sources: Sequence[LabelledSamples], targets: Sequence[Samples], runtime: Runtime
+    ) -> Mapping[str, FloatArray]:
+        """Data of every batch less the effects of the surrogate variables, in the unit of the data.
+
+        Raises:
+            CalibError: there are too few samples for so many surrogate variables, or frozen SVA is to correct
+                a batch of one sample by ``fast``.
+        """
+        x, y = _pooled(sources)
+        found = surrogate_variables(x, y, self.number, self.permutations, self.estimator, runtime)
+        parts: list[Array] = [x, *(target.dense.astype(np.float64) for target in targets)]
+        if found is not None:
+            parts = self.cleaned(found, y, parts)
+        return _by_batch(np.concatenate(parts), [*sources, *targets], runtime)
 
 
 class SVA(OnSurrogates):
@@ -85,24 +114,12 @@ class SVA(OnSurrogates):
         check_choice("method.corrector.estimator", estimator, ESTIMATORS)
         self.estimator = estimator
 
-    def correct(
-        self,
-        sources: Sequence[LabelledSamples],
-        targets: Sequence[Samples],
-        runtime: Runtime,
-    ) -> Mapping[str, FloatArray]:
-        """Data of every batch less the effects of the surrogate variables, in the unit of the data.
-
-        Raises:
-            CalibError: there are too few samples for so many surrogate variables.
-        """
-        x, y = _pooled(sources)
-        found = surrogate_variables(x, y, self.number, self.permutations, self.estimator, runtime)
-        everything = np.concatenate([x, *(target.dense.astype(np.float64) for target in targets)])
-        if found is not None:
-            values = found.extended(everything)
-            everything = everything - values @ coefficients(x, y, values[: len(x)])
-        return _by_batch(everything, [*sources, *targets], runtime)
+    def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
+        """All batches together."""
+        everything = np.concatenate(parts)
+        values = found.extended(everything)
+        x = parts[0]
+        return [everything - values @ coefficients(x, y, values[: len(x)])]
 
 
 class FrozenSVA(OnSurrogates):
@@ -118,26 +135,12 @@ class FrozenSVA(OnSurrogates):
         check_choice("method.corrector.mode", mode, MODES)
         self.mode = mode
 
-    def correct(
-        self,
-        sources: Sequence[LabelledSamples],
-        targets: Sequence[Samples],
-        runtime: Runtime,
-    ) -> Mapping[str, FloatArray]:
-        """Data of every batch less the effects of the surrogate variables, in the unit of the data.
-
-        Raises:
-            CalibError: as ``SVA``, or ``fast`` is to correct a batch of one sample.
-        """
-        x, y = _pooled(sources)
-        found = surrogate_variables(x, y, self.number, self.permutations, "irw", runtime)
-        parts = [x, *(target.dense.astype(np.float64) for target in targets)]
-        if found is not None:
-            effects = coefficients(x, y, found.values)
-            new = [MODES[self.mode](x, found, part) for part in parts[1:]]
-            values = [found.values, *new]
-            parts = [part - one @ effects for part, one in zip(parts, values, strict=True)]
-        return _by_batch(np.concatenate(parts), [*sources, *targets], runtime)
+    def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
+        """Sources by their own surrogate variables, each target by its own."""
+        x, *targets = parts
+        effects = coefficients(x, y, found.values)
+        values = [found.values, *(MODES[self.mode](x, found, target) for target in targets)]
+        return [part - one @ effects for part, one in zip(parts, values, strict=True)]
 
 
 def _pooled(sources: Sequence[LabelledSamples]) -> tuple[Array, NDArray[np.int64]]:
