@@ -258,12 +258,12 @@ def test_accuracy_against_evidence(plan: Plan, tmp_path: Path) -> None:
 def test_the_section_has_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
     variants = ["", "dataset.n_sources=1"]
     jobs = [*walk_jobs(plan), *plan((["joint_plus", "baseline"], ["paper"], [0, 1], variants))]
-    assert beyond_section({"demo": jobs}, [], tmp_path) is None
+    assert beyond_section({"demo": settings(jobs, [])}, tmp_path) is None
     record(only(jobs, "joint"))
     record(only(jobs, "baseline"))
-    assert beyond_section({"demo": jobs}, finished(jobs), tmp_path) is None  # all of the paper
+    assert beyond_section({"demo": found(jobs)}, tmp_path) is None  # all of the paper
     record(jobs)
-    section = beyond_section({"demo": jobs}, finished(jobs), tmp_path)
+    section = beyond_section({"demo": found(jobs)}, tmp_path)
     assert section is not None
     names = ["attribution_demo", "trust_demo", "evidence_demo"]
     assert [table.name for table in section.tables] == ["comparison_demo", *names]
@@ -313,7 +313,7 @@ def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: 
 def test_the_section_on_named_methods_has_maps_of_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
     jobs = named_jobs(plan)
     record(only(jobs, "baseline"))
-    assert named_section({"demo": jobs}, finished(jobs), tmp_path / "figures", 1) is None
+    assert named_section({"demo": found(jobs)}, tmp_path / "figures", 1) is None
     for job in only(jobs, "mnn"):
         record([job])
         batches = job.run.study.batches
@@ -321,7 +321,7 @@ def test_the_section_on_named_methods_has_maps_of_what_is_recorded(plan: Plan, t
         names = np.repeat(list(batches), [len(batch) for batch in batches.values()])
         row = np.concatenate([np.arange(len(batch)) for batch in batches.values()])
         job.run.record.write_arrays("embedding.npz", {"z": z, "batch": names, "row": row})
-    section = named_section({"demo": jobs}, finished(jobs), tmp_path / "figures", 1)
+    section = named_section({"demo": found(jobs)}, tmp_path / "figures", 1)
     assert section is not None
     assert [table.name for table in section.tables] == ["named_demo"]
     assert [shown.figure.name for shown in section.figures] == ["tsne_named_demo"]

@@ -17,6 +17,7 @@ from calib.report.page import Content, Section, write_page
 from calib.report.page_parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed_tables import Lines, printed_tables
+from calib.report.settings import settings
 from calib.reproduction import Job
 from calib.store import Finished, Record, result_rows
 
@@ -62,11 +63,12 @@ def _written(
     figures = {
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
+    grouped = {name: settings(part, finished) for name, part in by_study.items()}
     others = [
         section
         for section in (
-            beyond_section(by_study, finished, folder / "figures"),
-            named_section(by_study, finished, folder / "figures", workers),
+            beyond_section(grouped, folder / "figures"),
+            named_section(grouped, folder / "figures", workers),
         )
         if section
     ]

@@ -14,13 +14,13 @@ from calib.report.page import Section
 from calib.report.page_parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed_tables import METHODS
-from calib.report.settings import Setting, settings
+from calib.report.settings import Setting
 from calib.report.trust_figure import trust_figure
 from calib.report.trusted import trust_numbers, trust_table, trusted
 from calib.report.walk_figure import walk_figure
 from calib.report.walks import walk_numbers, walk_table
 from calib.reproduction import Job
-from calib.store import Finished, Record
+from calib.store import Record
 
 TABLES: Mapping[str, Callable[[str, pd.DataFrame], Table]] = {
     "comparison": comparison_table,
@@ -45,13 +45,11 @@ def is_beyond(job: Job) -> bool:
     return config.method.name not in METHODS or config.protocol.name not in PROTOCOLS
 
 
-def beyond_section(
-    jobs: Mapping[str, Sequence[Job]], finished: Sequence[Finished], folder: Path
-) -> Section | None:
+def beyond_section(found: Mapping[str, Sequence[Setting]], folder: Path) -> Section | None:
     """The section, or None where nothing of it is recorded.
 
     Args:
-        jobs: study -> its planned runs.
+        found: study -> its settings.
         folder: of the figures, which are written here with the numbers behind them.
 
     Raises:
@@ -60,8 +58,8 @@ def beyond_section(
     tables: list[Table] = []
     gallery = Gallery(folder)
     Record(folder).make_folder()
-    for study, planned in jobs.items():
-        made = _study(study, settings(planned, finished), planned, gallery)
+    for study, its in found.items():
+        made = _study(study, its, gallery)
         tables += [TABLES[kind](study, numbers) for kind, numbers in made.items()]
     if not tables:
         return None
@@ -69,9 +67,7 @@ def beyond_section(
     return Section("Beyond the paper", TEXT, tables, shown)
 
 
-def _study(
-    study: str, found: Sequence[Setting], planned: Sequence[Job], gallery: Gallery
-) -> dict[str, pd.DataFrame]:
+def _study(study: str, found: Sequence[Setting], gallery: Gallery) -> dict[str, pd.DataFrame]:
     """Kind -> numbers, of what has any; their figures are added to the gallery."""
     made: dict[str, pd.DataFrame] = {}
     if any(one.runs and is_beyond(one.jobs[0]) for one in found if not one.variant):

@@ -53,7 +53,8 @@ def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figur
     published = [job.run for job in jobs if not job.variant]
     seed = min((int(run.config.seed) for run in published), default=0)
     shown = _shown([run for run in published if run.config.seed == seed])
-    _fill_maps(study, shown, seed, workers)
+    mapped = [runs[name] for runs in shown.values() for name in MAPPED if name in runs]
+    fill_maps(study, mapped, seed, workers)
     work = [joblib.delayed(_draw_split)(study, runs, folder) for runs in shown.values()]
     drawn = joblib.Parallel(n_jobs=workers, return_as="generator")(work)
     bar = tqdm(drawn, desc=f"figures of {study.name}", total=len(work), unit="split", disable=None)
@@ -86,11 +87,9 @@ def _shown(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, Run]]:
     return {place: methods for place, methods in found.items() if "joint" in methods}
 
 
-def _fill_maps(
-    study: Study, shown: Mapping[tuple[str, str], Mapping[str, Run]], seed: int, workers: int
-) -> None:
-    mapped = [runs[name] for runs in shown.values() for name in MAPPED if name in runs]
-    recorded = [run for run in mapped if run.record.is_finished()]
+def fill_maps(study: Study, runs: Sequence[Run], seed: int, workers: int) -> None:
+    """Make the maps of the runs that are recorded, where they are missing, several at once."""
+    recorded = [run for run in runs if run.record.is_finished()]
     if recorded:
         records = [run.record for run in recorded]
         made = make_maps(records, study, map_folder(recorded[0]), Settings(seed=seed), workers)

@@ -4,21 +4,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from calib.errors import DamagedError
 from calib.planning import Run
 from calib.report.comparison import COLUMNS, cells, compared, name
 from calib.report.exhibits import Table
 from calib.report.gallery import Gallery, map_folder
+from calib.report.illustrate import fill_maps
 from calib.report.maps import map_figure
 from calib.report.page import Section
 from calib.report.page_parts import Shown
 from calib.report.paper import spelled
-from calib.report.settings import Setting, settings
-from calib.report.tsne import Map, Settings, make_maps, record_map
-from calib.reproduction import Job
-from calib.store import Finished, Record
+from calib.report.settings import Setting
+from calib.report.tsne import Map, Settings, record_map
+from calib.store import Record
 
 NAMED = ("sva", "fsva", "ratio_g", "mnn", "cca", "seurat", "harmony", "mmd_resnet")
 """The introduction's methods in its order, but for Harmony, which is younger and of the same kind."""
@@ -89,13 +88,11 @@ def named_table(study: str, numbers: pd.DataFrame) -> Table:
     return Table(f"named_{study}", title, CAPTION, HEADS, rows, numbers, command)
 
 
-def named_section(
-    jobs: Mapping[str, Sequence[Job]], finished: Sequence[Finished], folder: Path, workers: int
-) -> Section | None:
+def named_section(found: Mapping[str, Sequence[Setting]], folder: Path, workers: int) -> Section | None:
     """The section, or None where none of these methods is recorded.
 
     Args:
-        jobs: study -> its planned runs.
+        found: study -> its settings.
         folder: of the figures, which are written here.
         workers: how many maps are made at once.
 
@@ -105,12 +102,11 @@ def named_section(
     tables: list[Table] = []
     gallery = Gallery(folder)
     Record(folder).make_folder()
-    for study, planned in jobs.items():
-        found = settings(planned, finished)
-        numbers = named_numbers(study, found)
+    for study, its in found.items():
+        numbers = named_numbers(study, its)
         if len(numbers):
             tables.append(named_table(study, numbers))
-            _draw(gallery, [one for one in found if not one.variant and one.protocol == "paper"], workers)
+            _draw(gallery, [one for one in its if not one.variant and one.protocol == "paper"], workers)
     if not tables:
         return None
     shown = [Shown(one, folder, "make report SERIES=paper,beyond,named") for one in gallery.drawn]
@@ -121,12 +117,9 @@ def _draw(gallery: Gallery, found: Sequence[Setting], workers: int) -> None:
     """Maps of the study's first split and seed, uncalibrated data first."""
     runs = {one.method: one.jobs[0].run for one in found}
     shown = [runs[method] for method in (UNCALIBRATED, *NAMED) if method in runs]
-    recorded = [run for run in shown if run.record.is_finished()]
-    first = recorded[0]
+    first = shown[0]
     how = Settings(seed=int(first.config.seed))
-    made = make_maps([run.record for run in recorded], first.study, map_folder(first), how, workers)
-    for _ in tqdm(made, desc=f"maps of {first.study.name}", unit="map", disable=None):
-        pass
+    fill_maps(first.study, shown, how.seed, workers)
     maps = {_heading(run): _map(run, how) for run in shown}
     gallery.add(
         f"tsne_named_{first.study.name}",
