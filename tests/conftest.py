@@ -64,6 +64,7 @@ FAST = {
     "deep_coral": ["method.epochs=3", "method.batch_size=8"],
     "dann": ["method.epochs=3", "method.batch_size=8"],
     "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
+    "scanvi": ["method.pretrain_epochs=2", "method.epochs=1", "method.samples_per_class=8"],
     "nearest_source": [
         "method.method.classifier={widths: [6], epochs: 2, members: 2}",
         "method.keep=null",

@@ -50,7 +50,7 @@ def settings(folder: Path, name: str, x: object) -> list[str]:
     "method",
     [
         *("joint", "baseline", "combat", "pairwise", "cross_validation"),
-        *("coral", "mmd_resnet", "dann", "harmony", "mnn", "cca", "seurat"),
+        *("coral", "mmd_resnet", "dann", "harmony", "scanvi", "mnn", "cca", "seurat"),
     ],
 )
 def test_a_sparse_study_gives_the_bytes_of_a_dense_one(
