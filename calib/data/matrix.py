@@ -1,6 +1,6 @@
 """Data that may be sparse: as an array, in blocks of rows, and what has to be the same either way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,11 @@ BLOCK = 2**25
 def dense(x: Matrix) -> NDArray[np.floating]:
     """The matrix as an array."""
     return x if isinstance(x, np.ndarray) else x.toarray()
+
+
+def pieces(x: NDArray[Any], of: Sequence[Sized]) -> list[NDArray[Any]]:
+    """The rows of ``x``, cut into pieces as long as the things that were stacked to make it."""
+    return np.split(x, np.cumsum([len(one) for one in of])[:-1])
 
 
 def blocks(x: Matrix) -> Iterator[slice]:

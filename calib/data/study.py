@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.data.matrix import Matrix, blocks, dense
+from calib.data.matrix import Matrix, blocks, dense, pieces
 from calib.errors import DataError
 
 FloatArray = NDArray[np.floating]
@@ -42,6 +42,11 @@ class LabelledSamples(Samples):
     """Samples with their class indices ``y (samples,)``: what a method sees of a source batch."""
 
     y: IntArray
+
+
+def by_batch(x: FloatArray, batches: Sequence[Samples]) -> dict[str, FloatArray]:
+    """The rows of ``x``, which is of all batches in this order, by the name of their batch."""
+    return {batch.name: part for batch, part in zip(batches, pieces(x, batches), strict=True)}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from calib.canonical import canonical_many, canonical_pair, most_dims, varying, z_scores
-from calib.data.study import FloatArray, Samples
+from calib.data.study import FloatArray, Samples, by_batch
 from calib.errors import CalibError, check_flag, check_number
 from calib.runtime import Runtime
 from calib.warping import align
@@ -57,11 +57,8 @@ class CCA:
         weights = list(canonical_pair(z[0], z[1], dims)) if len(z) == 2 else canonical_many(z, dims)
         if self.warp:
             weights = aligned(weights, z)
-        ends = np.cumsum([len(data) for data in z])[:-1]
-        parts = np.split(z_scores(np.concatenate(weights), np.inf), ends)
-        return {
-            batch.name: part.astype(runtime.numpy_dtype) for batch, part in zip(batches, parts, strict=True)
-        }
+        embedding = z_scores(np.concatenate(weights), np.inf).astype(runtime.numpy_dtype)
+        return by_batch(embedding, batches)
 
 
 def aligned(weights: Sequence[FloatArray], z: Sequence[FloatArray]) -> list[FloatArray]:

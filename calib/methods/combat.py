@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from calib.data.study import FloatArray, Samples
+from calib.data.study import FloatArray, Samples, by_batch
 from calib.errors import CalibError, check_choice, check_flag
 from calib.runtime import Runtime
 
@@ -56,9 +56,7 @@ class ComBat:
             reference=self.reference,
             parametric=self.parametric,
         )
-        ends = np.cumsum([len(batch) for batch in batches])[:-1]
-        parts = np.split(corrected.astype(runtime.numpy_dtype), ends)
-        return dict(zip(names, parts, strict=True))
+        return by_batch(corrected.astype(runtime.numpy_dtype), batches)
 
 
 @dataclass(frozen=True)

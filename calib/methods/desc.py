@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from calib.clustering import either_neighbours, louvain, neighbours
-from calib.data.study import FloatArray, IntArray, Samples
+from calib.data.matrix import pieces
+from calib.data.study import FloatArray, IntArray, Samples, by_batch
 from calib.errors import CalibError, check_choice, check_flag, check_number, check_widths
 from calib.methods.autoencoder import MIN_DELTA, Autoencoder, one_epoch, pretrain, sgd
 from calib.runtime import Runtime
@@ -115,16 +116,14 @@ class DESC:
         if self.rounds:
             clusters = self.first_clusters(network.code(x), runtime)
             self.cluster(network, x, clusters, shuffle, runtime)
-        parts = network.code(x).split([len(batch) for batch in batches])
-        return {batch.name: part.cpu().numpy() for batch, part in zip(batches, parts, strict=True)}
+        return by_batch(network.code(x).cpu().numpy(), batches)
 
     def prepared(self, batches: Sequence[FloatArray]) -> list[FloatArray]:
         """The batches ``(samples, features)`` as the network sees them: normalised, logged, z-scored."""
         counts = [normalised(x, self.normalise, self.log1p) for x in batches]
         if self.scale == "by_batch":
             return [z_scores(x, self.max_value) for x in counts]
-        ends = np.cumsum([len(x) for x in batches])[:-1]
-        return np.split(z_scores(np.concatenate(counts), self.max_value), ends)
+        return pieces(z_scores(np.concatenate(counts), self.max_value), batches)
 
     def first_clusters(self, code: Tensor, runtime: Runtime) -> IntArray:
         """Louvain's clusters ``(samples,)`` of the codes ``(samples, width)``, from 0.

@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from calib.data.matrix import dense
-from calib.data.study import FloatArray, Samples
+from calib.data.study import FloatArray, Samples, by_batch
 from calib.data.transform import Transform, prepared
 from calib.errors import CalibError, check_choice, check_number
 from calib.runtime import Runtime
@@ -71,8 +71,7 @@ class Harmony:
             random_state=seed,
             ncores=torch.get_num_threads(),
         ).Z_corr.astype(runtime.numpy_dtype)
-        parts = np.split(corrected, np.cumsum([len(batch) for batch in batches])[:-1])
-        return {batch.name: part for batch, part in zip(batches, parts, strict=True)}
+        return by_batch(corrected, batches)
 
 
 def _harmonypy() -> ModuleType:

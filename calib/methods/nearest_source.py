@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from calib.data.matrix import Matrix
+from calib.data.matrix import Matrix, pieces
 from calib.data.study import FloatArray, IntArray, Samples, Task
 from calib.data.transform import prepared
 from calib.errors import CalibError, check_choice, check_flag, check_number
@@ -107,7 +107,7 @@ def source_distances(
         x = [prepared(batch.x, "arcsinh", "standardise", dtype) for batch in batches]
     else:
         pooled = prepared(np.concatenate([batch.dense for batch in batches]), "arcsinh", "standardise", dtype)
-        x = np.split(pooled, np.cumsum([len(batch) for batch in batches])[:-1])
+        x = pieces(pooled, batches)
     space = {batch.name: rows for batch, rows in zip(batches, x, strict=True)}
     rows = min(most_rows(len(batches)), *(len(source) for source in sources))
     table = batch_distances({distance_on: space}, runtime.derived_seed("distances to the sources"), rows)

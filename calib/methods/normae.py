@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.study import FloatArray, Samples
+from calib.data.study import FloatArray, Samples, by_batch
 from calib.errors import CalibError, check_number, check_widths
 from calib.layers import Dropout, default_linear
 from calib.runtime import Runtime
@@ -141,8 +141,7 @@ class NormAE:
         with torch.inference_mode():
             decoded = networks.decoder(networks.encoder(x)).cpu().numpy()
         corrected = scaler.inverse_transform(decoded).astype(runtime.numpy_dtype)
-        parts = np.split(corrected, np.cumsum(sizes)[:-1])
-        return {batch.name: part for batch, part in zip(batches, parts, strict=True)}
+        return by_batch(corrected, batches)
 
     def train(self, networks: Networks, x: Tensor, owner: Tensor, runtime: Runtime) -> None:
         """The three phases, on standardised ``x (rows, features)`` and batch indices ``owner (rows,)``."""

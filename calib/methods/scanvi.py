@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from calib.data.study import FloatArray, Samples, Task
+from calib.data.study import FloatArray, Samples, Task, by_batch
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.methods.base import Method
 from calib.runtime import Runtime
@@ -96,11 +96,8 @@ class ScANVI(Method):
             judged = model.predict(soft=True)
         probability = np.zeros((len(cells), task.n_classes))  # a class of no source has none
         probability[:, judged.columns.astype(int)] = judged
-        own = cells.obs.groupby("batch", observed=True).indices
-        return FittedScANVI(
-            {name: codes[at].astype(runtime.numpy_dtype) for name, at in own.items()},
-            {name: probability[at] for name, at in own.items()},
-        )
+        codes = codes.astype(runtime.numpy_dtype)
+        return FittedScANVI(by_batch(codes, task.batches), by_batch(probability, task.batches))
 
     def cells(self, task: Task) -> Any:
         """All batches as an AnnData of counts with the columns ``batch`` and ``class`` (its index) in obs."""

@@ -15,6 +15,7 @@ from scipy.cluster.hierarchy import linkage
 
 from calib.anchors import Anchors, find_anchors
 from calib.canonical import principal_scores, varying, z_scores
+from calib.data.matrix import pieces
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
 from calib.neighbours import nearest
@@ -106,7 +107,7 @@ class Seurat:
         moved, differences = b.copy(), b[found.b] - a[found.a]
         for rows, weights in anchor_weights(scores, found, self.k_weight, self.sd_weight):
             moved[rows] -= weights @ differences
-        return Node(query.batches, np.split(moved, np.cumsum([len(part) for part in query.data])[:-1]))
+        return Node(query.batches, pieces(moved, query.data))
 
 
 @dataclass(frozen=True)

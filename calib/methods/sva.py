@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib.components import analytic, by_permutation
-from calib.data.study import FloatArray, LabelledSamples, Samples
+from calib.data.study import FloatArray, LabelledSamples, Samples, by_batch
 from calib.errors import check_choice, check_number
 from calib.frozen import exact, fast
 from calib.runtime import Runtime
@@ -95,7 +95,7 @@ class OnSurrogates(ABC):
         parts: list[Array] = [x, *(target.dense.astype(np.float64) for target in targets)]
         if found is not None:
             parts = self.cleaned(found, y, parts)
-        return _by_batch(np.concatenate(parts), [*sources, *targets], runtime)
+        return by_batch(np.concatenate(parts).astype(runtime.numpy_dtype), [*sources, *targets])
 
 
 class SVA(OnSurrogates):
@@ -147,9 +147,3 @@ def _pooled(sources: Sequence[LabelledSamples]) -> tuple[Array, NDArray[np.int64
     """Data and class indices of all sources."""
     x = np.concatenate([source.dense for source in sources]).astype(np.float64)
     return x, np.concatenate([source.y for source in sources])
-
-
-def _by_batch(x: Array, batches: Sequence[Samples], runtime: Runtime) -> dict[str, FloatArray]:
-    ends = np.cumsum([len(batch) for batch in batches])[:-1]
-    parts = np.split(x.astype(runtime.numpy_dtype), ends)
-    return dict(zip([batch.name for batch in batches], parts, strict=True))
