@@ -19,6 +19,7 @@ from calib.data.tables import as_sheet, complete
 from calib.data.transform import prepared
 from calib.errors import CalibError, check_choice
 from calib.evaluation.novelty import Measure, novelty
+from calib.evaluation.trust import temperature, tempered
 from calib.models import Model, load_model
 
 STATISTICS = {
@@ -42,6 +43,37 @@ class Prediction:
     study: Study
     probability: Mapping[str, FloatArray]
     novelty: Mapping[str, Mapping[str, Measure]]
+
+    def tempered(self, temperature: float) -> "Prediction":
+        """The same with probabilities toned down (``trust.tempered``); the predicted classes stay."""
+        toned = {name: tempered(p, temperature) for name, p in self.probability.items()}
+        return replace(self, probability=toned)
+
+
+def fitted_temperature(files: Sequence[Path], classes: Sequence[str]) -> float:
+    """The temperature under which predictions of known labels are likeliest (``trust.temperature``).
+
+    Args:
+        files: ``predictions.csv`` of runs in which a labelled source was the target; other rows are left out.
+        classes: names of the classes in the order of the class index.
+
+    Raises:
+        CalibError: a file is missing, is no such table of these classes, or has no labels.
+    """
+    columns = [f"p_{name}" for name in classes]
+    probability, y = [], []
+    for file in files:
+        if not file.is_file():
+            raise CalibError(f"File {file} does not exist; check temperature=.")
+        table = pd.read_csv(file, dtype={"label": str}, keep_default_na=False)
+        if missing := {"label", *columns} - set(table.columns):
+            raise CalibError(f"File {file} has no column '{min(missing)}'; is it a run's predictions.csv?")
+        known = table[table["label"].isin(classes)]
+        if known.empty:
+            raise CalibError(f"File {file} has no labels; take a run whose target is a labelled source.")
+        probability.append(known[columns].to_numpy(dtype=np.float64))
+        y.append(known["label"].map(list(classes).index).to_numpy())
+    return temperature(np.concatenate(probability), np.concatenate(y))
 
 
 def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: str | None) -> Prediction:

@@ -53,6 +53,7 @@ TEXTS = dict.fromkeys(
         "method",
         "label",
         "protocol",
+        "variant",
         "data",
         "classifier",
         "walk",

@@ -4,22 +4,26 @@ run         directory of a run made with save_model=true
 data        CSV, TSV, Parquet or h5ad with the features of the run's study
 out         file to write, default predictions_<data>.csv; subjects go to a second file beside it
 statistics  batch norms that use the new batch's own mean and variance: as_trained | calibrator | both
+temperature number that the logarithms of the probabilities are divided by, such as 2; or the predictions.csv
+            of runs that left a source out, between commas, from whose labels it is fitted
 abstain     probability, such as 0.8: a column "answer" says "abstained" where no class reaches it
 batch, label, subject, sample, layer   names of columns, where they are not those of the run's study
 """
 
 import logging
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from calib.errors import CalibError, nearest
 from calib.evaluation.metrics import score
 from calib.evaluation.novelty import warning
-from calib.predict import COLUMNS, Prediction, predict
+from calib.predict import COLUMNS, Prediction, fitted_temperature, predict
 from calib.predictions import ABSTAINED, predictions, subject_predictions, with_abstentions
 from calib.store import Record
 
-OPTIONS = ("run", "data", "out", "statistics", "abstain", *COLUMNS, "layer")
+OPTIONS = ("run", "data", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
 
 log = logging.getLogger("calib.predict")
 
@@ -44,6 +48,8 @@ def main(arguments: list[str]) -> None:
     statistics = options.get("statistics", "as_trained")
     confidence = _share(options["abstain"]) if "abstain" in options else None
     result = predict(Path(options["run"]), data, statistics, **columns)
+    if "temperature" in options:
+        result = result.tempered(_temperature(options["temperature"], result.study.classes))
 
     out = Path(options.get("out", f"predictions_{data.stem}.csv"))
     samples = predictions(result.study, result.probability)
@@ -79,6 +85,17 @@ def _compare(result: Prediction) -> None:
         log.info("Batch %s against the training's: %s", name, numbers)
         if sentence := warning(name, found):
             log.warning("Warning: %s", sentence)
+
+
+def _temperature(text: str, classes: Sequence[str]) -> float:
+    try:
+        given = float(text)
+    except ValueError:
+        given = fitted_temperature([Path(file) for file in text.split(",")], classes)
+        log.info("Temperature %.3g, from the sources left out", given)
+    if not (math.isfinite(given) and given > 0):
+        raise CalibError(f"temperature={text} is not above 0; give a number such as 2, which tones down.")
+    return given
 
 
 def _share(text: str) -> float:

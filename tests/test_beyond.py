@@ -16,7 +16,7 @@ from calib.report.comparison import comparison_numbers, comparison_table
 from calib.report.exhibits import MISSING, Table, markdown
 from calib.report.growth import growth_numbers
 from calib.report.named import named_numbers, named_section
-from calib.report.settings import Setting, average, difference, settings
+from calib.report.settings import LOGISTIC, Setting, average, difference, settings
 from calib.report.trusted import trust_numbers, trusted
 from calib.report.walks import walk_numbers, walks
 from calib.reproduction import Job, Planner, Series
@@ -51,8 +51,12 @@ def plan(tmp_path: Path) -> Plan:
     return planned
 
 
-def probabilities(job: Job, right: float, sharpness: float) -> dict[str, FloatArray]:
-    """Answers for every target: those for the first ``right`` of the subjects are right."""
+def probabilities(job: Job, right: float, sharpness: float, one_sure: bool) -> dict[str, FloatArray]:
+    """Answers for every target: those for the first ``right`` of the subjects are right.
+
+    Args:
+        one_sure: whether one measurement of each subject is answered rightly in any case, and surely.
+    """
     found = {}
     for target in job.run.split.targets:
         batch = job.run.study.batches[target]
@@ -62,14 +66,17 @@ def probabilities(job: Job, right: float, sharpness: float) -> dict[str, FloatAr
         sure = 0.55 + 0.4 * np.random.default_rng(int(target)).random(len(given))
         p = np.where(given[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
         found[target] = tempered(p, 1 / sharpness)
+        if one_sure:
+            first = np.unique(batch.subject, return_index=True)[1]
+            found[target][first] = np.where(batch.y[first, None] == np.arange(2), 1 - 1e-6, 1e-6)
     return found
 
 
-def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0) -> None:
+def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0, one_sure: bool = False) -> None:
     """Records of runs that were never made."""
     for job in jobs:
         study, config = job.run.study, job.run.config
-        said = probabilities(job, right, sharpness)
+        said = probabilities(job, right, sharpness, one_sure)
         job.run.record.prepare()
         job.run.record.write_table("predictions.csv", predictions(study, said), digits=8)
         targets = {}
@@ -107,7 +114,7 @@ def only(jobs: Sequence[Job], method: str, variant: str = "", protocol: str = "p
 def again(table: Table, kind: str, tmp_path: Path) -> None:
     """The table made from its numbers on disk is the same: as docs/ has it."""
     table.numbers.to_csv(tmp_path / "n.csv", index=False, float_format="%.6g")
-    text = dict.fromkeys(("study", "besides", "option", "walk", "data", "classifier"), str)
+    text = dict.fromkeys(("study", "variant", "besides", "option", "walk", "data", "classifier"), str)
     read = pd.read_csv(tmp_path / "n.csv", keep_default_na=False, na_values=[""], dtype=text)
     read = read.fillna(dict.fromkeys(read.columns.intersection(list(text)), ""))
     assert TABLES[kind]("demo", read).rows == table.rows
@@ -116,7 +123,8 @@ def again(table: Table, kind: str, tmp_path: Path) -> None:
 def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> None:
     jobs = plan(
         (["joint", "joint_plus", "combat", "cross_validation"], ["paper"], [0, 1], [""]),
-        (["baseline"], ["paper"], [0], [""]),
+        (["baseline"], ["paper"], [0], ["", LOGISTIC]),
+        (["combat"], ["paper"], [0], [LOGISTIC]),
         (["joint_plus"], ["paper"], [0], ["method.members=1"]),
     )
     record(only(jobs, "joint_plus"), 0.8)
@@ -124,12 +132,15 @@ def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> Non
     record(only(jobs, "cross_validation"), 1.0)
     record(only(jobs, "combat")[1:], 0.75)  # the first seed lacks a split
     record(only(jobs, "baseline"), 0.5)
+    record(only(jobs, "baseline", LOGISTIC), 0.7)
+    record(only(jobs, "combat", LOGISTIC), 0.9)  # which is shown with the methods that the paper only names
     numbers = comparison_numbers("demo", found(jobs))
     table = comparison_table("demo", numbers)
-    methods = ["In-batch cross-validation †", "Joint+ ‡", "ComBat", "Joint calibration", "Baseline"]
+    methods = ["In-batch cross-validation †", "Joint+ ‡", "ComBat", "Baseline, logistic regression"]
+    methods += ["Joint calibration", "Baseline"]
     assert [row[0] for row in table.rows] == methods
-    assert [row[-1] for row in table.rows] == ["2", "2", "1", "2", "1"]
-    by_method = numbers.set_index("method")
+    assert [row[-1] for row in table.rows] == ["2", "2", "1", "1", "2", "1"]
+    by_method = numbers[numbers["variant"] == ""].set_index("method")
     assert by_method.loc["joint_plus", "accuracy"] - by_method.loc["joint", "accuracy"] == pytest.approx(
         -by_method.loc["joint", "difference"]
     )
@@ -148,13 +159,45 @@ def test_what_has_not_been_run_is_a_dash(plan: Plan) -> None:
     record(only(jobs, "joint"))
     table = comparison_table("demo", comparison_numbers("demo", found(jobs)))
     assert table.rows[0][0] == "Joint calibration"
-    assert table.rows[1][2:] == [MISSING] * 6
+    assert table.rows[1][2:] == [MISSING] * 8
+
+
+def test_over_replicates_every_method_gives_a_sample_one_answer(plan: Plan) -> None:
+    jobs = plan((["combat", "joint_plus"], ["paper"], [0], [""]))
+    record(only(jobs, "joint_plus"), 0.5)
+    record(only(jobs, "combat"), 0.5, one_sure=True)
+    combat, plus = found(jobs)
+    assert combat.knows_replicates
+    one, together = average(combat.runs), average(combat.runs_over_replicates)
+    assert one is not None
+    assert together is not None
+    assert one.value < together.value == 1
+    assert plus.runs_over_replicates is plus.runs
+    numbers = comparison_numbers("demo", [combat, plus]).set_index("method")
+    assert numbers.loc["combat", "together"] == pytest.approx(together.value)
+    assert numbers.loc["combat", "together_difference"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_correction_is_compared_with_none_before_the_same_classifier(plan: Plan) -> None:
+    made = {"": (0.4, 0.8), LOGISTIC: (0.6, 0.8), "protocol.transform=arcsinh": (0.8, 0.6)}
+    jobs = plan((["sva", "baseline"], ["paper"], [0], list(made)))
+    for variant, (raw, corrected) in made.items():
+        record(only(jobs, "baseline", variant), raw)
+        record(only(jobs, "sva", variant), corrected)
+    numbers = named_numbers("demo", found(jobs))
+    before = numbers[numbers["method"] == "baseline"].set_index(["data", "classifier"])
+    after = numbers[numbers["method"] == "sva"].set_index(["data", "classifier"])
+    assert before["difference"].isna().all()
+    assert len(after) == 3
+    expected = after["accuracy"] - before["accuracy"].reindex(after.index)
+    np.testing.assert_allclose(after["difference"], expected, atol=1e-12)
 
 
 def test_differences_are_paired(plan: Plan) -> None:
     jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], [""]), (["combat"], ["paper"], [2], [""]))
     record(jobs, 0.7)
     joint, plus, combat = found(jobs)
+    joint, plus, combat = joint.runs, plus.runs, combat.runs
     same = difference(joint, plus)
     assert same is not None
     assert (same.value, same.low, same.high, same.seeds) == (0, 0, 0, 2)
@@ -202,6 +245,32 @@ def test_a_walk_ends_at_a_protocol_that_is_near(plan: Plan) -> None:
     (walk,) = walks(found(jobs))
     assert walk.name == "paper to corrected"
     assert walk.options[-1] == "corrected: weight_decay=decoupled"
+
+
+def test_a_walk_in_another_order_ends_where_it_meets_the_first(plan: Plan) -> None:
+    def steps(options: list[str]) -> list[str]:
+        words = [f"protocol.{option}" for option in options]
+        return [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+
+    one = [
+        "residual=activated",
+        "mmd_pairs=sum_ordered",
+        "class_loss_over_sources=sum",
+        "weight_decay=decoupled",
+    ]
+    other = [one[2], one[1], one[3]]
+    jobs = plan(
+        (["joint"], ["paper"], [0, 1], ["", *steps(one)]),
+        (["joint"], ["paper"], [0], steps([*other, one[0]])),
+    )
+    first, second = walks(found(jobs))
+    assert (first.name, second.name) == (f"from paper on, {one[0]} first", f"from paper on, {other[0]} first")
+    assert second.options == ["", *other, one[0]]
+    assert second.steps[-1].variant == first.steps[-1].variant
+    record(only(jobs, "joint", steps(one)[-1]), 0.8)
+    record(only(jobs, "joint", steps(other)[0]), 0.6)
+    numbers = walk_numbers("demo", found(jobs))
+    assert numbers.groupby("walk")["seeds"].agg(lambda seeds: sorted({*seeds} - {0})).tolist() == [[1], [2]]
 
 
 def test_temperature_comes_from_runs_that_leave_a_source_out(plan: Plan, tmp_path: Path) -> None:

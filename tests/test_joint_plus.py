@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from calib.build import build
 from calib.data.replicates import over_replicates
 from calib.data.split import make_task, parse_split
-from calib.data.study import Study, Task
+from calib.data.study import Samples, Study, Task
 from calib.errors import CalibError
 from calib.experiment import run
 from calib.methods.joint_plus import JointPlus
@@ -60,6 +60,15 @@ def test_the_scale_of_a_batch_does_not_matter(task: Task) -> None:
     larger = scaled(2e5)
     p, q = (made().fit(one, Runtime()).predict_proba(one.targets[0]) for one in (large, larger))
     assert np.allclose(p, q, atol=1e-3)
+
+
+def test_a_batch_of_one_sample_has_no_scale(task: Task) -> None:
+    fitted = made().fit(task, Runtime())
+    alone = Samples("alone", task.targets[0].x[:1])
+    with pytest.raises(CalibError, match="Batch 'alone' has one sample"):
+        fitted.predict_proba(alone)
+    unscaled = made("method.joint.protocol.batch_scale=none").fit(task, Runtime())
+    assert unscaled.predict_proba(alone).shape == (1, 2)
 
 
 def test_pseudo_labels_are_the_confident_predictions(task: Task) -> None:

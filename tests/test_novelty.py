@@ -113,5 +113,25 @@ def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
     assert (rows["answer"] == rows["predicted"].where(sure, "abstained")).all()
     assert f": {sure.sum()} of {len(rows)} samples answered" in passed.stdout
     assert "Warning: Batch 'new' lies outside" in predicted(table * 1000).stderr
+    (told,) = folder.glob("predictions.csv")
+    toned = predicted(table, f"temperature={told},{told}")
+    assert "Temperature" in toned.stderr
+    after = pd.read_csv(tmp_path / "predictions_new.csv")
+    assert (after["predicted"] == rows["predicted"]).all()
+    assert np.abs(after["p_case"] - rows["p_case"]).max() > 0.01
+    assert predicted(table, "temperature=1").returncode == 0
+    same = pd.read_csv(tmp_path / "predictions_new.csv")
+    np.testing.assert_allclose(same["p_case"], rows["p_case"], atol=1e-6)
+    (tmp_path / "empty.csv").write_text("label,p_control,p_case\n,0.5,0.5\n")
+    for option, message in {
+        "temperature=-1": "temperature=-1 is not above 0",
+        "temperature=nowhere.csv": "File nowhere.csv does not exist",
+        "temperature=new.csv": "has no column 'label'",
+        "temperature=empty.csv": "has no labels",
+    }.items():
+        refused = predicted(table, option)
+        assert refused.returncode != 0
+        assert message in refused.stderr
+        assert "Traceback" not in refused.stderr
     refused = predicted(table, "abstain=80")
     assert "abstain=80 is no probability" in refused.stderr

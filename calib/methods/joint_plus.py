@@ -9,7 +9,7 @@ import numpy as np
 from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared
-from calib.errors import check_flag, check_number
+from calib.errors import CalibError, check_flag, check_number
 from calib.methods.base import Method, Savable, State
 from calib.methods.joint import FittedJoint, Joint
 from calib.runtime import Runtime
@@ -68,8 +68,17 @@ class JointPlus(Method):
         return fitted
 
     def prepared(self, batch: AnySamples, runtime: Runtime) -> AnySamples:
-        """A batch, transformed and scaled by itself."""
+        """A batch, transformed and scaled by itself.
+
+        Raises:
+            CalibError: it has one sample, and so no scale of its own.
+        """
         protocol = self.joint.protocol
+        if len(batch) < 2 and protocol.batch_scale != "none":
+            raise CalibError(
+                f"Batch '{batch.name}' has one sample, so it cannot be scaled by itself; leave it out, or "
+                "set method.joint.protocol.batch_scale=none."
+            )
         return replace(
             batch, x=prepared(batch.x, protocol.transform, protocol.batch_scale, runtime.numpy_dtype)
         )

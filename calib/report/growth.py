@@ -49,7 +49,7 @@ def growth_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
                 lines.setdefault((one.method, one.label, one.protocol, besides), {})[count] = one
         for (method, label, protocol, besides), line in lines.items():
             for count, one in sorted(line.items()) if len(line) > 1 or method in ALWAYS else ():
-                got = average(one)
+                got = average(one.runs)
                 rows.append(
                     {
                         "study": study,

@@ -15,7 +15,7 @@ from calib.report.maps import map_figure
 from calib.report.page import Section
 from calib.report.page_parts import Shown
 from calib.report.paper import spelled
-from calib.report.settings import Setting
+from calib.report.settings import CLASSIFIER, CONVERGED, LOGISTIC, Setting
 from calib.report.tsne import Map, Settings, record_map
 from calib.store import Record
 
@@ -28,9 +28,6 @@ BESIDE = ("baseline", "combat", "normae", "bermuda", "desc", "recon_t", "joint",
 UNCALIBRATED = "baseline"
 
 ARCSINH = "protocol.transform=arcsinh"
-CLASSIFIER = "classifier@method.classifier="
-CONVERGED = "training=converged"
-LOGISTIC = f"{CLASSIFIER}logistic ~tuned"
 
 TEXT = (
     "The introduction has a sentence each for SVA, fSVA, Ratio_G, MNN, CCA, Seurat and MMD-ResNet, and no "
@@ -43,11 +40,11 @@ CAPTION = (
     "deviation over seeds; AUC of probabilities. Data: as the paper's comparators get them (intensities, "
     "or logarithms of counts), or arcsinh(x / 100) of intensities, since SVA, MNN, CCA and Seurat were "
     "made for logarithmic values (Harmony and MMD-ResNet take arcsinh by themselves). Difference: accuracy "
-    "minus that of D on uncalibrated data, paired by subject and seed, with the 95 % interval of a "
-    "bootstrap of whole subjects and of seeds; a setting with one seed is compared with every seed. "
-    "Converged: with the learning rates of training=converged (docs/pancreas.md), where the printed ones "
-    "leave D untrained; the difference is then to D converged. Sorted by accuracy. † uses target labels. ‡ "
-    "gives one answer for all replicates of a sample."
+    "minus that of the same classifier on the same data without calibration, paired by subject and seed, "
+    "with the 95 % interval of a bootstrap of whole subjects and of seeds; a setting with one seed is "
+    "compared with every seed. Converged: with the learning rates of training=converged "
+    "(docs/pancreas.md), where the printed ones leave D untrained. Sorted by accuracy. † uses target "
+    "labels. ‡ gives one answer for all replicates of a sample."
 )
 
 HEADS = ["method", "data", "classifier", *COLUMNS.values(), "minus no calibration", "seeds"]
@@ -58,17 +55,23 @@ def named_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     shown = [one for one in found if one.method in NAMED or _stands_beside(one)]
     if not any(one.runs and one.method in NAMED for one in shown):
         return pd.DataFrame()
-    raw = [one for one in shown if one.method == UNCALIBRATED and one.variant != LOGISTIC and one.runs]
-    raw.sort(key=lambda one: not one.variant)  # converged, where it is
-    numbers = compared(study, shown, raw[0] if raw else None)
+    raw = {_behind(one.variant): one for one in shown if one.method == UNCALIBRATED and one.runs}
+    numbers = compared(study, shown, lambda one: raw.get(_behind(one.variant)))
     words = numbers.pop("variant").str.split()
     numbers.insert(4, "data", ["arcsinh" if ARCSINH in given else "as they are" for given in words])
     numbers.insert(5, "classifier", [_classifier(given) for given in words])
     return numbers
 
 
+def _behind(variant: str) -> frozenset[str]:
+    """What is done to the data before a correction, and with them after it: the variant's own words."""
+    return frozenset(variant.split())
+
+
 def _stands_beside(one: Setting) -> bool:
     protocols = ("paper", "released") if one.method == "joint" else ("paper",)
+    if one.method == UNCALIBRATED:
+        return one.protocol == "paper"
     return one.method in BESIDE and one.protocol in protocols and one.variant in ("", CONVERGED, LOGISTIC)
 
 

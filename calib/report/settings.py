@@ -8,9 +8,11 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 
-from calib.data.study import FloatArray
+from calib.data.replicates import over_replicates
+from calib.data.study import FloatArray, Study
 from calib.evaluation.intervals import Estimate, Runs, Tally, estimate, shared_seeds, tallies
 from calib.report.claims_accuracy import SEED
 from calib.reproduction import Job
@@ -19,6 +21,13 @@ from calib.whole import read_table
 
 SOURCES = "dataset.n_sources="
 """How a variant sets the number of source batches."""
+
+CONVERGED = "training=converged"
+"""The variant with learning rates that train D on the pancreas studies."""
+
+CLASSIFIER = "classifier@method.classifier="
+LOGISTIC = f"{CLASSIFIER}logistic ~tuned"
+"""The variant with logistic regression in D's place."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,13 @@ class Setting:
 
     @property
     def averages_replicates(self) -> bool:
-        """Whether it gives all measurements of a sample one answer."""
-        return _over_replicates(OmegaConf.to_container(self.jobs[0].run.config.method))
+        """Whether it gives all measurements of a sample one answer, where they are known."""
+        return self.knows_replicates and _averages(OmegaConf.to_container(self.jobs[0].run.config.method))
+
+    @property
+    def knows_replicates(self) -> bool:
+        """Whether the study says of any batch which rows measure the same."""
+        return any(batch.replicate is not None for batch in self.jobs[0].run.study.batches.values())
 
     @cached_property
     def records(self) -> dict[int, list[tuple[Job, Finished]]]:
@@ -88,6 +102,13 @@ class Setting:
     def runs(self) -> Runs:
         """Seed -> split and target with labels -> tally, of the seeds that have every split."""
         return {seed: _lines(pairs) for seed, pairs in self.records.items()}
+
+    @cached_property
+    def runs_over_replicates(self) -> Runs:
+        """The same where all measurements of a sample get one answer, as ``over_replicates`` has it."""
+        if not self.knows_replicates or self.averages_replicates:
+            return self.runs
+        return {seed: _lines(pairs, together=True) for seed, pairs in self.records.items()}
 
     def means(self, metric: str) -> list[float]:
         """A metric, averaged over all splits' targets, of each complete seed; NaN where it is not defined."""
@@ -119,24 +140,23 @@ def settings(jobs: Iterable[Job], finished: Iterable[Finished]) -> list[Setting]
     return [Setting(group, found) for group in groups.values()]
 
 
-def average(one: Setting) -> Estimate | None:
+def average(runs: Runs) -> Estimate | None:
     """Accuracy, averaged over target batches, with its interval; None without a complete seed."""
-    return estimate(_same, [one.runs], np.random.default_rng(SEED)) if one.runs else None
+    return estimate(_same, [runs], np.random.default_rng(SEED)) if runs else None
 
 
-def difference(one: Setting, other: Setting, alone: bool = False) -> Estimate | None:
+def difference(one: Runs, other: Runs, alone: bool = False) -> Estimate | None:
     """Accuracy of one minus that of the other, paired by subject and seed; None without a common seed.
 
     Args:
         alone: whether a single seed of the one is compared with every seed of the other, as for methods
             to which the seed does not matter.
     """
-    runs: Runs = one.runs
-    if alone and len(runs) == 1:
-        runs = dict.fromkeys(other.runs, next(iter(runs.values())))
-    if not shared_seeds([runs, other.runs]):
+    if alone and len(one) == 1:
+        one = dict.fromkeys(other, next(iter(one.values())))
+    if not shared_seeds([one, other]):
         return None
-    return estimate(_minus, [runs, other.runs], np.random.default_rng(SEED))
+    return estimate(_minus, [one, other], np.random.default_rng(SEED))
 
 
 def _same(values: FloatArray) -> FloatArray:
@@ -147,10 +167,13 @@ def _minus(a: FloatArray, b: FloatArray) -> FloatArray:
     return a - b
 
 
-def _lines(pairs: Sequence[tuple[Job, Finished]]) -> dict[tuple[str, str], Tally]:
+def _lines(pairs: Sequence[tuple[Job, Finished]], together: bool = False) -> dict[tuple[str, str], Tally]:
     lines: dict[tuple[str, str], Tally] = {}
     for job, one in pairs:
-        table = read_table(one.path / "predictions.csv", dtype=str, keep_default_na=False, usecols=_USED)
+        used = _USED + ([f"p_{name}" for name in job.run.study.classes] if together else [])
+        table = read_table(one.path / "predictions.csv", dtype=str, keep_default_na=False, usecols=used)
+        if together:
+            table = pd.concat([_together(part, job.run.study) for _, part in table.groupby("batch")])
         lines |= {(job.run.split.label, batch): tally for batch, tally in tallies(table).items()}
     return lines
 
@@ -158,8 +181,18 @@ def _lines(pairs: Sequence[tuple[Job, Finished]]) -> dict[tuple[str, str], Tally
 _USED = ["batch", "row", "subject", "label", "predicted"]
 
 
-def _over_replicates(node: Any) -> bool:
+def _together(predictions: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Predictions of one batch with the same answer to all measurements of a sample."""
+    replicate = study.batches[predictions["batch"].iloc[0]].replicate
+    if replicate is None:
+        return predictions
+    each = predictions[[f"p_{name}" for name in study.classes]].to_numpy(dtype=float)
+    answers = over_replicates(each, replicate[predictions["row"].astype(int)]).argmax(axis=1)
+    return predictions.assign(predicted=np.array(study.classes)[answers])
+
+
+def _averages(node: Any) -> bool:
     if not isinstance(node, dict):
         return False
     told = node.get("average_replicates") is True or str(node.get("_target_")).endswith(".OverReplicates")
-    return told or any(map(_over_replicates, node.values()))
+    return told or any(map(_averages, node.values()))

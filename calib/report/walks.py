@@ -1,7 +1,7 @@
 """Attribution: what each difference between text, code and correction is worth, one option more at a time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,12 @@ REST = 3
 
 CAPTION = (
     "The joint model; every line has one option more than the line before. Accuracy: mean over target "
-    "batches of the mean over their splits; change: from the line before, paired by subject and seed. 95 % "
-    "intervals of a bootstrap of whole subjects and of seeds. What an option is worth depends on those set "
-    "before it: the walks take the same corrections in two orders. The last line of a walk is a whole "
-    "protocol where few options are left to it."
+    "batches of the mean over their splits, of the seeds that all lines of a walk have; change: from the "
+    "line before, paired by subject and seed. 95 % intervals of a bootstrap of whole subjects and of seeds; "
+    "with one seed they hold the subjects only. What an option is worth depends on those set before it: "
+    "from the released code the same corrections are taken in two orders, from the text in one. The last "
+    "line of a walk is a whole protocol where few options are left to it, or the line of another walk "
+    "that it comes to."
 )
 
 
@@ -53,16 +55,38 @@ def walks(found: Sequence[Setting]) -> list[Walk]:
         if len(path) > SHORTEST and not extended and all(part in joint for part in path):
             options = ["", *(word.removeprefix("protocol.") for word in place[1:])]
             steps = [joint[part] for part in path]
-            closing = _closing(joint, steps[-1])
+            meeting = _meeting(joint, place)
+            closing = None if meeting else _closing(joint, steps[-1])
             name = f"from {place[0]} on"
+            if meeting is not None:
+                (option,) = set(meeting) - set(place)
+                options.append(option.removeprefix("protocol."))
+                steps.append(joint[meeting])
             if closing is not None:
                 end, left = closing
                 options.append(f"{end.protocol}: {', '.join(left) or 'nothing else'}")
                 steps.append(end)
                 name = f"{place[0]} to {end.protocol}"
             seeds = {int(job.run.config.seed) for job in joint[path[1]].jobs}
-            made.append(Walk(name, options, [step.only(seeds) for step in steps]))
-    return made
+            made.append(Walk(name, options, _same_seeds([step.only(seeds) for step in steps])))
+    names = [walk.name for walk in made]
+    return [
+        replace(walk, name=f"{walk.name}, {walk.options[1]} first") if names.count(walk.name) > 1 else walk
+        for walk in made
+    ]
+
+
+def _meeting(joint: Mapping[tuple[str, ...], Setting], place: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The step of another walk with one option more: in another order the same runs, planned once."""
+    longer = (other for other in joint if other[0] == place[0] and len(other) == len(place) + 1)
+    return next((other for other in longer if set(other) > set(place)), None)
+
+
+def _same_seeds(steps: Sequence[Setting]) -> list[Setting]:
+    """The steps with the seeds only that all of them have, of those that have any."""
+    complete = [set(step.runs) for step in steps if step.runs]
+    shared = set.intersection(*complete) if complete else set()
+    return [step.only(shared) if shared else step for step in steps]
 
 
 def _closing(joint: Mapping[tuple[str, ...], Setting], last: Setting) -> tuple[Setting, list[str]] | None:
@@ -93,9 +117,9 @@ def walk_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     rows = []
     for walk in walks(found):
         for number, (option, step) in enumerate(zip(walk.options, walk.steps, strict=True)):
-            change = difference(step, walk.steps[number - 1]) if number else None
+            change = difference(step.runs, walk.steps[number - 1].runs) if number else None
             row = {"study": study, "walk": walk.name, "step": number, "option": option or step.protocol}
-            row |= _columns("", average(step)) | _columns("change_", change)
+            row |= _columns("", average(step.runs)) | _columns("change_", change)
             rows.append(row)
     return pd.DataFrame(rows)
 
