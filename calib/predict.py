@@ -1,5 +1,6 @@
 """A trained model applied to a file of batches, those of its training or later ones."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,27 +51,33 @@ class Prediction:
         return replace(self, probability=toned)
 
 
-def fitted_temperature(files: Sequence[Path], classes: Sequence[str]) -> float:
+def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str]) -> float:
     """The temperature under which predictions of known labels are likeliest (``trust.temperature``).
 
     Args:
-        files: ``predictions.csv`` of runs in which a labelled source was the target; other rows are left out.
+        run: directory of the run whose model is used. Only rows of its sources count, so that no label of a
+            batch that it judges has a say.
+        files: ``predictions.csv`` of runs in which one of these sources was a target.
         classes: names of the classes in the order of the class index.
 
     Raises:
-        CalibError: a file is missing, is no such table of these classes, or has no labels.
+        CalibError: a file is missing, is no such table of these classes, or has no labels of a source.
     """
+    sources = json.loads((run / "result.json").read_text(encoding="utf-8"))["sources"]
     columns = [f"p_{name}" for name in classes]
     probability, y = [], []
     for file in files:
         if not file.is_file():
             raise CalibError(f"File {file} does not exist; check temperature=.")
-        table = pd.read_csv(file, dtype={"label": str}, keep_default_na=False)
-        if missing := {"label", *columns} - set(table.columns):
+        table = pd.read_csv(file, dtype={"batch": str, "label": str}, keep_default_na=False)
+        if missing := {"batch", "label", *columns} - set(table.columns):
             raise CalibError(f"File {file} has no column '{min(missing)}'; is it a run's predictions.csv?")
-        known = table[table["label"].isin(classes)]
+        known = table[table["label"].isin(classes) & table["batch"].isin(sources)]
         if known.empty:
-            raise CalibError(f"File {file} has no labels; take a run whose target is a labelled source.")
+            raise CalibError(
+                f"File {file} has no labelled rows of a source of {run} ({', '.join(sources)}); take a run "
+                "whose target is one of them."
+            )
         probability.append(known[columns].to_numpy(dtype=np.float64))
         y.append(known["label"].map(list(classes).index).to_numpy())
     return temperature(np.concatenate(probability), np.concatenate(y))

@@ -60,9 +60,10 @@ def with_abstentions(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
     Args:
         table: with columns ``predicted`` and ``p_<class>``.
-        confidence: highest probability below which no answer is given.
+        confidence: share of all classes' probability below which no answer is given.
     """
-    surest = table.filter(regex="^p_").max(axis=1)
+    shares = table.filter(regex="^p_")
+    surest = shares.max(axis=1) / shares.sum(axis=1)  # a subject's medians need not sum to one
     answer = table["predicted"].where(surest >= confidence, ABSTAINED)
     made = table.copy()
     made.insert(list(table.columns).index("predicted") + 1, "answer", answer)

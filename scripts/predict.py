@@ -5,7 +5,7 @@ data        CSV, TSV, Parquet or h5ad with the features of the run's study
 out         file to write, default predictions_<data>.csv; subjects go to a second file beside it
 statistics  batch norms that use the new batch's own mean and variance: as_trained | calibrator | both
 temperature number that the logarithms of the probabilities are divided by, such as 2; or the predictions.csv
-            of runs that left a source out, between commas, from whose labels it is fitted
+            of runs that left a source out, between commas, from whose rows of that source it is fitted
 abstain     probability, such as 0.8: a column "answer" says "abstained" where no class reaches it
 batch, label, subject, sample, layer   names of columns, where they are not those of the run's study
 """
@@ -13,7 +13,7 @@ batch, label, subject, sample, layer   names of columns, where they are not thos
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from calib.errors import CalibError, nearest
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     confidence = _share(options["abstain"]) if "abstain" in options else None
     result = predict(Path(options["run"]), data, statistics, **columns)
     if "temperature" in options:
-        result = result.tempered(_temperature(options["temperature"], result.study.classes))
+        result = result.tempered(_temperature(options, result.study.classes))
 
     out = Path(options.get("out", f"predictions_{data.stem}.csv"))
     samples = predictions(result.study, result.probability)
@@ -87,11 +87,12 @@ def _compare(result: Prediction) -> None:
             log.warning("Warning: %s", sentence)
 
 
-def _temperature(text: str, classes: Sequence[str]) -> float:
+def _temperature(options: Mapping[str, str], classes: Sequence[str]) -> float:
+    text = options["temperature"]
     try:
         given = float(text)
     except ValueError:
-        given = fitted_temperature([Path(file) for file in text.split(",")], classes)
+        given = fitted_temperature(Path(options["run"]), [Path(file) for file in text.split(",")], classes)
         log.info("Temperature %.3g, from the sources left out", given)
     if not (math.isfinite(given) and given > 0):
         raise CalibError(f"temperature={text} is not above 0; give a number such as 2, which tones down.")

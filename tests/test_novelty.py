@@ -1,5 +1,6 @@
 """Batches that lie outside the training's: an unseen plate passes, spoiled ones warn."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from scipy import sparse
 from calib.data.simulate import simulate
 from calib.data.study import FloatArray
 from calib.evaluation.novelty import LEAST, Reference, novelty, reference, warning
+from calib.evaluation.trust import temperature
 from calib.experiment import run
 from calib.models import load_model
+from calib.predictions import with_abstentions
 from tests.conftest import FAST, ROOT, compose
 
 RNG = np.random.default_rng
@@ -83,6 +86,24 @@ def test_too_few_batches_give_no_reference() -> None:
     assert reference({"1": first, "2": first[: LEAST - 1]}) is None
 
 
+@pytest.mark.parametrize("sparse", [1, 2])
+def test_mostly_zero_features_are_told_apart_too(sparse: int) -> None:
+    rng = np.random.default_rng(0)
+    dense, zeros = rng.poisson(3, (2, 80, 30)), rng.poisson(0.3, (3, 80, 30))
+    batches = [zeros[0], zeros[1] if sparse == 2 else dense[0]]
+    known = reference({str(i): np.log1p(x) for i, x in enumerate(batches)})
+    found = novelty(1000 * np.log1p(zeros[2]), known)
+    assert found["spread"].value > found["spread"].limit
+    assert warning("new", found)
+
+
+@pytest.mark.parametrize("surest", [0.2, 0.4])
+def test_a_subjects_medians_are_shares_of_their_sum(surest: float) -> None:
+    table = pd.DataFrame({"predicted": ["a"], "p_a": [0.1], "p_b": [0.1], "p_c": [0.1]})
+    (answer,) = with_abstentions(table, surest)["answer"]
+    assert answer == ("a" if surest < 1 / 3 else "abstained")
+
+
 def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
     overrides = ["method=joint", f"out={tmp_path}", "split='12_3'", "save_model=true", *FAST["joint"]]
     run(compose(*overrides, "protocol.batch_scale=standardise"))
@@ -113,21 +134,31 @@ def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
     assert (rows["answer"] == rows["predicted"].where(sure, "abstained")).all()
     assert f": {sure.sum()} of {len(rows)} samples answered" in passed.stdout
     assert "Warning: Batch 'new' lies outside" in predicted(table * 1000).stderr
-    (told,) = folder.glob("predictions.csv")
+    left_out = pd.read_csv(folder / "predictions.csv", dtype={"batch": str})
+    told = (
+        tmp_path / "source.csv"
+    )  # as if batch 1 had been the target, beside one whose labels may have no say
+    wrong = left_out.assign(label=left_out["label"].map({"case": "control", "control": "case"}))
+    pd.concat([left_out.assign(batch="1"), wrong]).to_csv(told, index=False)
     toned = predicted(table, f"temperature={told},{told}")
     assert "Temperature" in toned.stderr
+    found = float(re.findall(r"Temperature (\S+),", toned.stderr)[0])
+    p = left_out[["p_control", "p_case"]].to_numpy()
+    assert found == pytest.approx(
+        temperature(p, (left_out["label"] == "case").to_numpy().astype(int)), rel=0.01
+    )
     after = pd.read_csv(tmp_path / "predictions_new.csv")
     assert (after["predicted"] == rows["predicted"]).all()
     assert np.abs(after["p_case"] - rows["p_case"]).max() > 0.01
     assert predicted(table, "temperature=1").returncode == 0
     same = pd.read_csv(tmp_path / "predictions_new.csv")
     np.testing.assert_allclose(same["p_case"], rows["p_case"], atol=1e-6)
-    (tmp_path / "empty.csv").write_text("label,p_control,p_case\n,0.5,0.5\n")
+    (tmp_path / "empty.csv").write_text("batch,label,p_control,p_case\n3,case,0.5,0.5\n")
     for option, message in {
         "temperature=-1": "temperature=-1 is not above 0",
         "temperature=nowhere.csv": "File nowhere.csv does not exist",
-        "temperature=new.csv": "has no column 'label'",
-        "temperature=empty.csv": "has no labels",
+        "temperature=new.csv": "has no column 'batch'",
+        "temperature=empty.csv": "has no labelled rows of a source",
     }.items():
         refused = predicted(table, option)
         assert refused.returncode != 0

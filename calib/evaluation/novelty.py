@@ -115,7 +115,7 @@ def novelty(new: Matrix, known: Reference) -> dict[str, Measure]:
         for i in range(len(known.names))
         for others in [np.arange(len(known.names)) != i]
     ]
-    limits = MARGIN * np.max(usual, axis=0)
+    limits = MARGIN * np.fmax.reduce(usual, axis=0)  # of those that can be told
     location = {"location": Measure(own[0], float(limits[0]))}
     if len(part) < LEAST:
         unknown = Measure(np.nan, np.nan)
@@ -180,8 +180,10 @@ def _part(x: Matrix, batches: int) -> FloatArray:
 
 
 def _place(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Median and spread of every feature, by the MAD, or where half the values are equal by the SD."""
     location = np.median(x, axis=0)
-    return location, 1.4826 * np.median(np.abs(x - location), axis=0)
+    spread = 1.4826 * np.median(np.abs(x - location), axis=0)
+    return location, np.where(spread > 0, spread, x.std(axis=0))
 
 
 def _shift(

@@ -10,7 +10,7 @@ from calib.evaluation.intervals import Estimate
 from calib.report.exhibits import MISSING, Table
 from calib.report.paper import ONE_SOURCE, spelled
 from calib.report.rules import signed
-from calib.report.settings import CONVERGED, LOGISTIC, Setting, average, difference
+from calib.report.settings import ARCSINH, CONVERGED, LOGISTIC, Setting, average, difference
 
 BEST = "joint_plus"
 """The method that all others are compared with."""
@@ -18,7 +18,8 @@ BEST = "joint_plus"
 AGAIN = "fewer_subjects"
 """The plain network once more where no subject is left out, so it is not a row of its own."""
 
-BESIDES = {ONE_SOURCE: "", CONVERGED: ", converged", LOGISTIC: ", logistic regression"}
+UNCORRECTED = {ARCSINH: ", arcsinh", f"{ARCSINH} {LOGISTIC}": ", arcsinh, logistic regression"}
+BESIDES = {ONE_SOURCE: "", CONVERGED: ", converged", LOGISTIC: ", logistic regression", **UNCORRECTED}
 """Variant -> what it adds to the name of a method."""
 
 Reference = Callable[[Setting], Setting | None]
@@ -28,15 +29,16 @@ COLUMNS = {"accuracy": "accuracy", "f_score": "F-score", "auc": "AUC", "mcc": "M
 
 CAPTION = (
     "Mean over all splits' targets, at sample level; ± standard deviation over seeds; AUC of "
-    "probabilities. Difference: accuracy minus that of Joint+, paired by subject and seed, with the 95 % "
-    "interval of a bootstrap of whole subjects and of seeds. A method with one seed is compared with "
-    "every seed of Joint+; where its training depends on the seed, the interval lacks that. Over "
-    "replicates: the same where every method gives all measurements of a sample one answer, the geometric "
-    "mean of their probabilities; which rows those are is known without labels. The fairer comparison "
-    "with Joint+, which always does so (‡). Sorted by accuracy. A batch is source in one split and target "
-    "in another, so the splits are not independent. Converged: with the learning rates of "
-    "training=converged, where the printed ones leave D untrained. Baseline, logistic regression: on "
-    "uncorrected data. † uses target labels: a reference, not a method."
+    "probabilities. Difference: accuracy minus that of Joint+, paired by subject and by the seeds that "
+    "both have, so it may differ from that of the columns, with the 95 % interval of a bootstrap of whole "
+    "subjects and of seeds. A method with one seed is compared with every seed of Joint+; where its "
+    "training depends on the seed, the interval lacks that. Over replicates: the same where every method "
+    "gives all measurements of a sample one answer, the geometric mean of their probabilities; which rows "
+    "those are is known without labels. The fairer comparison with Joint+, which always does so (‡). "
+    "Sorted by accuracy. A batch is source in one split and target in another, so the splits are not "
+    "independent. Converged: with the learning rates of training=converged, where the printed ones leave "
+    "D untrained. Logistic regression: in place of D. Baseline: uncorrected data. † uses target labels: a "
+    "reference, not a method."
 )
 
 
@@ -45,7 +47,7 @@ def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
 
     Args:
         found: settings of the study; of those with a variant pairwise calibration from one source is taken,
-            training that converges, and logistic regression on uncorrected data.
+            training that converges, logistic regression in D's place, and uncorrected data on arcsinh.
     """
     shown = [one for one in found if _is_method(one)]
     best = next((one for one in shown if one.method == BEST and not one.variant and one.runs), None)
@@ -72,9 +74,9 @@ def _over_replicates(one: Setting, best: Setting | None) -> dict[str, float]:
 def _is_method(one: Setting) -> bool:
     if one.method == "pairwise":
         return one.variant == ONE_SOURCE
-    if one.variant == LOGISTIC:
+    if one.variant in UNCORRECTED:
         return one.method == "baseline"
-    return one.variant in ("", CONVERGED) and one.method != AGAIN
+    return one.variant in ("", CONVERGED, LOGISTIC) and one.method != AGAIN
 
 
 def compared(study: str, chosen: Sequence[Setting], against: Reference) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from calib.report.maps import map_figure
 from calib.report.page import Section
 from calib.report.page_parts import Shown
 from calib.report.paper import spelled
-from calib.report.settings import CLASSIFIER, CONVERGED, LOGISTIC, Setting
+from calib.report.settings import ARCSINH, CLASSIFIER, CONVERGED, LOGISTIC, Setting
 from calib.report.tsne import Map, Settings, record_map
 from calib.store import Record
 
@@ -27,7 +27,9 @@ BESIDE = ("baseline", "combat", "normae", "bermuda", "desc", "recon_t", "joint",
 
 UNCALIBRATED = "baseline"
 
-ARCSINH = "protocol.transform=arcsinh"
+TAKE_ARCSINH = ("harmony", "mmd_resnet")
+"""Methods that transform intensities by themselves."""
+
 
 TEXT = (
     "The introduction has a sentence each for SVA, fSVA, Ratio_G, MNN, CCA, Seurat and MMD-ResNet, and no "
@@ -40,7 +42,8 @@ CAPTION = (
     "deviation over seeds; AUC of probabilities. Data: as the paper's comparators get them (intensities, "
     "or logarithms of counts), or arcsinh(x / 100) of intensities, since SVA, MNN, CCA and Seurat were "
     "made for logarithmic values (Harmony and MMD-ResNet take arcsinh by themselves). Difference: accuracy "
-    "minus that of the same classifier on the same data without calibration, paired by subject and seed, "
+    "minus that of the same classifier on the same data (of Harmony and MMD-ResNet: on arcsinh of "
+    "intensities) without calibration, paired by subject and seed, "
     "with the 95 % interval of a bootstrap of whole subjects and of seeds; a setting with one seed is "
     "compared with every seed. Converged: with the learning rates of training=converged "
     "(docs/pancreas.md), where the printed ones leave D untrained. Sorted by accuracy. † uses target "
@@ -56,7 +59,15 @@ def named_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     if not any(one.runs and one.method in NAMED for one in shown):
         return pd.DataFrame()
     raw = {_behind(one.variant): one for one in shown if one.method == UNCALIBRATED and one.runs}
-    numbers = compared(study, shown, lambda one: raw.get(_behind(one.variant)))
+
+    def uncalibrated(one: Setting) -> Setting | None:
+        words = _behind(one.variant)
+        if one.method == "joint_plus":  # whose own networks and scale are no one else's
+            return None
+        own = raw.get(words | {ARCSINH}) if one.method in TAKE_ARCSINH else None
+        return own or raw.get(words)
+
+    numbers = compared(study, shown, uncalibrated)
     words = numbers.pop("variant").str.split()
     numbers.insert(4, "data", ["arcsinh" if ARCSINH in given else "as they are" for given in words])
     numbers.insert(5, "classifier", [_classifier(given) for given in words])

@@ -25,6 +25,9 @@ SOURCES = "dataset.n_sources="
 CONVERGED = "training=converged"
 """The variant with learning rates that train D on the pancreas studies."""
 
+ARCSINH = "protocol.transform=arcsinh"
+"""The variant on arcsinh(x / 100)."""
+
 CLASSIFIER = "classifier@method.classifier="
 LOGISTIC = f"{CLASSIFIER}logistic ~tuned"
 """The variant with logistic regression in D's place."""
