@@ -29,7 +29,7 @@ def walk_figure(numbers: pd.DataFrame) -> Figure:
     top = 0.0
     for part in parts:
         last = part is parts[-1]
-        page.text(0.08, top + 0.06, f"Walk {literal(part['walk'].iloc[0])}", weight="bold")
+        page.text(0.08, top + 0.06, f"Walk {literal(part['walk'].iloc[0], 80)}", weight="bold")
         for column, (start, name) in enumerate(PANELS.items()):
             place = NAMES + column * (width + GAP)
             axes = page.axes(place, top + HEAD, width, ROW * len(part))
