@@ -1,5 +1,7 @@
 """scANVI through scvi-tools: what goes in, what comes out, and what it leaves as it was."""
 
+import io
+import logging.config
 import random
 import sys
 import warnings
@@ -14,13 +16,14 @@ from omegaconf import OmegaConf
 from calib.build import build
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.errors import CalibError
-from calib.methods.scanvi import ScANVI, no_single_row
+from calib.methods.scanvi import ScANVI, no_single_row, scvi_tools
 from calib.planning import method_settings
 from calib.runtime import Runtime
 from tests.conftest import FAST, compose
 
-scvi = pytest.importorskip("scvi")
+pytest.importorskip("scvi")
 anndata = pytest.importorskip("anndata")
+scvi = scvi_tools()
 
 
 def method(*overrides: str) -> ScANVI:
@@ -118,6 +121,13 @@ def test_no_mini_batch_is_of_one_sample(rows: int) -> None:
 
 def test_a_mini_batch_is_a_row_larger_where_one_would_be_left() -> None:
     assert [no_single_row([rows, 60], 8) for rows in (16, 17, 65, 1 + 8 * 9 * 10)] == [8, 9, 9, 11]
+
+
+def test_logging_configured_anew_closes_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sys.stderr
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    assert not before.closed
 
 
 def test_without_the_package_one_sentence_says_so(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

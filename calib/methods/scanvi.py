@@ -6,6 +6,7 @@ Xu et al. 2021 (doi 10.15252/msb.20209620), by its authors' library scvi-tools, 
 
 import logging
 import random
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ class ScANVI(Method):
             CalibError: scvi-tools is not installed.
             DivergedError: a loss is no longer finite.
         """
-        scvi = _scvi()
+        scvi = scvi_tools()
         cells = self.cells(task)
         labelled = np.unique(np.concatenate([source.y for source in task.sources]), return_counts=True)[1]
         drawn = np.minimum(labelled, self.samples_per_class).sum()
@@ -189,9 +190,15 @@ def _own_randomness(scvi: ModuleType, runtime: Runtime) -> Iterator[None]:
             scvi.settings._seed = before[2]
 
 
-def _scvi() -> ModuleType:
+def scvi_tools() -> ModuleType:
+    """The library, told to keep its log to errors and to leave open streams alone.
+
+    Raises:
+        CalibError: it is not installed.
+    """
     try:
         import scvi
+        from absl import logging as absl_logging
     except ModuleNotFoundError as error:
         raise CalibError(
             f"method=scanvi needs the package {error.name}, which is not installed: "
@@ -199,4 +206,6 @@ def _scvi() -> ModuleType:
         ) from error
     for name in ("lightning.pytorch", "lightning.fabric", "scvi"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # When logging is configured anew, as Hydra does, absl's handler closes its stream unless it is this one.
+    absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
     return scvi
