@@ -19,6 +19,8 @@ AGAIN = "fewer_subjects"
 """The plain network once more where no subject is left out, so it is not a row of its own."""
 
 UNCORRECTED = {ARCSINH: ", arcsinh", f"{ARCSINH} {LOGISTIC}": ", arcsinh, logistic regression"}
+"""What is added to the name of the baseline, by the variants that are shown of it alone."""
+
 BESIDES = {ONE_SOURCE: "", CONVERGED: ", converged", LOGISTIC: ", logistic regression", **UNCORRECTED}
 """Variant -> what it adds to the name of a method."""
 
@@ -87,9 +89,9 @@ def compared(study: str, chosen: Sequence[Setting], against: Reference) -> pd.Da
     """
     rows = []
     for one in chosen:
-        other = against(one)
-        compare = other is not None and other is not one
-        apart = difference(one.runs, other.runs, alone=True) if other and compare else None
+        other, apart = against(one), None
+        if other and other is not one:
+            apart = difference(one.runs, other.runs, alone=True)
         rows.append(
             {
                 "study": study,
