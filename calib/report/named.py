@@ -27,9 +27,6 @@ BESIDE = ("baseline", "combat", "normae", "bermuda", "desc", "recon_t", "joint",
 
 UNCALIBRATED = "baseline"
 
-TAKE_ARCSINH = ("harmony", "mmd_resnet")
-"""Methods that transform intensities by themselves."""
-
 
 TEXT = (
     "The introduction has a sentence each for SVA, fSVA, Ratio_G, MNN, CCA, Seurat and MMD-ResNet, and no "
@@ -64,7 +61,7 @@ def named_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
         words = _behind(one.variant)
         if one.method == "joint_plus":  # whose own networks and scale are no one else's
             return None
-        own = raw.get(words | {ARCSINH}) if one.method in TAKE_ARCSINH else None
+        own = raw.get(words | {ARCSINH}) if one.takes_arcsinh else None
         return own or raw.get(words)
 
     numbers = compared(study, shown, uncalibrated)

@@ -1,6 +1,6 @@
 """Planned runs by what they have in common: one study, method, protocol and variant, all splits and seeds."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -82,7 +82,19 @@ class Setting:
     @property
     def averages_replicates(self) -> bool:
         """Whether it gives all measurements of a sample one answer, where they are known."""
-        return self.knows_replicates and _averages(OmegaConf.to_container(self.jobs[0].run.config.method))
+        return self.knows_replicates and _anywhere(
+            OmegaConf.to_container(self.jobs[0].run.config.method),
+            lambda part: (
+                part.get("average_replicates") is True
+                or str(part.get("_target_")).endswith(".OverReplicates")
+            ),
+        )
+
+    @property
+    def takes_arcsinh(self) -> bool:
+        """Whether the method itself takes the arcsinh of its data."""
+        method = OmegaConf.to_container(self.jobs[0].run.config.method)
+        return _anywhere(method, lambda part: part.get("transform") == "arcsinh")
 
     @property
     def knows_replicates(self) -> bool:
@@ -194,8 +206,6 @@ def _together(predictions: pd.DataFrame, study: Study) -> pd.DataFrame:
     return predictions.assign(predicted=np.array(study.classes)[answers])
 
 
-def _averages(node: Any) -> bool:
-    if not isinstance(node, dict):
-        return False
-    told = node.get("average_replicates") is True or str(node.get("_target_")).endswith(".OverReplicates")
-    return told or any(map(_averages, node.values()))
+def _anywhere(node: Any, told: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Whether a part of a method's settings says so."""
+    return isinstance(node, dict) and (told(node) or any(_anywhere(part, told) for part in node.values()))
