@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from calib.cli import main
-from calib.experiment import run
+from calib.runs.cli import main
+from calib.runs.experiment import run
 
 if __name__ == "__main__":
     main(run, conf=Path(__file__).resolve().parent / "conf")

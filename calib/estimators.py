@@ -12,14 +12,14 @@ from sklearn.utils import Tags, assert_all_finite, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
-from calib.build import build, compose
-from calib.corrections import Corrector
+from calib.config import build, compose
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.data.transform import prepared
 from calib.methods.corrected import SupervisedCorrector
 from calib.methods.joint import Joint
-from calib.planning import method_settings
 from calib.protocol import Protocol
+from calib.records.corrections import Corrector
+from calib.runs.run import method_settings
 from calib.runtime import Runtime
 
 HERE = Path(__file__).resolve().parent

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from calib.errors import CalibError, DivergedError, check_choice
 
 if TYPE_CHECKING:
-    from calib.corrections import Corrections
+    from calib.records.corrections import Corrections
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 

@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calib.data.matrix import Matrix
-from calib.data.rows import Rows
+from calib.data.matrix import Matrix, Rows
 from calib.errors import check_choice, check_flag, check_number
 from calib.runtime import Runtime
 

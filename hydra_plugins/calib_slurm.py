@@ -28,7 +28,7 @@ except ImportError:  # without the extra 'slurm' the class below stays abstract,
     SlurmLauncher = Launcher
 
 log = logging.getLogger(__name__)
-progress = logging.getLogger("calib.launching")
+progress = logging.getLogger("calib.runs.launch")
 """Shown where many runs are made too, which shows records that appear instead of jobs that end."""
 
 PAUSE, LONGEST_PAUSE = 1, 30

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from calib.build import compose
+from calib.config import compose
 from calib.data.split import make_task, parse_split
 from calib.data.study import Task
 from calib.errors import CalibError
 from calib.methods.base import AnyMethod
-from calib.planning import load, plan
-from calib.report.tsne import project
+from calib.report.figures.tsne import project
+from calib.runs.run import load, plan
 from calib.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 from bench_scale import CONF, SPLIT, in_process, simulated_study
 
-from calib.build import build, compose
+from calib.config import build, compose
 from calib.data.split import make_task, parse_split
 from calib.data.study import Samples
 from calib.errors import CalibError
 from calib.methods.corrected import correct
-from calib.provenance import peak_memory_mb
-from calib.report.named import NAMED
+from calib.records.provenance import peak_memory_mb
+from calib.report.beyond.named import NAMED
 from calib.runtime import Runtime
 
 METHODS = ("combat", *NAMED)

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from calib.build import compose
+from calib.config import compose
 from calib.data.split import make_task, parse_split
 from calib.data.study import Batch, Study
 from calib.errors import CalibError
-from calib.experiment import run
-from calib.planning import plan
-from calib.provenance import peak_memory_mb
+from calib.records.provenance import peak_memory_mb
+from calib.runs.experiment import run
+from calib.runs.run import plan
 from calib.runtime import Runtime
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from calib.build import build, compose
-from calib.data.files import data_folders, find, locate
+from calib.config import build, compose
+from calib.data.downloads import data_folders, find, locate
 from calib.errors import CalibError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

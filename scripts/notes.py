@@ -16,13 +16,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from calib.errors import CalibError
-from calib.report.beyond import SERIES, TABLES
-from calib.report.claims import claims_table
+from calib.records.record import result_rows
+from calib.report.beyond.section import SERIES, TABLES
+from calib.report.claims.verdicts import claims_table
 from calib.report.costs import cost_table
-from calib.report.exhibits import Outcome, Verdict, markdown
-from calib.report.paper import ONE_SOURCE
-from calib.report.printed_tables import printed_tables
-from calib.report.tables import (
+from calib.report.doc_tables import (
     accuracy_table,
     comparison_table,
     metrics_table,
@@ -30,8 +28,10 @@ from calib.report.tables import (
     settings_table,
     single_source_table,
 )
-from calib.reproduction import Planner, Series, read_series
-from calib.store import result_rows
+from calib.report.exhibits import Outcome, Verdict, markdown
+from calib.report.paper import ONE_SOURCE
+from calib.report.printed import printed_tables
+from calib.runs.series import Planner, Series, read_series
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

@@ -19,13 +19,13 @@ from pathlib import Path
 from calib.errors import CalibError, nearest
 from calib.evaluation.metrics import score
 from calib.evaluation.novelty import warning
-from calib.predict import COLUMNS, Prediction, fitted_temperature, predict
-from calib.predictions import ABSTAINED, predictions, subject_predictions, with_abstentions
-from calib.store import Record
+from calib.records.record import Record
+from calib.runs.outcome import ABSTAINED, predictions, subject_predictions, with_abstentions
+from calib.runs.predict import COLUMNS, Prediction, fitted_temperature, predict
 
 OPTIONS = ("run", "data", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
 
-log = logging.getLogger("calib.predict")
+log = logging.getLogger("calib.runs.predict")
 
 
 def main(arguments: list[str]) -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from calib.cli import explain
 from calib.errors import CalibError
-from calib.launching import carry_out_all
-from calib.options import add_run_options, local_jobs, numbers, several, show_progress
 from calib.report.assemble import write_report
-from calib.report.plan import plan_table
-from calib.reproduction import Planner, guessed_seconds, read_series, schedule
+from calib.runs.cli import explain
+from calib.runs.launch import carry_out_all
+from calib.runs.options import add_run_options, local_jobs, numbers, several, show_progress
+from calib.runs.plan_text import plan_table
+from calib.runs.series import Planner, guessed_seconds, read_series, schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

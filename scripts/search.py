@@ -23,15 +23,15 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from calib.cli import explain
 from calib.data.split import Split
 from calib.errors import CalibError
-from calib.launching import carry_out_all
-from calib.options import add_run_options, numbers, show_progress
-from calib.report.choices import caption, search_table, summary
 from calib.report.exhibits import write_table
-from calib.reproduction import Job, guessed_seconds, schedule
-from calib.search import Search, choose
+from calib.report.search_table import caption, search_table, summary
+from calib.runs.cli import explain
+from calib.runs.launch import carry_out_all
+from calib.runs.options import add_run_options, numbers, show_progress
+from calib.runs.search import Search, choose
+from calib.runs.series import Job, guessed_seconds, schedule
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-import calib.build
-from calib.build import build
-from calib.data.files import data_folders
+import calib.config
+from calib.config import build
+from calib.data.downloads import data_folders
 from calib.data.simulate import simulate
 from calib.data.study import Study
 from calib.protocol import Protocol
@@ -120,7 +120,7 @@ SILENT = (*SEEDLESS, "shuffled_labels", "oracle")
 
 def compose(*overrides: str) -> DictConfig:
     """The configuration that the command line would give."""
-    return calib.build.compose(CONF, *overrides)
+    return calib.config.compose(CONF, *overrides)
 
 
 def small_run(method: str, out: Path, *overrides: str) -> DictConfig:

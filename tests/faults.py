@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from calib.store import RESULT
+from calib.records.record import RESULT
 from tests.conftest import ROOT
 
 TIMES = ("seconds", "correction", "peak_memory_mb", "git", "files", "checksum")

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from calib.experiment import run
-from calib.launching import carry_out_all
-from calib.reproduction import guessed_seconds, schedule
-from calib.store import RESULT
+from calib.records.record import RESULT
+from calib.runs.experiment import run
+from calib.runs.launch import carry_out_all
+from calib.runs.series import guessed_seconds, schedule
 from tests.conftest import CONF, small_run
 from tests.faults import content
-from tests.test_reproduction import FILE, planned
+from tests.runs.test_series import FILE, planned
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from calib.data.split import make_task, parse_split
 from calib.errors import CalibError
 from calib.estimators import BatchCorrector, JointCalibrator, protocol_named
 from calib.methods.joint import Joint
-from calib.planning import load, method_settings, plan
+from calib.runs.run import load, method_settings, plan
 from calib.runtime import Runtime
 from tests.conftest import SMALL, compose
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from calib.build import build
+from calib.config import build
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.runtime import Runtime
 from tests import plain, reference

@@ -10,15 +10,15 @@ from omegaconf import OmegaConf
 from scipy import sparse
 
 import calib.data.matrix
-from calib.build import build
+from calib.config import build
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.experiment import run
 from calib.methods.joint import Joint
-from calib.planning import method_settings
-from calib.predict import predict
-from calib.report.tsne import Settings, record_map
+from calib.records.record import Record
+from calib.report.figures.tsne import Settings, record_map
+from calib.runs.experiment import run
+from calib.runs.predict import predict
+from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from calib.store import Record
 from tests.conftest import FAST, ROOT, compose
 from tests.made_h5ad import write_h5ad
 

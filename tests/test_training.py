@@ -11,7 +11,7 @@ from calib.errors import CalibError, DivergedError
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
 from calib.runtime import Runtime
-from calib.stacking import stacked
+from calib.seeds import stacked
 from calib.training import Pool, Schedule, Step, lockstep, train
 
 

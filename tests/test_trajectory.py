@@ -13,10 +13,10 @@ import calib.training
 from calib.data.split import make_task, parse_split
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.methods.joint import FittedJoint, Joint, Networks
-from calib.planning import load, plan
 from calib.protocol import Protocol
+from calib.runs.run import load, plan
 from calib.runtime import Runtime
-from calib.stacking import stacked
+from calib.seeds import stacked
 from calib.training import Pool, train
 from tests import reference
 from tests.conftest import compose

@@ -10,8 +10,8 @@ import pandas as pd
 import pooch
 from scipy import sparse
 
+from calib.data.downloads import locate
 from calib.data.figshare import locate_published
-from calib.data.files import locate
 from calib.data.genes import FLAVORS, chosen_genes, common_genes, detected_genes, normalised
 from calib.data.h5ad import read_h5ad
 from calib.data.sheet import Sheet, as_study, class_indices

@@ -9,9 +9,9 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from calib.data.files import cached, find, locate, retrieve
+from calib.data.downloads import cached, find, locate, retrieve
 from calib.errors import DataError
-from calib.whole import write_whole
+from calib.files import write_whole
 
 API = "https://api.figshare.com/v2"
 ATTEMPTS = 5

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calib.data.files import data_folders
+from calib.data.downloads import data_folders
 from calib.data.sheet import Sheet
 from calib.errors import CalibError, DataError
-from calib.store import safe_name, short_hash
-from calib.whole import write_whole
+from calib.files import write_whole
+from calib.records.record import safe_name, short_hash
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from calib.data.files import locate
-from calib.data.frames import matching
+from calib.data.downloads import locate
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.study import Study
+from calib.data.table_files import matching
 from calib.errors import CalibError, DataError, nearest
 
 CHUNK = 2048

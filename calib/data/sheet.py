@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from calib.data.frames import whole_numbers
 from calib.data.matrix import as_floats, infinite_feature
 from calib.data.study import Batch, IntArray, Study
+from calib.data.table_files import whole_numbers
 from calib.errors import DataError, nearest
 
 log = logging.getLogger(__name__)

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.matrix import Matrix
-from calib.data.rows import by_blocks
+from calib.data.matrix import Matrix, by_blocks
 from calib.data.study import FloatArray, Samples, Task
 from calib.data.transform import BatchScale, Transform, prepared
 from calib.errors import check_choice, check_number, check_widths
 from calib.layers import default_linear
 from calib.methods.base import Method, State
-from calib.methods.features import NEVER, ORDINARY, FeatureNetwork
+from calib.methods.network import NEVER, ORDINARY, FeatureNetwork
 from calib.nets import arrays, load_arrays, probabilities
 from calib.runtime import Runtime
 from calib.training import Losses, Pool, Schedule, Step, train

@@ -17,11 +17,11 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.clustering import louvain, neighbours, shared_neighbours
+from calib.comparators.clusters import louvain, neighbours, shared_neighbours
+from calib.comparators.metaneighbor import best_pairs, compared, similarity
 from calib.data.study import FloatArray, Samples
 from calib.errors import check_flag, check_number
 from calib.layers import glorot_linear
-from calib.metaneighbor import best_pairs, compared, similarity
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.runtime import Runtime
 from calib.training import lockstep

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from calib.canonical import canonical_many, canonical_pair, most_dims, varying, z_scores
+from calib.comparators.seurat.canonical import canonical_many, canonical_pair, most_dims, varying, z_scores
+from calib.comparators.seurat.warping import align
 from calib.data.study import FloatArray, Samples, by_batch
 from calib.errors import CalibError, check_flag, check_number
 from calib.runtime import Runtime
-from calib.warping import align
 
 log = logging.getLogger(__name__)
 

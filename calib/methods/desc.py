@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.clustering import either_neighbours, louvain, neighbours
+from calib.comparators.autoencoder import MIN_DELTA, Autoencoder, one_epoch, pretrain, sgd
+from calib.comparators.clusters import either_neighbours, louvain, neighbours
 from calib.data.matrix import pieces
 from calib.data.study import FloatArray, IntArray, Samples, by_batch
 from calib.errors import CalibError, check_choice, check_flag, check_number, check_widths
-from calib.methods.autoencoder import MIN_DELTA, Autoencoder, one_epoch, pretrain, sgd
 from calib.runtime import Runtime
 from calib.training import EarlyStop
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
-from calib.data.rows import by_blocks
+from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.losses import classification_loss
 from calib.methods.base import State
 from calib.nets import Discriminator, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
-from calib.stacking import stacked
+from calib.seeds import stacked
 from calib.training import Losses, Pool, Schedule, Step, train
 
 

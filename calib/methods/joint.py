@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from calib.data.rows import by_blocks
+from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, Samples, Task
 from calib.errors import check_flag, check_number
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
@@ -14,7 +14,7 @@ from calib.methods.base import Method, State
 from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
-from calib.stacking import stacked, train_seeds
+from calib.seeds import stacked, train_seeds
 from calib.training import Losses, Pool, Schedule, Step, train
 
 

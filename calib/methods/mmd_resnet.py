@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.rows import by_blocks
+from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
 from calib.layers import BatchNorm, Linear

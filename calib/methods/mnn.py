@@ -14,9 +14,9 @@ from scipy.special import logsumexp, softmax
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.preprocessing import normalize
 
+from calib.comparators.seurat.neighbours import Index, mutual_pairs, nearest
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
-from calib.neighbours import Index, mutual_pairs, nearest
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)

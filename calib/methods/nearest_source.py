@@ -17,7 +17,7 @@ from calib.data.matrix import Matrix, pieces
 from calib.data.study import FloatArray, IntArray, Samples, Task
 from calib.data.transform import prepared
 from calib.errors import CalibError, check_choice, check_flag, check_number
-from calib.evaluation.mmd import batch_distances, most_rows
+from calib.evaluation.distances import batch_distances, most_rows
 from calib.methods.base import Fitted, Method, calibrated_rows, check_wrapped
 from calib.runtime import Runtime
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.rows import by_blocks
+from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.errors import check_number
 from calib.layers import BatchNorm, default_linear, orthogonal_linear
@@ -23,7 +23,7 @@ from calib.methods.base import Method
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.nets import probabilities
 from calib.runtime import Runtime
-from calib.stacking import stacked, train_seeds
+from calib.seeds import stacked, train_seeds
 from calib.training import Losses, Pool, Rules, Schedule, Step, train
 
 SLOPE = 0.2

@@ -13,12 +13,12 @@ import numpy as np
 from scipy import sparse
 from scipy.cluster.hierarchy import linkage
 
-from calib.anchors import Anchors, find_anchors
-from calib.canonical import principal_scores, varying, z_scores
+from calib.comparators.seurat.anchors import Anchors, find_anchors
+from calib.comparators.seurat.canonical import principal_scores, varying, z_scores
+from calib.comparators.seurat.neighbours import nearest
 from calib.data.matrix import pieces
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
-from calib.neighbours import nearest
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)

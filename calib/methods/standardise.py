@@ -12,11 +12,11 @@ from dataclasses import replace
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from calib.corrections import Corrector
 from calib.data.matrix import Matrix, dense
 from calib.data.study import FloatArray, Samples
 from calib.data.transform import TRANSFORMS, Transform, prepared
 from calib.errors import CalibError, check_choice
+from calib.records.corrections import Corrector
 from calib.runtime import Runtime
 
 

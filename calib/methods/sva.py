@@ -13,12 +13,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.components import analytic, by_permutation
+from calib.comparators.sva.frozen import exact, fast
+from calib.comparators.sva.number import analytic, by_permutation
+from calib.comparators.sva.surrogates import Surrogates, coefficients, irw, model_matrix, two_step
 from calib.data.study import FloatArray, LabelledSamples, Samples, by_batch
 from calib.errors import check_choice, check_number
-from calib.frozen import exact, fast
 from calib.runtime import Runtime
-from calib.surrogates import Surrogates, coefficients, irw, model_matrix, two_step
 
 log = logging.getLogger(__name__)
 

@@ -7,19 +7,19 @@ import pandas as pd
 
 from calib.data.study import Study
 from calib.errors import CalibError
-from calib.report.beyond import beyond_section, is_beyond
-from calib.report.claims import claims_table, verdicts
+from calib.records.record import Finished, Record, result_rows
+from calib.report.beyond.named import named_section
+from calib.report.beyond.section import beyond_section, is_beyond
+from calib.report.claims.verdicts import claims_table, verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
-from calib.report.illustrate import Figures, draw
-from calib.report.named import named_section
-from calib.report.page import Content, Section, write_page
-from calib.report.page_parts import Shown
+from calib.report.figures.draw import Figures, draw
+from calib.report.groups import settings
+from calib.report.page.page import Content, Section, write_page
+from calib.report.page.parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
-from calib.report.printed_tables import Lines, printed_tables
-from calib.report.settings import settings
-from calib.reproduction import Job
-from calib.store import Finished, Record, result_rows
+from calib.report.printed import Lines, printed_tables
+from calib.runs.series import Job
 
 
 def write_report(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from calib.store import Record, safe_name
+from calib.records.record import Record, safe_name
 
 MISSING = "–"
 

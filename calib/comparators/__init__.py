@@ -1,0 +1,1 @@
+"""What comparators compute inside: clusters, neighbours, surrogate variables."""

@@ -1,0 +1,1 @@
+"""What Seurat, MNN and CCA compute inside."""

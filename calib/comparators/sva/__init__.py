@@ -1,0 +1,1 @@
+"""What SVA and frozen SVA compute inside."""

@@ -1,0 +1,251 @@
+"""Run directories: the key that names one, writing and reading one whole, and collecting a table of them."""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from calib.errors import CalibError, DamagedError
+from calib.evaluation.metrics import METRICS
+from calib.files import checksum, facts, remove_leftovers, same, write_archive, write_whole
+
+log = logging.getLogger(__name__)
+
+RESULT, ERROR = "result.json", "error.txt"
+
+
+def short_hash(identity: Mapping[str, Any]) -> str:
+    """Twelve characters that stand for all that decides a result."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
+    """The record of a run: ``<out>/runs/<study>/<split>/<method>-<key>``."""
+    return Record(out / "runs" / safe_name(study) / safe_name(split) / f"{safe_name(method)}-{key}")
+
+
+def correction_record(out: Path, study: str, corrector: str, key: str) -> "Record":
+    """The record of a correction: ``<out>/corrections/<study>/<corrector>-<key>``."""
+    return Record(out / "corrections" / safe_name(study) / f"{safe_name(corrector)}-{key}")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: what was set besides the published values, the content of its result, its folder."""
+
+    variant: str
+    result: Mapping[str, Any]
+    path: Path
+
+
+class Record:
+    """A directory that is finished when, and only when, ``result.json`` is there: it is written last.
+
+    ``result.json`` lists the size and checksum of every file written before it, and its own checksum, so that
+    a record that was damaged later is not taken for a result.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, dict[str, int | str]] = {}
+
+    def read(self) -> dict[str, Any] | None:
+        """The content of ``result.json``, or None where the record is not finished.
+
+        Archives are only compared in size here: they carry checksums that are compared when they are read.
+
+        Raises:
+            DamagedError: a file is not as it was written.
+        """
+        try:
+            content = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise self._damaged(RESULT) from error
+        if not isinstance(content, dict) or content.get("checksum", checksum(content)) != checksum(content):
+            raise self._damaged(RESULT)
+        for name, known in content.get("files", {}).items():
+            if not same(self.path / name, known):
+                raise self._damaged(name)
+        return content
+
+    def result(self) -> dict[str, Any] | None:
+        """As ``read``, but a damaged record is one that is not finished; the log names it."""
+        try:
+            return self.read()
+        except DamagedError as error:
+            log.warning("%s", error)
+            return None
+
+    def damage(self) -> str:
+        """The sentence for a damaged record, "" for any other."""
+        try:
+            self.read()
+        except DamagedError as error:
+            return str(error)
+        return ""
+
+    def is_finished(self) -> bool:
+        """Whether there is a result and every file is as it was written."""
+        return self.result() is not None
+
+    def _damaged(self, name: str) -> DamagedError:
+        return DamagedError(
+            f"The record {self.path} is damaged: {name} is missing or not as it was written; repeat the "
+            "command that made the run, which makes it again."
+        )
+
+    def finish(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Write ``result.json``: the content, what else was written into the directory, and a checksum.
+
+        Raises:
+            CalibError: the place cannot be written to, or is full.
+        """
+        whole = {**content, "files": dict(self._files)}
+        whole["checksum"] = checksum(whole)
+        self.write_text(RESULT, json.dumps(whole, indent=1, allow_nan=False))
+        return whole
+
+    def prepare(self) -> None:
+        """Make the directory, without the files of an earlier attempt, the result first.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            for file in sorted(self.path.iterdir(), key=lambda file: file.name != RESULT):
+                if not file.name.startswith("."):
+                    file.unlink()
+            self.write_text("run.log", "")
+        self._files = {}
+
+    def make_folder(self) -> None:
+        """Make the directory where it is not there yet; what is in it stays.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the directory, or wait for them; the lock of a dead one is no lock.
+
+        What a killed process left half written is removed.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        lock = FileLock(self.path / ".lock")
+        with self._writing():
+            while not lock.is_locked:
+                self.path.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):  # another process just removed the directory, as below
+                    lock.acquire()
+            remove_leftovers(self.path)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # whoever waits for the file sees that it is gone, and makes a new one
+                (self.path / ".lock").unlink()
+            lock.release()
+            with suppress(OSError):
+                self.path.rmdir()  # if nothing was written
+
+    def write(self, name: str, writer: Callable[[Path], object]) -> None:
+        """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed.
+
+        Raises:
+            CalibError: the place cannot be written to, or is full.
+        """
+        with self._writing():
+            write_whole(self.path / name, writer)
+            self._files[name] = facts(self.path / name)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CalibError(
+                f"The output folder {self.path} cannot be written to ({error.strerror or error}); "
+                "make room or choose another with out=<folder>."
+            ) from error
+
+    def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        """Write arrays and ``Stack``s, none of them pickled, as a NumPy archive whole or not at all."""
+
+        def write(file: Path) -> None:
+            with file.open("wb") as stream:
+                write_archive(stream, arrays)
+
+        self.write(name, write)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file whole or not at all."""
+        self.write(name, lambda file: file.write_text(text, encoding="utf-8"))
+
+    def write_table(self, name: str, table: pd.DataFrame, digits: int) -> None:
+        """Write a CSV file whole or not at all, with ``digits`` significant digits."""
+        self.write(name, lambda f: table.to_csv(f, index=False, float_format=f"%.{digits}g"))
+
+
+def safe_name(name: str) -> str:
+    """A name as a folder: up to 80 letters, digits and ``._+-``; any other is cleaned, cut and hashed."""
+    cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")[:80]
+    if name and cleaned == name:
+        return name
+    return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def collect(out: Path) -> pd.DataFrame:
+    """All finished runs below an output folder, one row a run and target; see ``result_rows``."""
+    records = [Record(file.parent) for file in sorted((out / "runs").glob(f"*/*/*/{RESULT}"))]
+    results = [result for record in records if (result := record.result()) is not None]
+    return pd.DataFrame([row for result in results for row in result_rows(result)])
+
+
+def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The content of a ``result.json`` as table rows, one a target.
+
+    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target, n, the metrics
+    at sample level, the same with prefix ``subject_``, seconds and peak memory of the whole run and of the
+    correction that it used (made then or before), and for each space (before, after) and kernel (fixed,
+    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
+    """
+    described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
+    run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}
+    correction = result.get("correction") or {}
+    cost = {
+        "seconds": result["seconds"]["total"],
+        "peak_memory_mb": result["peak_memory_mb"],
+        "correction_seconds": correction.get("seconds"),
+        "correction_peak_memory_mb": correction.get("peak_memory_mb"),
+    }
+    distances = {
+        f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
+        for space, kernels in result["mmd"].items()
+        for kernel, pairs in kernels.items()
+    }
+    return [
+        run
+        | {"target": target, "n": scores["n"]}
+        | {metric: scores.get(metric) for metric in METRICS}
+        | {f"subject_{metric}": scores.get("subject", {}).get(metric) for metric in METRICS}
+        | cost
+        | distances
+        for target, scores in result["targets"].items()
+    ]

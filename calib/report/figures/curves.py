@@ -1,0 +1,195 @@
+"""Figure S1b, distances of batches before and after calibration, and the loss curves of trainings."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from calib.data.study import FloatArray
+from calib.report.figures.layout import Page, empty, log_ticks, number_format
+from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
+
+Pair = tuple[str, str]
+
+KERNELS = {
+    "fixed": "Kernel widths of the paper, σ = 1 to 16 (dashed: samples too far apart for every kernel)",
+    "median": "Kernel widths around the median distance of each space",
+}
+ACROSS = 3
+HEAD, TITLE, ROW, FOOT = 0.3, 0.2, 0.165, 0.42
+NAMES = 1.35
+"""Pairs of batches beside each other; inches: above a kernel's panels, above a panel, one method, below;
+the methods' names."""
+
+LOSSES = {
+    "L_C (A)": "step A: calibration $L_C$",
+    "L_D": "step A: classification $L_D$",
+    "L_C (B)": "step B: calibration $L_C$",
+    "L_R": "step B: reconstruction $L_R$",
+}
+DASHED = (0, (4, 3))
+
+LOG_FROM = 10.0
+"""A loss that changes by more than this factor is drawn on a logarithmic axis."""
+
+
+@in_style
+def distance_figure(
+    distances: Mapping[str, pd.DataFrame | None], floors: Mapping[Pair, float] | None = None
+) -> Figure:
+    """Boxes of squared MMD over the draws, for each pair of batches, method and kind of kernel width.
+
+    Box: quartiles; line: median; whiskers: 1.5 times the box; dots: draws beyond. Logarithmic axes.
+
+    Args:
+        distances: heading of a method -> its ``mmd.csv``, or None where it has not been run. The first
+            box, before calibration, is that of the first method run: all draw the same rows.
+        floors: pair of batches -> the value with fixed widths where no two samples are near enough for
+            any kernel: ``K (1 / m + 1 / n)`` for K kernels and m and n rows drawn.
+    """
+    run = [table for table in distances.values() if table is not None]
+    if not run:
+        page = Page(1.2)
+        empty(page.axes(0.1, 0.1, WIDTH - 0.2, 1), "no method has been run")
+        return page.figure
+    pairs: list[Pair] = list(
+        run[0][["batch_a", "batch_b"]].astype(str).drop_duplicates().itertuples(index=False, name=None)
+    )
+    boxes = {"before calibration": (run[0], "before")} | {
+        name: (table, "after") for name, table in distances.items()
+    }
+    body = TITLE + ROW * len(boxes) + FOOT
+    bands = -(-len(pairs) // ACROSS)
+    block = HEAD + bands * body
+    page = Page(len(KERNELS) * block)
+    across = min(ACROSS, len(pairs))
+    width = (WIDTH - NAMES - 0.1) / across
+    for order, (kernel, heading) in enumerate(KERNELS.items()):
+        top = order * block
+        page.text(0.08, top + 0.07, "ab"[order], weight="bold", size=9)
+        page.text(0.24, top + 0.08, heading, size=8)
+        limits = _limits(run, kernel)
+        for place, pair in enumerate(pairs):
+            band, column = divmod(place, across)
+            axes = page.axes(
+                NAMES + column * width, top + HEAD + band * body + TITLE, width - 0.14, ROW * len(boxes)
+            )
+            draws = [
+                None if table is None else _draws(table, space, kernel, pair)
+                for table, space in boxes.values()
+            ]
+            _boxes(axes, draws, (floors or {}).get(pair) if kernel == "fixed" else None)
+            axes.set_xlim(*limits)
+            log_ticks(axes.xaxis, *limits)
+            axes.set_title(_title(pair), size=7.5, pad=3)
+            axes.set_xlabel("MMD²", labelpad=1)
+            if column == 0:
+                axes.set_yticks(range(len(boxes)), [literal(name, 24) for name in boxes])
+            else:
+                axes.set_yticks([])
+            axes.tick_params(axis="y", length=0)
+    return page.figure
+
+
+def _title(pair: Pair) -> str:
+    kind = "batches " if sum(map(len, pair)) <= 12 else ""
+    return f"{kind}{literal(pair[0], 13)} and {literal(pair[1], 13)}"
+
+
+def _draws(table: pd.DataFrame, space: str, kernel: str, pair: Pair) -> FloatArray:
+    chosen = table[(table["space"] == space) & (table["kernel"] == kernel)]
+    chosen = chosen[(chosen["batch_a"].astype(str) == pair[0]) & (chosen["batch_b"].astype(str) == pair[1])]
+    return np.maximum(chosen["mmd2"].to_numpy(float), 1e-6)  # rounding can leave zeros a little negative
+
+
+def _limits(tables: Sequence[pd.DataFrame], kernel: str) -> tuple[float, float]:
+    values = pd.concat([table.loc[table["kernel"] == kernel, "mmd2"] for table in tables]).clip(lower=1e-6)
+    return float(values.min()) / 1.4, float(values.max()) * 1.4
+
+
+def _boxes(axes: Axes, draws: Sequence[FloatArray | None], floor: float | None) -> None:
+    if floor is not None:
+        axes.axvline(floor, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=0)
+    for y, values in enumerate(draws):
+        if values is None or not len(values):
+            axes.text(
+                0.5, y, "not run", transform=axes.get_yaxis_transform(), ha="center", va="center",
+                style="italic", color=GREY, size=7,
+            )  # fmt: skip
+            continue
+        colour = GREY if y == 0 else BATCH_COLOURS[0]
+        axes.boxplot(
+            [values], positions=[y], orientation="horizontal", widths=0.6, manage_ticks=False,
+            patch_artist=True, boxprops={"facecolor": colour, "edgecolor": colour, "alpha": 0.55},
+            medianprops={"color": "black", "linewidth": 1.2}, whiskerprops={"color": colour},
+            capprops={"color": colour},
+            flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": colour},
+        )  # fmt: skip
+    axes.axhline(0.5, color=PALE, linewidth=0.6)
+    axes.set_ylim(len(draws) - 0.5, -0.5)
+    axes.set_xscale("log")
+    axes.grid(axis="x", color="#E6E6E6", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+@in_style
+def loss_figure(
+    histories: Mapping[str, Mapping[int, pd.DataFrame]], floors: Mapping[str, float] | None = None
+) -> Figure:
+    """Losses over epochs, a row a split, a column a loss: seeds thin, their mean thick.
+
+    Args:
+        histories: heading of a row -> seed -> its ``history.csv``, all with the same losses; a row without
+            seeds says "not run".
+        floors: loss -> a value to mark by a dashed line.
+    """
+    found = [table for row in histories.values() for table in row.values()]
+    names = list(dict.fromkeys(name for table in found for name in table.columns[2:])) or list(LOSSES)
+    left, gap, space = 0.62, 0.45, 0.24
+    width = (WIDTH - left - 0.08 - gap * (len(names) - 1)) / len(names)
+    heights = [1.25 if row else 0.4 for row in histories.values()]
+    page = Page(0.3 + sum(heights) + space * len(heights) + 0.14)
+    top = 0.3
+    for height, (heading, row) in zip(heights, histories.items(), strict=True):
+        page.text(
+            0.08,
+            top + height / 2,
+            literal(heading, 24),
+            rotation=90 if row else 0,
+            va="center",
+            weight="bold",
+        )
+        if not row:
+            empty(page.axes(left + 0.3, top, WIDTH - left - 0.38, height), "not run")
+        for column, name in enumerate(names if row else ()):
+            axes = page.axes(left + column * (width + gap), top, width, height)
+            if top == 0.3:
+                axes.set_title(LOSSES.get(name, literal(name)), size=7.5)
+            _curves(axes, [table[["epoch", name]].dropna() for table in row.values()], name)
+            if floors and name in floors:
+                axes.axhline(floors[name], color=GREY, linewidth=0.8, linestyle=DASHED, zorder=3)
+        top += height + space
+    counts = sorted({len(row) for row in histories.values() if row})
+    if counts:
+        seeds = " or ".join(map(str, counts))
+        words = f"mean losses of each epoch; thin: each of {seeds} seeds, thick: their mean"
+        page.text(WIDTH - 0.08, top - 0.02, words, color=GREY, ha="right")
+    return page.figure
+
+
+def _curves(axes: Axes, seeds: Sequence[pd.DataFrame], name: str) -> None:
+    for table in seeds:
+        axes.plot(table["epoch"], table[name], color=BATCH_COLOURS[0], linewidth=0.5, alpha=0.45)
+    mean = pd.concat(seeds).groupby("epoch")[name].mean()
+    axes.plot(mean.index, mean, color=BATCH_COLOURS[0], linewidth=1.5)
+    values = np.concatenate([table[name].to_numpy(float) for table in seeds])
+    if values.min() > 0 and values.max() > LOG_FROM * values.min():
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis, values.min(), values.max())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(number_format(values.max()))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

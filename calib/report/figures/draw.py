@@ -1,0 +1,107 @@
+"""All figures of one study of a reproduction: which runs go into which, drawn several at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import torch
+from tqdm import tqdm
+
+from calib.data.study import Study
+from calib.report.figures.gallery import MAPPED, Gallery, draw_split, draw_study, map_folder
+from calib.report.figures.tsne import Settings, make_maps
+from calib.runs.run import Run
+from calib.runs.series import Job
+
+
+@dataclass
+class Figures:
+    """What was drawn of one study.
+
+    Attributes:
+        study: what does not depend on a split.
+        splits: (protocol, split label) -> its figures.
+    """
+
+    study: Gallery
+    splits: dict[tuple[str, str], Gallery]
+
+    @property
+    def silhouettes(self) -> dict[Path, dict[str, float]]:
+        """Folder of a mapped record -> mean silhouettes by ``batch`` and ``class``."""
+        return {path: values for one in self.splits.values() for path, values in one.silhouettes.items()}
+
+    @property
+    def missing(self) -> list[str]:
+        """A sentence for each gap, each once."""
+        every = [self.study, *self.splits.values()]
+        return list(dict.fromkeys(sentence for one in every for sentence in one.missing))
+
+
+def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figures:
+    """Draw the figures of every split and protocol, for the first seed, and the losses of all seeds.
+
+    Args:
+        study: with its values as loaded, not scaled.
+        jobs: all planned runs of the study; those with a variant are left out.
+        workers: how many figures are drawn at once.
+
+    Raises:
+        CalibError: a record does not fit the study, or the folder cannot be written to.
+    """
+    published = [job.run for job in jobs if not job.variant]
+    seed = min((int(run.config.seed) for run in published), default=0)
+    shown = _shown([run for run in published if run.config.seed == seed])
+    mapped = [runs[name] for runs in shown.values() for name in MAPPED if name in runs]
+    fill_maps(study, mapped, seed, workers)
+    work = [joblib.delayed(_draw_split)(study, runs, folder) for runs in shown.values()]
+    drawn = joblib.Parallel(n_jobs=workers, return_as="generator")(work)
+    bar = tqdm(drawn, desc=f"figures of {study.name}", total=len(work), unit="split", disable=None)
+    splits = dict(zip(shown, bar, strict=True))
+    return Figures(draw_study(study, _trainings(published), folder), splits)
+
+
+def _draw_split(study: Study, runs: Mapping[str, Run], folder: Path) -> Gallery:
+    torch.set_num_threads(1)
+    return draw_split(study, runs, folder)
+
+
+def _shown(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, Run]]:
+    """(protocol, split label) -> method -> run.
+
+    A correction without labels is the same under every protocol that leaves the data alike, so its run under
+    another one stands in where it was planned for that one only.
+    """
+    found: dict[tuple[str, str], dict[str, Run]] = {}
+    for run in runs:
+        found.setdefault((str(run.config.protocol.name), run.split.label), {})[
+            str(run.config.method.name)
+        ] = run
+    for (_, split), methods in found.items():
+        for run in runs:
+            name = str(run.config.method.name)
+            alike = run.split.label == split and run.data == next(iter(methods.values())).data
+            if name not in methods and alike and hasattr(run.method, "corrector"):
+                methods[name] = run
+    return {place: methods for place, methods in found.items() if "joint" in methods}
+
+
+def fill_maps(study: Study, runs: Sequence[Run], seed: int, workers: int) -> None:
+    """Make the maps of the runs that are recorded, where they are missing, several at once."""
+    recorded = [run for run in runs if run.record.is_finished()]
+    if recorded:
+        records = [run.record for run in recorded]
+        made = make_maps(records, study, map_folder(recorded[0]), Settings(seed=seed), workers)
+        for _ in tqdm(made, desc=f"maps of {study.name}", unit="map", disable=None):
+            pass
+
+
+def _trainings(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Run]]]:
+    """Protocol -> split label -> seed -> run of the joint model."""
+    found: dict[str, dict[str, dict[int, Run]]] = {}
+    for run in runs:
+        if run.config.method.name == "joint":
+            splits = found.setdefault(str(run.config.protocol.name), {})
+            splits.setdefault(run.split.label, {})[int(run.config.seed)] = run
+    return found

@@ -1,0 +1,77 @@
+"""Placing axes and legends on a page by inches, so that nothing moves with its content."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter, LogLocator, NullFormatter
+
+from calib.report.figures.style import GREY, WIDTH, literal
+
+
+class Page:
+    """A figure of full width and given height; places count in inches from its upper left corner."""
+
+    def __init__(self, height: float) -> None:
+        self.height = height
+        self.figure = Figure(figsize=(WIDTH, height))
+
+    def axes(self, left: float, top: float, width: float, height: float, **options: Any) -> Axes:
+        """New axes at this place."""
+        bottom = self.height - top - height
+        place = (left / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
+        return self.figure.add_axes(place, **options)
+
+    def text(self, left: float, top: float, words: str, **options: Any) -> None:
+        """Words whose upper left corner is at this place; ``literal`` is the caller's to use."""
+        options = {"va": "top", "ha": "left", **options}
+        self.figure.text(left / WIDTH, 1 - top / self.height, words, **options)
+
+    def legend(self, left: float, top: float, handles: Sequence[Line2D], columns: int, title: str) -> None:
+        """A legend whose upper left corner is at this place."""
+        self.figure.legend(
+            handles,
+            [literal(handle.get_label(), most=60) for handle in handles],
+            title=title,
+            ncols=columns,
+            loc="upper left",
+            bbox_to_anchor=(left / WIDTH, 1 - top / self.height),
+            borderaxespad=0,
+            handletextpad=0.3,
+            columnspacing=1.2,
+            alignment="left",
+            title_fontproperties={"weight": "bold", "size": 7.5},
+        )
+
+
+def dot(colour: str, marker: str, label: str) -> Line2D:
+    """A legend entry: one marker."""
+    return Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4.5, label=label)
+
+
+def empty(axes: Axes, words: str) -> None:
+    """Axes that say why nothing is drawn."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_linestyle((0, (4, 3)))
+        spine.set_edgecolor(GREY)
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, style="italic")
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis as plain numbers: 1, 2 and 5 of each decade, or 1 where there are many."""
+    few = np.log10(high / low) < 1.6
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
+    axis.set_major_formatter(number_format(high))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def number_format(high: float) -> Formatter:
+    """Numbers as they are; thousands as k and millions as M where some reach ten thousand."""
+    return EngFormatter(sep="") if high >= 1e4 else FuncFormatter(lambda value, _: f"{value:g}")

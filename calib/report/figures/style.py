@@ -1,0 +1,116 @@
+"""How figures look and how they are written: for print, for any eye, the same bytes twice."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from calib.records.record import Record
+
+WIDTH = 7.09
+"""Width of every figure in inches: two columns of a journal, 180 mm, so that 7 pt are 7 pt in print."""
+
+DPI = 300
+
+STYLE = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # letters stay letters
+    "savefig.dpi": DPI,
+}
+
+BATCH_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BATCH_MARKERS = ("o", "^", "s", "D", "v", "P")
+"""Okabe and Ito's palette without its yellow, which is lost on white; 7 colours and 6 markers: 42 pairs."""
+
+CLASS_COLOURS = (
+    *("#332288", "#DDCC77", "#882255", "#44AA99", "#CC6677", "#88CCEE", "#117733", "#AA4499", "#999933"),
+)
+CLASS_MARKERS = ("o", "^", "s", "D", "v", "P")
+"""Paul Tol's muted palette: other colours than the batches', so that no legend is taken for the other."""
+
+GREY, PALE = "#555555", "#BBBBBB"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib's defaults and ours, whatever the user's own settings, which come back afterwards."""
+    with matplotlib.style.context(["default", STYLE]):
+        yield
+
+
+def in_style(draw: Callable[P, T]) -> Callable[P, T]:
+    """A drawing function that always draws in our style."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> T:
+        with styled():
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def batch_look(index: int) -> tuple[str, str]:
+    """Colour and marker of the batch with this position in its study."""
+    return BATCH_COLOURS[index % len(BATCH_COLOURS)], BATCH_MARKERS[index % len(BATCH_MARKERS)]
+
+
+def class_look(index: int) -> tuple[str, str]:
+    """Colour and marker of a class: circles for the first nine, then the colours again with other markers."""
+    round_, colour = divmod(index, len(CLASS_COLOURS))
+    return CLASS_COLOURS[colour], CLASS_MARKERS[round_ % len(CLASS_MARKERS)]
+
+
+def literal(name: object, most: int = 28) -> str:
+    """A name as matplotlib draws it letter by letter: no formulas between ``$``, one line, not too long.
+
+    A leading underscore, which would hide it from legends, gets an invisible character before it.
+    """
+    text = " ".join(str(name).split())
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    return ("\N{ZERO WIDTH SPACE}" if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write ``<name>.png`` and ``<name>.pdf``, whole or not at all, without date or version.
+
+    Returns:
+        The two files.
+
+    Raises:
+        CalibError: the folder cannot be written to.
+    """
+    record = Record(folder)
+    record.make_folder()
+    blank: dict[str, dict[str, None]] = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    files = []
+    for kind, metadata in blank.items():
+
+        def write(file: Path, kind: str = kind, metadata: dict[str, None] = metadata) -> None:
+            with file.open("wb") as stream, styled():
+                figure.savefig(stream, format=kind, metadata=metadata)
+
+        record.write(f"{name}.{kind}", write)
+        files.append(folder / f"{name}.{kind}")
+    return files

@@ -1,0 +1,143 @@
+"""The report page: one file with all verdicts, tables and figures, for screen, phone and paper."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from calib.records.record import Record
+from calib.report.exhibits import MISSING, Outcome, Table, Verdict
+from calib.report.page.parts import Shown, anchor, gap, seen_figure, seen_table
+
+SHORT = {Outcome.YES: "yes", Outcome.NO: "no", Outcome.OPEN: "undecided", Outcome.MISSING: "not run"}
+"""What the overview has room for; the counts above it say what it stands for."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page, such as a study: a title, a few sentences, tables, then figures."""
+
+    title: str
+    text: str = ""
+    tables: Sequence[Table] = ()
+    figures: Sequence[Shown] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that the page shows.
+
+    Attributes:
+        verdicts: in the order of the overview: claims are its rows, studies and protocols its columns.
+        sections: one a study, then those on all studies, such as run times.
+        missing: a sentence for each gap and failed run.
+        facts: heading -> name -> value: hardware, versions, data checksums, code revision, run times.
+        commands: command line -> what it makes.
+        title, summary: the heading and the sentence below it.
+        tables: folder of ``write_table``; the CSV files in it are linked to.
+    """
+
+    verdicts: Sequence[Verdict] = ()
+    sections: Sequence[Section] = ()
+    missing: Sequence[str] = ()
+    facts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
+    title: str = "Multi-batch calibration, recomputed"
+    summary: str = "Every number and figure from the data by one command, beside those of the paper."
+    tables: Path | None = None
+
+
+def write_page(file: Path, content: Content) -> None:
+    """Write the page, whole or not at all; it loads nothing from anywhere.
+
+    Raises:
+        CalibError: the folder cannot be written to, or an image cannot be read.
+    """
+    record = Record(file.parent)
+    record.make_folder()
+    record.write_text(file.name, page(content, file.parent))
+
+
+def page(content: Content, folder: Path) -> str:
+    """The page as HTML, with links relative to ``folder``; the same content gives the same text.
+
+    Raises:
+        CalibError: an image cannot be read.
+    """
+    environment = Environment(
+        loader=PackageLoader("calib.report.page", "."),
+        autoescape=True,  # names of batches, classes and methods are the user's
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    taken: Counter[str] = Counter(["overview", "contents", "missing", "claims", "commands", "facts"])
+    missing = list(content.missing)
+    sections = []
+    for section in content.sections:
+        figures = []
+        for shown in section.figures:
+            if (seen := seen_figure(shown, folder, taken)) is None:
+                missing.append(gap(shown))
+            else:
+                figures.append(seen)
+        sections.append(
+            {
+                "id": anchor(section.title, taken),
+                "title": section.title,
+                "text": section.text,
+                "tables": [seen_table(table, content.tables, folder, taken) for table in section.tables],
+                "figures": figures,
+            }
+        )
+    counts = Counter(verdict.outcome for verdict in content.verdicts)
+    return environment.get_template("page.html").render(
+        content=content,
+        counts={outcome: counts[outcome] for outcome in Outcome},
+        short=SHORT,
+        overview=overview(content.verdicts),
+        claims=[
+            {"claim": claim, "rule": rule, "verdicts": list(group)}
+            for (claim, rule), group in groupby(
+                _by_claim(content.verdicts), lambda pair: (pair[1].claim, pair[1].rule)
+            )
+        ],
+        sections=sections,
+        missing=missing,
+        dash=MISSING,
+    )
+
+
+def overview(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The verdicts as a matrix, each with its number among ``verdicts``.
+
+    Returns:
+        ``studies``: name -> its protocols, [""] where none plays a part; ``rows``: claim -> its cells, each a
+        list of (number, verdict) with the columns it spans: all of a study where no protocol plays a part.
+    """
+    studies: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        protocols = studies.setdefault(verdict.study, [])
+        if verdict.protocol and verdict.protocol not in protocols:
+            protocols.append(verdict.protocol)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for claim in dict.fromkeys(verdict.claim for verdict in verdicts):
+        cells = rows[claim] = []
+        for study, protocols in studies.items():
+            found = [(i, v) for i, v in enumerate(verdicts) if (v.claim, v.study) == (claim, study)]
+            if any(verdict.protocol for _, verdict in found):
+                for protocol in protocols:
+                    here = [pair for pair in found if pair[1].protocol in (protocol, "")]
+                    cells.append({"span": 1, "first": protocol == protocols[0], "verdicts": here})
+            else:
+                cells.append({"span": len(protocols) or 1, "first": True, "verdicts": found})
+    return {"studies": {name: protocols or [""] for name, protocols in studies.items()}, "rows": rows}
+
+
+def _by_claim(verdicts: Sequence[Verdict]) -> list[tuple[int, Verdict]]:
+    order = {claim: i for i, claim in enumerate(dict.fromkeys(verdict.claim for verdict in verdicts))}
+    return sorted(enumerate(verdicts), key=lambda pair: order[pair[1].claim])

@@ -1,0 +1,146 @@
+"""What a table and a figure of the report page look like: columns, widths, pictures inside the file."""
+
+import base64
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from calib.errors import CalibError
+from calib.records.record import safe_name
+from calib.report.exhibits import MISSING, Table
+from calib.report.figures.gallery import Drawn
+
+IMAGE_WIDTH = 1400
+"""Pixels: sharp on a screen of twice the density, and 200 dpi on paper."""
+
+LONG = 44
+"""Characters from which a cell is a sentence, which may be broken into lines."""
+
+BROAD = 220
+"""Characters of a row from which a table is printed across the page: upright its type would be below 5 pt."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One figure of the page.
+
+    Attributes:
+        figure: name, caption and files, of which the PNG is embedded and the PDF linked to.
+        folder: where the files lie.
+        command: the command line that draws it.
+    """
+
+    figure: Drawn
+    folder: Path
+    command: str = ""
+
+
+def anchor(name: str, taken: Counter[str]) -> str:
+    """A place in the page that can be linked to, used once."""
+    anchor = safe_name(name)
+    taken[anchor] += 1
+    return anchor if taken[anchor] == 1 else f"{anchor}--{taken[anchor]}"
+
+
+def seen_figure(shown: Shown, folder: Path, taken: Counter[str]) -> dict[str, Any] | None:
+    """A figure with its picture, or None without a PNG.
+
+    Raises:
+        CalibError: the picture cannot be read.
+    """
+    files = {Path(name).suffix: shown.folder / name for name in shown.figure.files}
+    if ".png" not in files or not files[".png"].is_file():
+        return None
+    pdf = files.get(".pdf")
+    return {
+        "id": anchor(shown.figure.name, taken),
+        "title": shown.figure.title,
+        "caption": shown.figure.caption,
+        "command": shown.command,
+        "image": _image(files[".png"]),
+        "pdf": _link(pdf, folder) if pdf and pdf.is_file() else "",
+    }
+
+
+def gap(shown: Shown) -> str:
+    """The sentence for a figure that has no PNG."""
+    made = f"; {shown.command} draws it." if shown.command else "."
+    return f"Figure {shown.figure.name} has no image{made}"
+
+
+def _image(file: Path) -> dict[str, Any]:
+    """A picture, smaller, as a data URI with its size."""
+    try:
+        with Image.open(file) as opened:
+            picture = Image.new("RGB", opened.size, "white")
+            picture.paste(opened.convert("RGBA"), mask=opened.convert("RGBA").getchannel("A"))
+    except OSError as error:
+        raise CalibError(f"The figure {file} cannot be read; delete it and draw it again.") from error
+    if picture.width > IMAGE_WIDTH:
+        height = round(picture.height * IMAGE_WIDTH / picture.width)
+        picture = picture.resize((IMAGE_WIDTH, height), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=88, method=6)
+    code = base64.b64encode(stream.getvalue()).decode()
+    return {"uri": f"data:image/webp;base64,{code}", "width": picture.width, "height": picture.height}
+
+
+def _link(file: Path, folder: Path) -> str:
+    return quote(Path(os.path.relpath(file, folder)).as_posix())
+
+
+def seen_table(table: Table, files: Path | None, folder: Path, taken: Counter[str]) -> dict[str, Any]:
+    """A table with the look of each column: what it holds, how wide it is, whether it stays in view."""
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.heads)
+    widths = [
+        max(_width(head.split()), _width(cells)) for head, cells in zip(table.heads, columns, strict=True)
+    ]
+    kept = _kept(table.rows, widths)
+    groups = [tuple(row[: max(1, kept - 1)]) for row in table.rows]
+    starts = [i > 0 and group != groups[i - 1] for i, group in enumerate(groups)]
+    csv = files / f"{safe_name(table.name)}.csv" if files else None
+    return {
+        "id": anchor(table.name, taken),
+        "title": table.title,
+        "caption": table.caption,
+        "command": table.command,
+        "csv": _link(csv, folder) if csv and csv.is_file() else "",
+        "heads": table.heads,
+        "rows": [{"cells": row, "starts": new} for row, new in zip(table.rows, starts, strict=True)],
+        "grouped": not all(starts[1:]),
+        "numeric": [i >= kept and _numeric(cells) for i, cells in enumerate(columns)],
+        "widths": widths,
+        "lefts": [sum(widths[:i]) for i in range(kept)],
+        "broad": sum(widths) > BROAD,
+        "narrow": sum(widths[:kept]) <= 20,
+        "characters": sum(widths),
+        "long": LONG,
+    }
+
+
+def _width(cells: Iterable[str]) -> int:
+    """Characters of the longest line and room at both sides."""
+    longest = max((len(line) for cell in cells for line in cell.splitlines()), default=1)
+    return min(longest, LONG) + 3
+
+
+def _kept(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
+    """How many columns at the left stay in view: those that it takes to tell the rows apart, if narrow."""
+    for kept in range(1, len(widths)):
+        if sum(widths[: kept + 1]) > 36 or len({tuple(row[:kept]) for row in rows}) == len(rows):
+            return kept
+    return 1
+
+
+def _numeric(cells: Sequence[str]) -> bool:
+    """Whether at least half of the cells that are there begin like a number."""
+    there = [cell for cell in cells if cell not in ("", MISSING)]
+    return 2 * sum(bool(re.match(r"[<>≤≥≈+−-]?\s?\d*\.?\d", cell)) for cell in there) >= len(there)

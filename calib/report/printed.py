@@ -1,0 +1,172 @@
+"""Tables 1a, 1b, 2a, 2b, 3 and S1: each cell of the paper beside the same cell from run records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
+
+import pandas as pd
+
+from calib.report.exhibits import Table
+from calib.report.paper import ONE_SOURCE, QUOTED_GAINS, paper_numbers, spelled
+from calib.report.side_by_side import AVERAGE, Cells, Frame, Key, table_beside
+
+METHODS = {
+    "baseline": "Baseline",
+    "combat": "ComBat",
+    "normae": "NormAE",
+    "bermuda": "BERMUDA",
+    "desc": "DESC",
+    "pairwise": "Pairwise",
+    "recon_t": "Recon_T",
+    "joint": "Joint",
+    "cross_validation": "CrossValid †",
+}
+"""Columns in the paper's order; the last needs target labels, so it is a reference without a rank."""
+
+METRICS = {"ACC": "accuracy", "F-score": "f_score", "AUC": "auc_hard", "MCC": "mcc", "AUC of scores": "auc"}
+"""Name in a table -> column of the results. The paper's AUC is that of predicted labels."""
+
+PAPER_TABLES = {"mi": ("1a", "1b"), "chd": ("2a", "2b"), "pancreas": ("", "3")}
+"""Study -> the paper's table of metrics by target, and its table of accuracies by split."""
+
+Lines = Mapping[str, Sequence[tuple[str, str]]]
+"""Variant -> split and target of every run that is planned for a study."""
+
+
+def printed_tables(results: pd.DataFrame, lines: Lines, study: str, protocol: str) -> list[Table]:
+    """The paper's tables of one study under one protocol, or the same tables of another study.
+
+    Args:
+        results: one row a run and target, as ``store.result_rows`` gives them, with a column ``variant``.
+        lines: all runs that there should be, so that no mean is taken over some of them only.
+    """
+    ours = results[(results["study"] == study) & (results["protocol"] == protocol)]
+    made = [_by_target(ours, lines, study, protocol), _by_split(ours, lines, study, protocol)]
+    if study == "chd":
+        made.append(_before_averaging(ours, lines, study, protocol))
+    return [table for table in made if table.rows]
+
+
+def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
+    """Tables 1a and 2a: every metric, averaged over the splits of a target."""
+    number = PAPER_TABLES.get(study, ("", ""))[0]
+    columns = {
+        "Before calibration": ("before_calibration", _cells(ours, "baseline", METRICS), ""),
+        "Pairwise": ("pairwise", _cells(ours, "pairwise", METRICS, ONE_SOURCE), ONE_SOURCE),
+        "Joint": ("joint", _cells(ours, "joint", METRICS), ""),
+    }
+    printed: dict[tuple[str, Key], float] = {
+        (heading, (target, metric)): value
+        for heading, (name, *_) in columns.items()
+        for (method, _, target, metric), value in _numbers(number).items()
+        if method == name and target != "average"
+    }
+    targets = sorted({t for _, t in lines.get("", ())} | {target for _, (target, *_) in printed})
+    means: dict[str, Cells] = {
+        heading: {
+            (target, metric): _means(cells, _of(target, metric, lines.get(variant, ())))
+            for target in targets
+            for metric in METRICS
+        }
+        for heading, (_, cells, variant) in columns.items()
+    }
+    frame = Frame(
+        number,
+        f"table_{number or f'metrics_{study}'}_{protocol}",
+        f"{spelled(study)}, metrics by target, protocol {protocol}",
+        ("target", "metric"),
+        "Mean over the splits that have this batch as target; pairwise calibration has one source at a time. "
+        "AUC is that of predicted labels, as the authors compute it.",
+        f"make reproduce-all STUDIES={study} METHODS=baseline,pairwise,joint PROTOCOLS=paper,released",
+    )
+    return table_beside(frame, [(t, m) for t in targets for m in METRICS], means, printed)
+
+
+def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
+    """Tables 1b, 2b and 3: accuracy of every method on every split."""
+    number = PAPER_TABLES.get(study, ("", ""))[1]
+    printed: dict[tuple[str, Key], float] = {
+        (METHODS[method], (sources, target)): value
+        for (method, sources, target, metric), value in _numbers(number).items()
+        if metric == "ACC"
+    }
+    keys = sorted(
+        {(_sources(split), t) for split, t in lines.get("", ())} | {k for _, k in printed} - {AVERAGE}
+    )
+    columns: dict[str, Cells] = {}
+    for method, heading in METHODS.items():
+        cells = {key[:2]: v for key, v in _cells(ours, method, ["ACC"]).items()}
+        columns[heading] = {**cells, AVERAGE: _means(cells, keys)}
+    if study != "pancreas" and not any(columns[METHODS["pairwise"]].values()):
+        del columns[METHODS["pairwise"]]  # Tables 1b and 2b have no such column
+    frame = Frame(
+        number,
+        f"table_{number or f'accuracy_{study}'}_{protocol}",
+        f"{spelled(study)}, accuracy of every method, protocol {protocol}",
+        ("sources", "target"),
+        "Accuracy at sample level; average: mean over all lines, of the seeds that have them all. "
+        "† uses target labels: a reference, not a method, and without a rank.",
+        f"make reproduce-all STUDIES={study}",
+    )
+    return table_beside(frame, [*keys, AVERAGE], columns, printed)
+
+
+def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
+    """Table S1: the metrics of Table 2a before averaging, with the gains that the text quotes from it."""
+    before, after = (_cells(ours, method, METRICS) for method in ("baseline", "joint"))
+    gain = {
+        key: {seed: values[seed] - before[key][seed] for seed in values if seed in before.get(key, {})}
+        for key, values in after.items()
+    }
+    keys = sorted(
+        {(_sources(split), t) for split, t in lines.get("", ())} | {key[:2] for key in QUOTED_GAINS}
+    )
+    frame = Frame(
+        "S1",
+        f"table_S1_{protocol}",
+        f"{spelled(study)}, metrics before averaging, protocol {protocol}",
+        ("sources", "target", "metric"),
+        "The paper's own cells are not public; printed are the gains that its text quotes from them. "
+        "Gain: joint minus before calibration, of the same seed. AUC is that of predicted labels.",
+        f"make reproduce-all STUDIES={study} METHODS=baseline,joint",
+    )
+    columns = {"Before calibration": before, "Joint": after, "Gain": gain}
+    printed: dict[tuple[str, Key], float] = {("Gain", key): value for key, value in QUOTED_GAINS.items()}
+    return table_beside(frame, [(*key, metric) for key in keys for metric in METRICS], columns, printed)
+
+
+def _cells(ours: pd.DataFrame, method: str, metrics: Iterable[str], variant: str = "") -> Cells:
+    """(sources, target, metric) -> seed -> value of one method; what is not defined is left out."""
+    chosen = ours[(ours["method"] == method) & (ours["variant"] == variant)]
+    cells: Cells = {}
+    for row in chosen.to_dict("records"):
+        for metric in metrics:
+            if not pd.isna(value := row[METRICS[metric]]):
+                key = (_sources(row["split"]), row["target"], metric)
+                cells.setdefault(key, {})[int(row["seed"])] = float(value)
+    return cells
+
+
+def _of(target: str, metric: str, lines: Sequence[tuple[str, str]]) -> list[Key]:
+    return [(_sources(split), name, metric) for split, name in lines if name == target]
+
+
+def _sources(split: str) -> str:
+    """What stands for the sources in a split's label, by position (12_3) or by name (a+b:c)."""
+    return split.partition(":" if ":" in split else "_")[0]
+
+
+def _means(cells: Cells, keys: Sequence[Key]) -> dict[int, float]:
+    """Seed -> mean over the keys, for the seeds that have them all."""
+    by_key = [cells.get(key, {}) for key in keys]
+    if not by_key:
+        return {}
+    seeds = sorted(set.intersection(*(set(values) for values in by_key)))
+    return {seed: mean(values[seed] for values in by_key) for seed in seeds}
+
+
+def _numbers(table: str) -> dict[tuple[str, str, str, str], float]:
+    """(method, sources, target, metric) -> value, as the paper prints one table."""
+    rows = paper_numbers()
+    chosen = rows[rows["table"] == table]
+    keys = zip(*(chosen[name] for name in ("method", "sources", "target", "metric")), strict=True)
+    return dict(zip(keys, chosen["value"], strict=True))

@@ -1,0 +1,162 @@
+"""The border between the command line and the package: spellings of splits, and errors in one sentence."""
+
+import functools
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from calib.config import build, compose
+from calib.data.split import all_splits
+from calib.errors import CalibError, nearest
+from calib.runs.isolation import isolated
+
+log = logging.getLogger(__name__)
+
+MULTIRUN = ("-m", "--multirun")
+BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
+
+
+def main(task: Callable[[DictConfig], object], conf: Path) -> None:
+    """Run ``task`` under Hydra with the command line's overrides; exit with 1 on a user's error."""
+    arguments = sys.argv[1:]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
+    try:
+        sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
+        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
+    except (CalibError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"Error: {explain(error, arguments, conf)}")
+    except BrokenProcessPool:
+        sys.exit("Error: a worker process was killed, and its runs with it; repeat the command to go on.")
+    except OSError as error:  # Hydra makes the output folder before any run
+        sys.exit(f"Error: {error.filename}: {error.strerror}; choose another folder with out=<folder>.")
+
+
+def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
+    """``task`` with a user's error said where it happens.
+
+    A single run ends there. A sweep goes on and fails at its end, when Hydra raises the first error.
+    """
+
+    @functools.wraps(task)
+    def job(config: DictConfig) -> None:
+        hydra_config = HydraConfig.get()
+        sweep = hydra_config.mode == RunMode.MULTIRUN
+        if sweep and "Basic" not in hydra_config.launcher._target_:
+            config.progress = False  # the bars of several runs at once would overwrite each other
+        pooled = sweep and "joblib" in hydra_config.launcher._target_
+        try:
+            (isolated(task, _told) if pooled else task)(config)
+        except CalibError as error:
+            if not sweep:
+                sys.exit(f"Error: {error}")
+            log.error("#%d failed: %s", hydra_config.job.num, error)
+            raise
+        if sweep:
+            log.info("#%d done", hydra_config.job.num)
+
+    return job
+
+
+def choose_launch(arguments: Sequence[str]) -> list[str]:
+    """Let ``+launch=slurm`` mean ``launch=slurm``: many write the plus that ``+search=`` needs."""
+    return [re.sub(r"^\++launch=", "launch=", argument) for argument in arguments]
+
+
+def _told(config: DictConfig) -> str:
+    job = HydraConfig.get().job
+    return f"job #{job.num} ({job.override_dirname})"
+
+
+def quote_splits(arguments: Sequence[str]) -> list[str]:
+    """Put quotes around splits such as ``12_3``, which Hydra would read as the integer 123.
+
+    ``choice(...)`` becomes a plain list, because Hydra strips the quotes of a function's arguments.
+    """
+
+    def quoted(argument: str) -> str:
+        key, equals, value = argument.partition("=")
+        if key.lstrip("+") != "split":
+            return argument
+        value = re.sub(r"^choice\((.*)\)$", lambda found: found[1].replace(" ", ""), value)
+        return key + equals + BARE_SPLIT.sub(r"'\1'", value)
+
+    return [quoted(argument) for argument in arguments]
+
+
+def join_seeds(arguments: Sequence[str]) -> list[str]:
+    """With ``batch_seeds=true``, ``seed=0,1,2`` as one value, which Hydra would take for a sweep."""
+    together = "batch_seeds=true" in (argument.lower() for argument in arguments)
+    return [re.sub(r"^seed=(\d+(,\d+)+)$", r"seed='\1'", a) if together else a for a in arguments]
+
+
+def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
+    """In a multirun, write out ``split=all`` so that a launcher can spread the splits.
+
+    In a single run, and in sweeps over several studies, ``all`` stays and the run itself goes through
+    the splits one after another.
+    """
+    arguments = list(arguments)
+    swept = [a for a in arguments if re.match(r"dataset(\.\w+)*=[^\[{]*(,|\()", a)]
+    every = [a for a in arguments if re.fullmatch(r"split=['\"]?all['\"]?", a)]
+    if not any(a in MULTIRUN for a in arguments) or not every or swept:
+        return arguments
+    overrides = [a for a in arguments if re.match(r"(\+|~)*dataset[=.]", a)]
+    study = build(compose(conf, *overrides).dataset)
+    splits = ",".join(split.override.removeprefix("split=") for split in all_splits(study))
+    return [f"split={splits}" if a in every else a for a in arguments]
+
+
+def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
+    """One sentence for an error, with the nearest known name where a name is unknown."""
+    if isinstance(error, CalibError):
+        return str(error)
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, wrong = str(error.missing_cfg_file).rpartition("/")
+        if wrong.startswith("submitit"):
+            return "launch=slurm needs the extra slurm: pip install -c constraints.txt -e '.[slurm]'"
+        hint = nearest(wrong, error.options)
+        return f"{group}={wrong} is unknown{hint} There is: {', '.join(error.options)}."
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(found[1], arguments, conf) or f"{found[1]} does not take this value."
+    if found := re.search(r"Could not find '([^']+)'|Key '([^']+)' is not in struct", text):
+        key = found[1] or found[2]
+        return _unknown_key(key, arguments, conf) or f"{key} does not take this value."
+    if "Ambiguous value for argument" in text:
+        return (
+            f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: add -m to run several values in turn."
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(lines[:2]) or type(error).__name__
+
+
+def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
+    """The sentence for a key that the configuration does not have, or nothing if it has it."""
+    GlobalHydra.instance().clear()
+    groups = [a for a in arguments if re.match(r"(dataset|method|protocol)=[\w.]+$", a)]
+    try:
+        known = _keys(OmegaConf.to_container(compose(conf, *groups)))
+    except ConfigCompositionException:
+        known = []
+    if key in known:
+        return ""
+    return f"The configuration has no key '{key}'{nearest(key, known)} See python run.py --help."
+
+
+def _keys(node: object, prefix: str = "") -> list[str]:
+    if not isinstance(node, dict):
+        return []
+    names = [f"{prefix}{key}" for key in node]
+    return names + [k for key, v in node.items() for k in _keys(v, f"{prefix}{key}.")]

@@ -1,0 +1,65 @@
+"""What the scripts that make many runs have in common on the command line."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+
+def several(text: str) -> list[str]:
+    """The names between commas."""
+    return [name for name in text.split(",") if name]
+
+
+def numbers(text: str) -> list[int]:
+    """The whole numbers between commas, one at least.
+
+    Raises:
+        ValueError: there is none, or something else.
+    """
+    found = [int(name) for name in several(text)]
+    if not found:
+        raise ValueError
+    return found
+
+
+def positive(text: str) -> int:
+    """A whole number above 0.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Where and how runs are made, as every script that makes many is told."""
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("outputs"), help="folder of the records (default outputs)")
+    add("--jobs", type=positive, help="runs at once (default: one a core; under slurm as conf/launch says)")
+    add("--launcher", default="joblib", help="a file of conf/launch: joblib, basic, slurm (default joblib)")
+    add(
+        "--launcher-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the launcher: partition=short timeout_min=60",
+    )
+    add("--device", default="cpu", help="cpu | cuda | cuda:1 (default cpu)")
+    add("--dry-run", action="store_true", help="only say what is recorded and what would be run")
+
+
+def local_jobs(options: argparse.Namespace) -> int:
+    """How many processes to use on this machine: as many as asked for, up to its cores."""
+    cores = os.cpu_count() or 1
+    return min(options.jobs or cores, cores)
+
+
+def show_progress() -> None:
+    """Say on the terminal what has been made, whatever a launcher does to the loggers of runs."""
+    launches = logging.getLogger("calib.runs.launch")
+    launches.addHandler(logging.StreamHandler())
+    launches.propagate = False
+    launches.setLevel(logging.INFO)

@@ -1,0 +1,181 @@
+"""A trained model applied to a file of batches, those of its training or later ones."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calib.data.h5ad import obs_columns, read_h5ad
+from calib.data.references import set_apart
+from calib.data.replicates import find_replicates, infer_subjects
+from calib.data.sheet import Sheet, batches_of, class_indices, known_labels
+from calib.data.study import Batch, FloatArray, Samples, Study
+from calib.data.table_files import read_frame
+from calib.data.table_study import as_sheet, complete
+from calib.data.transform import prepared
+from calib.errors import CalibError, check_choice
+from calib.evaluation.novelty import Measure, novelty
+from calib.evaluation.trust import temperature, tempered
+from calib.runs.models import Model, load_model
+
+STATISTICS = {
+    "as_trained": {},
+    "calibrator": {"calibrator_test_statistics": "own"},
+    "both": {"calibrator_test_statistics": "own", "discriminator_test_statistics": "own"},
+}
+"""Which batch norms use the new batch's own mean and variance in place of the running ones of training."""
+
+COLUMNS = ("batch", "label", "subject", "sample")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The batches of a file, and class probabilities ``(samples, classes)`` for each.
+
+    ``novelty`` says of each how far it lies from the batches of the training (``calib.evaluation.novelty``);
+    it is empty where the model does not know what those were like.
+    """
+
+    study: Study
+    probability: Mapping[str, FloatArray]
+    novelty: Mapping[str, Mapping[str, Measure]]
+
+    def tempered(self, temperature: float) -> "Prediction":
+        """The same with probabilities toned down (``trust.tempered``); the predicted classes stay."""
+        toned = {name: tempered(p, temperature) for name, p in self.probability.items()}
+        return replace(self, probability=toned)
+
+
+def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str]) -> float:
+    """The temperature under which predictions of known labels are likeliest (``trust.temperature``).
+
+    Args:
+        run: directory of the run whose model is used. Only rows of its sources count, so that no label of a
+            batch that it judges has a say.
+        files: ``predictions.csv`` of runs in which one of these sources was a target.
+        classes: names of the classes in the order of the class index.
+
+    Raises:
+        CalibError: a file is missing, is no such table of these classes, or has no labels of a source.
+    """
+    sources = json.loads((run / "result.json").read_text(encoding="utf-8"))["sources"]
+    columns = [f"p_{name}" for name in classes]
+    probability, y = [], []
+    for file in files:
+        if not file.is_file():
+            raise CalibError(f"File {file} does not exist; check temperature=.")
+        table = pd.read_csv(file, dtype={"batch": str, "label": str}, keep_default_na=False)
+        if missing := {"batch", "label", *columns} - set(table.columns):
+            raise CalibError(f"File {file} has no column '{min(missing)}'; is it a run's predictions.csv?")
+        known = table[table["label"].isin(classes) & table["batch"].isin(sources)]
+        if known.empty:
+            raise CalibError(
+                f"File {file} has no labelled rows of a source of {run} ({', '.join(sources)}); take a run "
+                "whose target is one of them."
+            )
+        probability.append(known[columns].to_numpy(dtype=np.float64))
+        y.append(known["label"].map(list(classes).index).to_numpy())
+    return temperature(np.concatenate(probability), np.concatenate(y))
+
+
+def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: str | None) -> Prediction:
+    """Class probabilities of every sample in a file.
+
+    Args:
+        run: directory of a run made with ``save_model=true``.
+        data: CSV, TSV, Parquet or h5ad with the features of the run's study; others are left out.
+        statistics: which batch norms use the new batch's own statistics: ``as_trained``, ``calibrator`` or
+            ``both``.
+        columns: names of the columns ``batch, label, subject, sample`` and of the ``layer``, where they are
+            not those of the run's study.
+
+    Raises:
+        CalibError: there is no such model, or the file lacks what the model needs.
+    """
+    check_choice("statistics", statistics, STATISTICS)
+    model = load_model(run, STATISTICS[statistics])
+    dataset: dict[str, Any] = dict(model.config.dataset)
+    if "cell_types" in dataset:
+        raise CalibError(
+            f"The study '{dataset['name']}' is prepared from the raw counts of all its batches together, so "
+            "no batch can be added later; make the new one an unlabelled batch of the study."
+        )
+    if not data.is_file():
+        raise CalibError(f"File {data} does not exist; check data=.")
+    sheet = _read(data, model, dataset, columns)
+    y = _classes(sheet, dataset, model)
+    batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
+    protocol = model.config.protocol
+
+    def judged(batch: Batch) -> FloatArray:
+        if statistics != "as_trained" and len(batch) < 2:
+            raise CalibError(
+                f"Batch '{batch.name}' has one sample and so no statistics of its own; "
+                "set statistics=as_trained."
+            )
+        x = prepared(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype)
+        return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
+
+    study = Study(dataset["name"], batches, model.features, model.classes)
+    known = model.reference
+    found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
+    return Prediction(study, {name: judged(batch) for name, batch in batches.items()}, found)
+
+
+def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
+    """The model's features of a file; columns that the study names but the file lacks are unknown."""
+    if file.suffix == ".h5ad":
+        named = _columns(obs_columns(file), dataset, asked)
+        layer = asked.get("layer") or dataset.get("layer")
+        sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
+        return sheet.aligned(model.features)
+    table = read_frame(file)
+    named = _columns(list(map(str, table.columns)), dataset, asked)
+    sheet = as_sheet(
+        table,
+        file,
+        named["batch"],
+        named["label"],
+        named["subject"],
+        named["sample"],
+        wanted=model.features,
+        reference=named["reference"],
+    )
+    return complete(set_apart(sheet)[0], dataset.get("impute"))
+
+
+def _columns(
+    present: Sequence[str], dataset: Mapping[str, Any], asked: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    usual = {column: dataset.get(column) for column in (*COLUMNS, "reference")}
+    return {
+        column: asked[column] if asked.get(column) else name if name in present else None
+        for column, name in usual.items()
+    }
+
+
+def _classes(sheet: Sheet, dataset: Mapping[str, Any], model: Model) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Class index of every sample; -1 throughout a batch with a label missing."""
+    names = dict(dataset.get("classes") or {name: name for name in model.classes})
+    label = known_labels(sheet, dataset.get("unlabelled") or ())
+    y = class_indices(
+        sheet, label.map(lambda value: names.get(value, value), na_action="ignore"), model.classes
+    )
+    for batch in pd.unique(sheet.batch):
+        rows = sheet.batch == batch
+        if (y[rows] < 0).any():
+            y[rows] = -1
+    return y
+
+
+def _with_subjects(batch: Batch, dataset: Mapping[str, Any]) -> Batch:
+    """With replicates found where the study's are, and subjects inferred, which takes labels."""
+    replicates = dataset.get("replicates")
+    if not replicates or batch.subject is not None:
+        return batch
+    subject = None if batch.y is None else infer_subjects(batch.y, replicates)
+    return replace(batch, subject=subject, replicate=find_replicates(batch.x, replicates))

@@ -1,0 +1,144 @@
+"""What a run is: study, split, method and seed, and the key that stands for all that decides its result."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from calib.config import build
+from calib.data.split import Split
+from calib.data.study import Study
+from calib.data.transform import prepare
+from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.methods.base import AnyMethod
+from calib.protocol import Protocol
+from calib.records.record import Record, run_record, short_hash
+from calib.runtime import DTYPES
+
+RECORD_VERSION = 2
+"""Raised when a change to what all methods share (training loop, metrics, distances) gives other numbers."""
+
+MAX_SEED = 2**32 - 1
+
+DESCRIPTION = ("name", "card")
+"""Keys of a method's YAML that cannot change a result."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One study, split, method and seed, with the place of its record.
+
+    ``data`` decides the numbers that the method is given: checksum, scaling and number type.
+    """
+
+    config: DictConfig
+    study: Study
+    data: dict[str, str]
+    split: Split
+    method: AnyMethod[Any]
+    key: str
+    record: Record
+
+    def __str__(self) -> str:
+        config = self.config
+        names = f"{self.study.name} {self.split.label} {config.method.name}"
+        return f"{names}, protocol {config.protocol.name}, seed {config.seed}"
+
+
+def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
+    """The configured study, scaled as the protocol says, and what decides its numbers.
+
+    Raises:
+        CalibError: a setting or a data file is wrong.
+    """
+    check_number("threads", config.threads, least=1, whole=True)
+    seeds_of(config)
+    check_choice("dtype", config.dtype, DTYPES)
+    if OmegaConf.is_missing(config, "training"):
+        raise CalibError(
+            f"There are no such training values for {config.dataset.name} with method={config.method.name}; "
+            "leave training=as_printed, or write a file of them in conf/training/values/."
+        )
+    for flag in ("force", "progress", "save_model", "batch_seeds"):
+        check_flag(flag, config[flag])
+    protocol: Protocol = build(config.protocol)
+    study: Study = build(config.dataset)
+    scaling = f"{protocol.transform} {protocol.batch_scale}"
+    data = {"data_sha256": study.sha256(), "scaling": scaling, "dtype": config.dtype}
+    return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data
+
+
+def seeds_of(config: DictConfig) -> list[int]:
+    """The seed, or the seeds that are trained together.
+
+    Raises:
+        CalibError: it is no seed, or there are several without ``batch_seeds``.
+    """
+    several = isinstance(config.seed, str) and config.batch_seeds
+    seeds = (
+        [int(s) if s.strip().isdigit() else s for s in config.seed.split(",")] if several else [config.seed]
+    )
+    for seed in seeds:
+        check_number("seed", seed, least=0, whole=True)
+        if seed > MAX_SEED:
+            raise CalibError(f"seed={seed} must be at most {MAX_SEED}.")
+    return list(dict.fromkeys(seeds))
+
+
+def each_seed(config: DictConfig) -> list[DictConfig]:
+    """The configuration of the run that each seed would be alone."""
+    made = [OmegaConf.merge(config, {"seed": s, "batch_seeds": False}) for s in seeds_of(config)]
+    return [one for one in made if isinstance(one, DictConfig)]
+
+
+def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -> Run:
+    """A run with its method built and its key known; nothing is written.
+
+    Raises:
+        CalibError: a setting of the method is wrong.
+    """
+    settings = method_settings(config)
+    method = build(OmegaConf.create(settings))
+    if config.save_model and not method.judges_new_batches:
+        raise CalibError(
+            f"method={config.method.name} {method.why_no_new_batches}, so there is no model to save; use "
+            "joint, recon_t, baseline or standardise_network, or save_model=false."
+        )
+    identity = {
+        "study": study.name,
+        "split": split.label,
+        "method": _canonical(settings),
+        "protocol": config.protocol.name,
+        "seed": config.seed,
+        "versions": [RECORD_VERSION, *method.versions],
+        **data,
+    }
+    key = short_hash(identity)
+    record = run_record(Path(str(config.out)), study.name, split.label, config.method.name, key)
+    return Run(config, study, data, split, method, key, record)
+
+
+def method_settings(config: DictConfig) -> dict[str, Any]:
+    """A method's YAML without what only describes it, or a method that it wraps."""
+    settings = OmegaConf.to_container(config.method, resolve=True)
+    assert isinstance(settings, dict)
+    return {str(key): _undescribed(value) for key, value in settings.items() if key not in DESCRIPTION}
+
+
+def _undescribed(node: Any) -> Any:
+    """Settings without name and card wherever there is a card: a protocol's name is one of its settings."""
+    if not isinstance(node, dict):
+        return node
+    left_out = DESCRIPTION if "card" in node else ()
+    return {key: _undescribed(value) for key, value in node.items() if key not in left_out}
+
+
+def _canonical(node: Any) -> Any:
+    """Settings with one spelling for one meaning: 10 for 10.0, no options that no method uses."""
+    if isinstance(node, dict):
+        unused = Protocol.NOT_USED_BY_METHODS
+        return {key: _canonical(value) for key, value in node.items() if key not in unused}
+    if isinstance(node, list):
+        return [_canonical(value) for value in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node

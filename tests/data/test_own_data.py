@@ -1,0 +1,273 @@
+"""A study of named plates with one unlabelled plate, from every kind of file, to predictions for new plates."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calib.config import build
+from calib.data.study import Study
+from calib.errors import CalibError, DataError, SplitError
+from calib.runs.experiment import run
+from calib.runs.predict import predict
+from tests.conftest import FAST, ROOT, compose
+from tests.made_h5ad import write_h5ad
+
+SEED = 3
+PLATES = {"north": 21, "south": 17, "new": 14}
+
+
+@pytest.fixture
+def plates() -> pd.DataFrame:
+    """Diagnoses as text, none on the plate ``new``; eight peaks, two rows a person."""
+    rng = np.random.default_rng(SEED)
+    rows = []
+    for shift, (plate, count) in enumerate(PLATES.items()):
+        for i in range(count):
+            sick = i // 2 % 2
+            peaks = np.exp(rng.normal(3 + 0.3 * shift, 0.3, 8) + 0.8 * sick * (np.arange(8) < 3))
+            rows.append([f"{plate}-{i}", plate, f"p{shift}{i // 2}", "case" if sick else "healthy", *peaks])
+    table = pd.DataFrame(rows, columns=["id", "plate", "person", "diagnosis", *(f"mz_{i}" for i in range(8))])
+    table.loc[table["plate"] == "new", "diagnosis"] = "unknown"
+    return table.sample(frac=1, random_state=SEED).reset_index(drop=True)
+
+
+COLUMNS = [
+    "dataset.batch=plate", "dataset.label=diagnosis", "dataset.subject=person", "dataset.positive=case",
+    "dataset.name=plates",
+]  # fmt: skip
+TABLE = ["dataset=table", "dataset.sample=id", *COLUMNS]
+
+
+def written(table: pd.DataFrame, folder: Path, kind: str) -> list[str]:
+    """Write the table as a file of this kind; the overrides that read it."""
+    file = folder / f"plates.{kind}"
+    if kind == "h5ad":
+        peaks = table.filter(like="mz_")
+        obs = {column: table[column].tolist() for column in ("plate", "person", "diagnosis")}
+        write_h5ad(file, obs, list(peaks.columns), peaks.to_numpy(), cells=table["id"].tolist())
+        return ["dataset=h5ad", f"dataset.path={file}", *COLUMNS]
+    if kind == "parquet":
+        table.to_parquet(file)
+    else:
+        table.to_csv(file, index=False, sep="\t" if kind == "tsv" else ",")
+    return [*TABLE, f"dataset.path={file}"]
+
+
+def study(*overrides: str) -> Study:
+    return build(compose(*overrides).dataset)
+
+
+def test_the_same_predictions_from_every_kind_of_file(plates: pd.DataFrame, tmp_path: Path) -> None:
+    found = []
+    for kind in ("csv", "tsv", "parquet", "h5ad"):
+        overrides = written(plates, tmp_path, kind)
+        config = compose(*overrides, f"out={tmp_path / kind}", "split=north+south:new", *FAST["joint"])
+        (result,) = run(config)
+        (file,) = (tmp_path / kind).glob("runs/plates/*/*/predictions.csv")
+        found.append(pd.read_csv(file).sort_values("sample", ignore_index=True).drop(columns="row"))
+        assert set(result["targets"]["new"]) == {"n", "predicted"}
+        assert sum(result["targets"]["new"]["predicted"].values()) == 14
+    for other in found[1:]:
+        pd.testing.assert_frame_equal(other, found[0], rtol=1e-5)
+    assert list(found[0].columns[-2:]) == ["p_healthy", "p_case"]
+    assert found[0]["label"].isna().all()
+    assert set(found[0]["subject"]) == set(plates.loc[plates["plate"] == "new", "person"])
+
+
+def test_batches_keep_their_names_and_order(plates: pd.DataFrame, tmp_path: Path) -> None:
+    got = study(*written(plates, tmp_path, "csv"))
+    assert set(got.batches) == set(PLATES)
+    assert got.classes == ["healthy", "case"]
+    assert got.batches["new"].y is None
+    assert list(got.features) == [f"mz_{i}" for i in range(8)]
+    north = plates[plates["plate"] == "north"]
+    np.testing.assert_allclose(got.batches["north"].x, north.filter(like="mz_"))
+    assert list(got.batches["north"].names) == list(north["id"])
+
+
+def test_features_by_pattern_and_words_for_unlabelled(plates: pd.DataFrame, tmp_path: Path) -> None:
+    plates["age"] = 50
+    plates["operator"] = "anna"
+    overrides = written(plates.replace("unknown", "pending"), tmp_path, "csv")
+    chosen = study(*overrides, "dataset.features=['mz_[0-3]','mz_7']", "dataset.unlabelled=[pending]")
+    assert list(chosen.features) == ["mz_0", "mz_1", "mz_2", "mz_3", "mz_7"]
+    ignored = study(*overrides, "dataset.ignore=[operator,age]", "dataset.unlabelled=[pending]")
+    assert len(ignored.features) == 8
+    with pytest.raises(
+        DataError, match=r"column 'operator' holds text \('anna'\).*dataset.ignore=\[operator\]"
+    ):
+        study(*overrides, "dataset.unlabelled=[pending]")
+    with pytest.raises(DataError, match=r"dataset.features=peak_\* fits none of its 10 columns"):
+        study(*overrides, "dataset.features='peak_*'")
+
+
+def test_one_file_a_plate_with_features_in_another_order(
+    plates: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for name, part in plates.groupby("plate"):
+        part = part.drop(columns="plate")
+        part = part[part.columns[::-1]] if name == "south" else part.drop(columns="mz_5")
+        part.to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = ",".join(str(tmp_path / f"{name}.csv") for name in PLATES)
+    got = study(*TABLE, "dataset.batch=null", f"dataset.path=[{paths}]")
+    assert list(got.batches) == list(PLATES)
+    assert list(got.features) == [f"mz_{i}" for i in range(8) if i != 5]
+    assert "7 of its 8 features are used, put in order by name" in caplog.text
+    south = plates[plates["plate"] == "south"]
+    np.testing.assert_allclose(got.batches["south"].x[:, -1], south["mz_7"])
+
+
+def spoil(change: Callable[[pd.DataFrame], object]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        result = change(table)
+        return result if isinstance(result, pd.DataFrame) else table
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "overrides", "message"),
+    [
+        (None, ["dataset.batch=plat"], "has no column 'plat'; did you mean 'plate'?"),
+        (None, ["dataset.label=diagnoses"], "has no column 'diagnoses'; did you mean 'diagnosis'?"),
+        (None, ["dataset.positive=cases"], "no sample has the positive label 'cases'; did you mean 'case'?"),
+        (lambda t: t.rename(columns={"mz_1": "mz_0"}), [], "has column 'mz_0' twice; rename or remove"),
+        (lambda t: t.__setitem__("diagnosis", [*t["diagnosis"][:-1], "caes"]), [], "label 'caes' occurs once, at "),
+        (lambda t: t.__setitem__("mz_2", [*t["mz_2"][:-1], "high"]), [], "line 53, column 'mz_2': 'high' is not a number"),
+        (lambda t: t.__setitem__("mz_2", [*t["mz_2"][:-1], None]), [], "1 missing or infinite value(s), the first in "),
+        (lambda t: t.__setitem__("plate", [*t["plate"][:-1], None]), [], "line 53: column 'plate' is empty; fill it."),
+        (lambda t: t.__setitem__("diagnosis", "case"), [], "labels of 1 class(es), case; at least two are needed"),
+        (lambda t: t.__setitem__("plate", "one"), [], "the 52 samples of batch 'one' have no label"),
+        (lambda t: t[t["plate"] == "north"], [], "has 1 batch; it needs at least two."),
+        (lambda t: t.iloc[:0], [], "plates.csv has no rows."),
+        (lambda t: t[["id", "plate", "person", "diagnosis"]], [], "has no feature column besides"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(
+    plates: pd.DataFrame, tmp_path: Path, change: object, overrides: list[str], message: str
+) -> None:
+    table = spoil(change)(plates) if change else plates  # type: ignore[arg-type]
+    with pytest.raises(DataError) as error:
+        study(*written(table, tmp_path, "csv"), *overrides)
+    assert message in str(error.value)
+
+
+def test_files_of_the_wrong_kind_are_refused_at_once(tmp_path: Path, plates: pd.DataFrame) -> None:
+    big = tmp_path / "big.csv"
+    with big.open("wb") as stream:
+        stream.truncate(2 * 1024**3)  # sparse: takes no room
+    with pytest.raises(DataError, match="is no text table: it holds binary data"):
+        study(*TABLE, f"dataset.path={big}")
+    for kind, reader in (("parquet", "table"), ("h5ad", "h5ad")):
+        wrong = tmp_path / f"wrong.{kind}"
+        big.rename(wrong)
+        with pytest.raises(DataError, match=r"wrong\.\w+ (cannot be read as a table|is no h5ad file)"):
+            study(f"dataset={reader}", *COLUMNS, f"dataset.path={wrong}")
+        wrong.rename(big)
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    with pytest.raises(DataError, match=r"empty\.csv cannot be read as a table"):
+        study(*TABLE, f"dataset.path={empty}")
+    other = tmp_path / "other.csv"
+    plates.rename(columns=lambda name: name.replace("mz_", "gene_")).assign(plate="far").to_csv(
+        other, index=False
+    )
+    written(plates, tmp_path, "csv")
+    with pytest.raises(DataError, match=r"have no feature in common; the first ones are 'mz_0' and 'gene_0'"):
+        study(*TABLE, f"dataset.path=[{tmp_path / 'plates.csv'},{other}]")
+
+
+def test_splits_of_named_and_unlabelled_plates(plates: pd.DataFrame, tmp_path: Path) -> None:
+    overrides = written(plates, tmp_path, "csv")
+    results = run(compose(*overrides, f"out={tmp_path}", "split=all", *FAST["baseline"], "method=baseline"))
+    assert [set(r["sources"]) for r in results] == [{"north", "south"}]
+    with pytest.raises(DataError, match="'new' has no labels, which a source or reference needs"):
+        run(
+            compose(
+                *overrides, f"out={tmp_path}", "split=north+new:south", *FAST["baseline"], "method=baseline"
+            )
+        )
+    with pytest.raises(SplitError, match="between 1 and 2 source batches with labels"):
+        run(compose(*overrides, f"out={tmp_path}", "split=all", "dataset.n_sources=3"))
+
+
+@pytest.mark.parametrize("method", ["joint", "recon_t", "baseline"])
+def test_predictions_for_a_file_are_those_of_the_run(
+    method: str, plates: pd.DataFrame, tmp_path: Path
+) -> None:
+    overrides = written(plates, tmp_path, "csv")
+    config = compose(
+        *overrides,
+        f"out={tmp_path}",
+        "split=north+south:new",
+        f"method={method}",
+        "save_model=true",
+        *FAST[method],
+    )
+    run(config)
+    (folder,) = tmp_path.glob("runs/plates/*/*")
+    recorded = pd.read_csv(folder / "predictions.csv")
+    later = plates[plates["plate"] == "new"].drop(columns=["diagnosis", "person"])
+    later[later.columns[::-1]].assign(remark="x").to_csv(tmp_path / "later.csv", index=False)
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "predict.py",
+        f"run={folder}",
+        f"data={tmp_path / 'later.csv'}",
+    ]
+    done = subprocess.run(
+        [*command, f"out={tmp_path / 'p.csv'}"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    got = pd.read_csv(tmp_path / "p.csv")
+    shares = ["sample", "predicted", "p_healthy", "p_case"]
+    pd.testing.assert_frame_equal(got[shares], recorded[shares])
+    own = predict(folder, tmp_path / "later.csv", statistics="both").probability["new"]
+    assert not np.allclose(own[:, 1], recorded["p_case"])
+
+
+def test_subjects_and_scores_where_they_are_known(plates: pd.DataFrame, tmp_path: Path) -> None:
+    overrides = written(plates, tmp_path, "csv")
+    run(compose(*overrides, f"out={tmp_path}", "split=north:new", "save_model=true", *FAST["joint"]))
+    (folder,) = tmp_path.glob("runs/plates/*/*")
+    known = plates[plates["plate"] == "south"].assign(plate="next week")
+    written(known, tmp_path, "h5ad")
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "predict.py",
+        f"run={folder}",
+        f"data={tmp_path / 'plates.h5ad'}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "Batch next week, whose labels are known: accuracy" in done.stdout
+    subjects = pd.read_csv(tmp_path / "predictions_plates_subjects.csv")
+    assert list(subjects["samples"]) == [2] * 8 + [1]
+    assert len(pd.read_csv(tmp_path / "predictions_plates.csv")) == 17
+
+
+def test_predicting_without_a_model(plates: pd.DataFrame, tmp_path: Path) -> None:
+    overrides = [*written(plates, tmp_path, "csv"), f"out={tmp_path}", "split=north+south:new"]
+    with pytest.raises(CalibError, match="method=combat knows only the batches that it is fitted on"):
+        run(compose(*overrides, "method=combat", "save_model=true"))
+    run(compose(*overrides, *FAST["joint"]))
+    (folder,) = tmp_path.glob("runs/plates/*/*")
+    with pytest.raises(CalibError, match="holds no saved model"):
+        predict(folder, tmp_path / "plates.csv")
+    run(compose(*overrides, *FAST["joint"], "save_model=true"))  # the record was there, the model is new
+    plates.drop(columns="mz_3").to_csv(tmp_path / "short.csv", index=False)
+    with pytest.raises(DataError, match=r"lacks 1 of 8 features, the first 'mz_3'"):
+        predict(folder, tmp_path / "short.csv")
+    with pytest.raises(CalibError, match="statistics=mine is not one of"):
+        predict(folder, tmp_path / "plates.csv", statistics="mine")
+    plates[plates["plate"] == "new"].head(1).to_csv(tmp_path / "one.csv", index=False)
+    with pytest.raises(CalibError, match="one sample and so no statistics of its own"):
+        predict(folder, tmp_path / "one.csv", statistics="both")
+    (folder / "model.npz").write_bytes(b"PK half")
+    with pytest.raises(CalibError, match=r"model.npz is damaged .* train it again"):
+        predict(folder, tmp_path / "plates.csv")

@@ -1,0 +1,102 @@
+"""Joint+: its members, its average over replicates, its pseudo-labels, and that it can be kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from calib.config import build
+from calib.data.replicates import over_replicates
+from calib.data.split import make_task, parse_split
+from calib.data.study import Samples, Study, Task
+from calib.errors import CalibError
+from calib.methods.joint_plus import JointPlus
+from calib.runs.experiment import run
+from calib.runs.models import load_model
+from calib.runs.run import method_settings
+from calib.runtime import Runtime
+from tests.conftest import FAST, compose, small_run
+
+FEW = FAST["joint_plus"]
+
+
+def made(*overrides: str) -> JointPlus:
+    """The method with few epochs and two members."""
+    return build(OmegaConf.create(method_settings(compose("method=joint_plus", *FEW, *overrides))))
+
+
+@pytest.fixture
+def task(study: Study) -> Task:
+    return make_task(study, parse_split("12_3", study))
+
+
+def test_members_differ_and_are_averaged(task: Task) -> None:
+    fitted = made("method.average_replicates=false").fit(task, Runtime())
+    target = task.targets[0]
+    ready = made().prepared(target, Runtime())
+    each = [member.predict_proba(ready) for member in fitted.members]
+    assert not np.array_equal(each[0], each[1])
+    assert np.allclose(fitted.predict_proba(target), np.mean(each, axis=0))
+
+
+def test_measurements_of_one_sample_share_their_prediction(task: Task) -> None:
+    runtime = Runtime()
+    single = made("method.average_replicates=false").fit(task, runtime).predict_proba(task.targets[0])
+    shared = made().fit(task, Runtime()).predict_proba(task.targets[0])
+    replicate = task.targets[0].replicate
+    assert replicate is not None
+    assert np.allclose(shared, over_replicates(single, replicate))
+    trainings = {row["training"] for row in runtime.history}
+    assert trainings == {"joint training, member 1", "joint training, member 2"}
+
+
+def test_the_scale_of_a_batch_does_not_matter(task: Task) -> None:
+    def scaled(factor: float) -> Task:
+        one = task.targets[0]
+        return Task(task.sources, [type(one)(one.name, one.x * factor, replicate=one.replicate)], 2)
+
+    large = scaled(1e5)  # where arcsinh is a logarithm, whose shift the scaling takes away
+    larger = scaled(2e5)
+    p, q = (made().fit(one, Runtime()).predict_proba(one.targets[0]) for one in (large, larger))
+    assert np.allclose(p, q, atol=1e-3)
+
+
+def test_a_batch_of_one_sample_has_no_scale(task: Task) -> None:
+    fitted = made().fit(task, Runtime())
+    alone = Samples("alone", task.targets[0].x[:1])
+    with pytest.raises(CalibError, match="Batch 'alone' has one sample"):
+        fitted.predict_proba(alone)
+    unscaled = made("method.joint.protocol.batch_scale=none").fit(task, Runtime())
+    assert unscaled.predict_proba(alone).shape == (1, 2)
+
+
+def test_pseudo_labels_are_the_confident_predictions(task: Task) -> None:
+    method = made("method.rounds=1", "method.confidence=0.5", "method.joint.epochs=30")
+    seen: list[Task] = []
+    train = method._train
+    method._train = lambda task, *rest: (seen.append(task), train(task, *rest))[1]  # type: ignore[method-assign]
+    method.fit(task, Runtime())
+    assert len(seen) == 2
+    (extra,) = seen[1].sources[2:]
+    assert extra.name == "3, pseudo-labelled"
+    assert len(extra.y) == len(task.targets[0])
+
+
+def test_a_kept_model_judges_as_the_run_did(tmp_path: Path) -> None:
+    (result,) = run(small_run("joint_plus", tmp_path, "save_model=true"))
+    (folder,) = (tmp_path / "runs/demo/12_3").iterdir()
+    model = load_model(folder)
+    study = build(model.config.dataset)
+    target = study.batches["3"].unlabelled()
+    predicted = model.fitted.predict_proba(target).argmax(axis=1)
+    assert np.mean(predicted == study.batches["3"].y) == pytest.approx(result["mean"]["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [("members=0", "members"), ("rounds=-1", "rounds"), ("confidence=1.5", "at most 1")],
+)
+def test_wrong_settings_are_refused(override: str, told: str) -> None:
+    with pytest.raises(CalibError, match=told):
+        made(f"method.{override}")

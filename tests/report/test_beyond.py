@@ -1,0 +1,397 @@
+"""The section beyond the paper: what is compared with what, from records that are made up, not trained."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calib.data.study import FloatArray
+from calib.evaluation.metrics import score
+from calib.evaluation.trust import tempered
+from calib.records.record import Finished
+from calib.report.beyond.attribution import walk_numbers, walks
+from calib.report.beyond.comparison import comparison_numbers, comparison_table
+from calib.report.beyond.growth import growth_numbers
+from calib.report.beyond.named import named_numbers, named_section
+from calib.report.beyond.section import TABLES, beyond_section, is_beyond
+from calib.report.beyond.trust import trust_numbers, trusted
+from calib.report.exhibits import MISSING, Table, markdown
+from calib.report.groups import LOGISTIC, Setting, average, difference, settings
+from calib.runs.outcome import predictions
+from calib.runs.series import Job, Planner, Series
+from tests.conftest import CONF, SMALL
+
+STUDY = " ".join(o.replace(" ", "") for o in SMALL)
+WALK = [
+    "residual=activated",
+    "mmd_pairs=sum_ordered",
+    "class_loss_over_sources=sum",
+    "weight_decay=decoupled",
+]
+
+Plan = Callable[..., list[Job]]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """Plans runs on the tiny demo study, whose own settings are then taken off the variants."""
+
+    def planned(*series: tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[str]]) -> list[Job]:
+        every = [
+            Series(
+                ["demo"], methods, protocols, seeds, [f"{STUDY} {variant}".strip() for variant in variants]
+            )
+            for methods, protocols, seeds, variants in series
+        ]
+        jobs = Planner(CONF, tmp_path).jobs(every)
+        return [Job(job.overrides, job.variant.removeprefix(STUDY).strip(), job.run) for job in jobs]
+
+    return planned
+
+
+def probabilities(job: Job, right: float, sharpness: float, one_sure: bool) -> dict[str, FloatArray]:
+    """Answers for every target: those for the first ``right`` of the subjects are right.
+
+    Args:
+        one_sure: whether one measurement of each subject is answered rightly in any case, and surely.
+    """
+    found = {}
+    for target in job.run.split.targets:
+        batch = job.run.study.batches[target]
+        assert batch.y is not None
+        assert batch.subject is not None
+        given = np.where(batch.subject < right * (batch.subject.max() + 1), batch.y, 1 - batch.y)
+        sure = 0.55 + 0.4 * np.random.default_rng(int(target)).random(len(given))
+        p = np.where(given[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
+        found[target] = tempered(p, 1 / sharpness)
+        if one_sure:
+            first = np.unique(batch.subject, return_index=True)[1]
+            found[target][first] = np.where(batch.y[first, None] == np.arange(2), 1 - 1e-6, 1e-6)
+    return found
+
+
+def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0, one_sure: bool = False) -> None:
+    """Records of runs that were never made."""
+    for job in jobs:
+        study, config = job.run.study, job.run.config
+        said = probabilities(job, right, sharpness, one_sure)
+        job.run.record.prepare()
+        job.run.record.write_table("predictions.csv", predictions(study, said), digits=8)
+        targets = {}
+        for name, p in said.items():
+            y = study.batches[name].y
+            assert y is not None
+            targets[name] = {"n": len(y)} | score(p, y)
+        job.run.record.finish(
+            {
+                "study": study.name,
+                "split": job.run.split.label,
+                "method": str(config.method.name),
+                "protocol": str(config.protocol.name),
+                "seed": int(config.seed),
+                "targets": targets,
+            }
+        )
+
+
+def found(jobs: Sequence[Job]) -> list[Setting]:
+    return settings(jobs, finished(jobs))
+
+
+def finished(jobs: Sequence[Job]) -> list[Finished]:
+    return [one for job in jobs if (one := job.finished)]
+
+
+def only(jobs: Sequence[Job], method: str, variant: str = "", protocol: str = "paper") -> list[Job]:
+    config = [(j, j.run.config) for j in jobs]
+    return [
+        j for j, c in config if (c.method.name, j.variant, c.protocol.name) == (method, variant, protocol)
+    ]
+
+
+def again(table: Table, kind: str, tmp_path: Path) -> None:
+    """The table made from its numbers on disk is the same: as docs/ has it."""
+    table.numbers.to_csv(tmp_path / "n.csv", index=False, float_format="%.6g")
+    text = dict.fromkeys(("study", "variant", "besides", "option", "walk", "data", "classifier"), str)
+    read = pd.read_csv(tmp_path / "n.csv", keep_default_na=False, na_values=[""], dtype=text)
+    read = read.fillna(dict.fromkeys(read.columns.intersection(list(text)), ""))
+    assert TABLES[kind]("demo", read).rows == table.rows
+
+
+def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> None:
+    jobs = plan(
+        (["joint", "joint_plus", "combat", "cross_validation"], ["paper"], [0, 1], [""]),
+        (["baseline"], ["paper"], [0], ["", LOGISTIC]),
+        (["combat"], ["paper"], [0], [LOGISTIC]),
+        (["joint_plus"], ["paper"], [0], ["method.members=1"]),
+    )
+    record(only(jobs, "joint_plus"), 0.8)
+    record(only(jobs, "joint"), 0.6)
+    record(only(jobs, "cross_validation"), 1.0)
+    record(only(jobs, "combat")[1:], 0.75)  # the first seed lacks a split
+    record(only(jobs, "baseline"), 0.5)
+    record(only(jobs, "baseline", LOGISTIC), 0.7)
+    record(only(jobs, "combat", LOGISTIC), 0.9)
+    numbers = comparison_numbers("demo", found(jobs))
+    table = comparison_table("demo", numbers)
+    methods = ["In-batch cross-validation †", "ComBat, logistic regression", "Joint+ ‡", "ComBat"]
+    methods += ["Baseline, logistic regression", "Joint calibration", "Baseline"]
+    assert [row[0] for row in table.rows] == methods
+    assert [row[-1] for row in table.rows] == ["2", "1", "2", "1", "1", "2", "1"]
+    by_method = numbers[numbers["variant"] == ""].set_index("method")
+    assert by_method.loc["joint_plus", "accuracy"] - by_method.loc["joint", "accuracy"] == pytest.approx(
+        -by_method.loc["joint", "difference"]
+    )
+    assert (
+        by_method.loc["joint", "low"]
+        <= by_method.loc["joint", "difference"]
+        <= by_method.loc["joint", "high"]
+    )
+    assert by_method.loc["baseline", "shared_seeds"] == 2  # its one seed against every seed of Joint+
+    assert table.rows[2][6] == MISSING
+    again(table, "comparison", tmp_path)
+
+
+def test_what_has_not_been_run_is_a_dash(plan: Plan) -> None:
+    jobs = plan((["joint", "joint_plus"], ["paper"], [0], [""]))
+    record(only(jobs, "joint"))
+    table = comparison_table("demo", comparison_numbers("demo", found(jobs)))
+    assert table.rows[0][0] == "Joint calibration"
+    assert table.rows[1][2:] == [MISSING] * 8
+
+
+def test_over_replicates_every_method_gives_a_sample_one_answer(plan: Plan) -> None:
+    jobs = plan((["combat", "joint_plus"], ["paper"], [0], [""]))
+    record(only(jobs, "joint_plus"), 0.5)
+    record(only(jobs, "combat"), 0.5, one_sure=True)
+    combat, plus = found(jobs)
+    assert combat.knows_replicates
+    one, together = average(combat.runs), average(combat.runs_over_replicates)
+    assert one is not None
+    assert together is not None
+    assert one.value < together.value == 1
+    assert plus.runs_over_replicates is plus.runs
+    numbers = comparison_numbers("demo", [combat, plus]).set_index("method")
+    assert numbers.loc["combat", "together"] == pytest.approx(together.value)
+    assert numbers.loc["combat", "together_difference"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_correction_is_compared_with_none_before_the_same_classifier(plan: Plan) -> None:
+    made = {"": (0.4, 0.8), LOGISTIC: (0.6, 0.8), "protocol.transform=arcsinh": (0.8, 0.6)}
+    jobs = plan((["sva", "baseline"], ["paper"], [0], list(made)))
+    for variant, (raw, corrected) in made.items():
+        record(only(jobs, "baseline", variant), raw)
+        record(only(jobs, "sva", variant), corrected)
+    numbers = named_numbers("demo", found(jobs))
+    before = numbers[numbers["method"] == "baseline"].set_index(["data", "classifier"])
+    after = numbers[numbers["method"] == "sva"].set_index(["data", "classifier"])
+    assert before["difference"].isna().all()
+    assert len(after) == 3
+    expected = after["accuracy"] - before["accuracy"].reindex(after.index)
+    np.testing.assert_allclose(after["difference"], expected, atol=1e-12)
+
+
+def test_differences_are_paired(plan: Plan) -> None:
+    jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], [""]), (["combat"], ["paper"], [2], [""]))
+    record(jobs, 0.7)
+    joint, plus, combat = found(jobs)
+    joint, plus, combat = joint.runs, plus.runs, combat.runs
+    same = difference(joint, plus)
+    assert same is not None
+    assert (same.value, same.low, same.high, same.seeds) == (0, 0, 0, 2)
+    assert difference(joint, combat) is None
+    alone = average(joint)
+    assert alone is not None
+    assert alone.low < alone.value < alone.high
+
+
+def walk_jobs(plan: Plan) -> list[Job]:
+    words = [f"protocol.{option}" for option in WALK]
+    steps = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+    return plan(
+        (["joint"], ["paper", "released", "corrected"], [0, 1, 2], [""]),
+        (["joint"], ["paper"], [0, 1], steps),
+        (["joint"], ["paper"], [0], ["protocol.optimizer=shared"]),  # a single option is no walk
+    )
+
+
+def test_a_walk_is_one_option_more_at_a_time(plan: Plan, tmp_path: Path) -> None:
+    jobs = walk_jobs(plan)
+    (walk,) = walks(found(jobs))
+    assert walk.options == ["", *WALK]
+    assert walk.name == "from paper on"  # neither of the other protocols is near its end
+    levels = {"": 0.5, f"protocol.{WALK[0]}": 0.7, " ".join(f"protocol.{o}" for o in WALK[:2]): 0.9}
+    for variant, level in levels.items():
+        record(only(jobs, "joint", variant), level)
+    numbers = walk_numbers("demo", found(jobs))
+    assert numbers["change_value"].isna().tolist() == [True, False, False, True, True]
+    sums = numbers["value"][0] + numbers["change_value"][1:3].cumsum()
+    assert sums.tolist() == pytest.approx(numbers["value"][1:3].tolist())
+    assert numbers["seeds"].tolist() == [2, 2, 2, 0, 0]  # the start is judged by the seeds of its steps
+    table = TABLES["attribution"]("demo", numbers)
+    assert [row[1] for row in table.rows] == ["paper", *(f"+ {option}" for option in WALK)]
+    assert table.rows[3][2:] == [MISSING] * 3
+    again(table, "attribution", tmp_path)
+
+
+def test_a_walk_ends_at_a_protocol_that_is_near(plan: Plan) -> None:
+    own = ["transform=arcsinh", "batch_scale=standardise", "calibrator_test_statistics=own"]
+    own += ["discriminator_test_statistics=own", "kernel_widths=median"]
+    words = [f"protocol.{option}" for option in own]
+    steps = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+    jobs = plan((["joint"], ["paper", "corrected"], [0], [""]), (["joint"], ["paper"], [0], steps))
+    (walk,) = walks(found(jobs))
+    assert walk.name == "paper to corrected"
+    assert walk.options[-1] == "corrected: weight_decay=decoupled"
+
+
+def test_a_walk_in_another_order_ends_where_it_meets_the_first(plan: Plan) -> None:
+    def steps(options: list[str]) -> list[str]:
+        words = [f"protocol.{option}" for option in options]
+        return [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+
+    one = [
+        "residual=activated",
+        "mmd_pairs=sum_ordered",
+        "class_loss_over_sources=sum",
+        "weight_decay=decoupled",
+    ]
+    other = [one[2], one[1], one[3]]
+    jobs = plan(
+        (["joint"], ["paper"], [0, 1], ["", *steps(one)]),
+        (["joint"], ["paper"], [0], steps([*other, one[0]])),
+    )
+    first, second = walks(found(jobs))
+    assert (first.name, second.name) == (f"from paper on, {one[0]} first", f"from paper on, {other[0]} first")
+    assert second.options == ["", *other, one[0]]
+    assert second.steps[-1].variant == first.steps[-1].variant
+    record(only(jobs, "joint", steps(one)[-1]), 0.8)
+    record(only(jobs, "joint", steps(other)[0]), 0.6)
+    numbers = walk_numbers("demo", found(jobs))
+    assert numbers.groupby("walk")["seeds"].agg(lambda seeds: sorted({*seeds} - {0})).tolist() == [[1], [2]]
+
+
+def test_temperature_comes_from_runs_that_leave_a_source_out(plan: Plan, tmp_path: Path) -> None:
+    jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], ["", "dataset.n_sources=1"]))
+    record(only(jobs, "joint"), 0.75, sharpness=3)
+    record(only(jobs, "joint_plus"), 0.75, sharpness=3)
+    record(only(jobs, "joint_plus", "dataset.n_sources=1"), 0.75, sharpness=3)
+    judged = trusted(found(jobs))
+    numbers = trust_numbers("demo", judged)
+    assert numbers["method"].tolist() == ["joint", "joint", "joint_plus", "joint_plus"]
+    before, after = numbers.iloc[2], numbers.iloc[3]
+    assert after["log_loss"] < before["log_loss"]
+    assert after["brier"] < before["brier"]
+    assert after["accuracy"] == before["accuracy"]
+    assert after["temperature_low"] > 1.5
+    assert np.isnan(numbers.iloc[1]["log_loss"])  # nothing leaves a source of joint out
+    table = TABLES["trust"]("demo", numbers)
+    assert table.rows[1][2:] == [MISSING] * 9
+    again(table, "trust", tmp_path)
+
+
+def test_no_label_of_a_target_changes_a_temperature(plan: Plan) -> None:
+    jobs = plan((["joint_plus"], ["paper"], [0], ["", "dataset.n_sources=1"]))
+    record(jobs, 0.75, sharpness=3)
+    (one,) = trusted(found(jobs))
+    by_split = dict(zip([j.run.split.label for j in only(jobs, "joint_plus")], one.temperatures, strict=True))
+    for job in jobs:  # what was said of batch 3 in any run is now wrong
+        file = job.run.record.path / "predictions.csv"
+        table = pd.read_csv(file, dtype={"batch": str})
+        last = table["batch"] == "3"
+        table.loc[last, "label"] = table.loc[last, "label"].map({"case": "control", "control": "case"})
+        job.run.record.prepare()
+        job.run.record.write_table("predictions.csv", table, digits=8)
+        job.run.record.finish({"targets": {}})
+    (other,) = trusted(found(jobs))
+    changed = dict(zip(by_split, other.temperatures, strict=True))
+    assert changed["12_3"] == by_split["12_3"]
+    assert changed["13_2"] != by_split["13_2"]
+
+
+def test_accuracy_against_evidence(plan: Plan, tmp_path: Path) -> None:
+    jobs = plan(
+        (["joint_plus"], ["paper"], [0, 1], ["", "dataset.n_sources=1", "method.members=1"]),
+        (["joint"], ["paper"], [0], [""]),
+    )
+    record(only(jobs, "joint_plus"), 0.9)
+    record(only(jobs, "joint_plus", "dataset.n_sources=1"), 0.6)
+    numbers = growth_numbers("demo", found(jobs))
+    assert numbers[["method", "count"]].to_numpy().tolist() == [["joint_plus", 1], ["joint_plus", 2]]
+    assert numbers["accuracy"][0] < numbers["accuracy"][1]
+    again(TABLES["evidence"]("demo", numbers), "evidence", tmp_path)
+
+
+def test_the_section_has_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
+    variants = ["", "dataset.n_sources=1"]
+    jobs = [*walk_jobs(plan), *plan((["joint_plus", "baseline"], ["paper"], [0, 1], variants))]
+    assert beyond_section({"demo": settings(jobs, [])}, tmp_path) is None
+    record(only(jobs, "joint"))
+    record(only(jobs, "baseline"))
+    assert beyond_section({"demo": found(jobs)}, tmp_path) is None  # all of the paper
+    record(jobs)
+    section = beyond_section({"demo": found(jobs)}, tmp_path)
+    assert section is not None
+    names = ["attribution_demo", "trust_demo", "evidence_demo"]
+    assert [table.name for table in section.tables] == ["comparison_demo", *names]
+    assert [shown.figure.name for shown in section.figures] == names
+    for name in names:
+        assert {".png", ".pdf", ".csv"} <= {file.suffix for file in tmp_path.glob(f"{name}.*")}
+    assert all(markdown(table.heads, table.rows) for table in section.tables)
+
+
+def test_the_paper_s_runs_are_not_beyond(plan: Plan) -> None:
+    jobs = plan((["joint", "coral"], ["paper", "corrected"], [0], [""]))
+    beyond = {(j.run.config.method.name, j.run.config.protocol.name) for j in jobs if is_beyond(j)}
+    assert beyond == {("coral", "paper"), ("coral", "corrected"), ("joint", "corrected")}
+
+
+def named_jobs(plan: Plan) -> list[Job]:
+    logistic = "classifier@method.classifier=logistic ~tuned"
+    return plan(
+        (["baseline", "joint", "mnn", "sva"], ["paper"], [0, 1], [""]),
+        (["joint"], ["released"], [0], [""]),
+        (["mnn", "sva"], ["paper"], [0], ["protocol.transform=arcsinh", logistic]),
+        (["standardise_logistic"], ["paper"], [0], [""]),
+    )
+
+
+def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: Path) -> None:
+    jobs = named_jobs(plan)
+    record(only(jobs, "baseline"), 0.5)
+    assert named_numbers("demo", found(jobs)).empty
+    record(only(jobs, "joint", protocol="released"), 0.7)
+    record(only(jobs, "mnn"), 0.6)
+    record(only(jobs, "mnn", "classifier@method.classifier=logistic ~tuned"), 0.9)
+    numbers = named_numbers("demo", found(jobs))
+    table = TABLES["named"]("demo", numbers)
+    assert [row[:3] for row in table.rows[:4]] == [
+        ["MNN", "as they are", "logistic regression"],
+        ["Joint calibration, released", "as they are", "D"],
+        ["MNN", "as they are", "D"],
+        ["Baseline", "as they are", "D"],
+    ]
+    assert numbers["difference"][2] == pytest.approx(numbers["accuracy"][2] - numbers["accuracy"][3])
+    assert ["MNN", "arcsinh", "D", *[MISSING] * 6] in table.rows
+    assert "standardise_logistic" not in set(numbers["method"])
+    again(table, "named", tmp_path)
+
+
+def test_the_section_on_named_methods_has_maps_of_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
+    jobs = named_jobs(plan)
+    record(only(jobs, "baseline"))
+    assert named_section({"demo": found(jobs)}, tmp_path / "figures", 1) is None
+    for job in only(jobs, "mnn"):
+        record([job])
+        batches = job.run.study.batches
+        z = np.concatenate([batch.dense for batch in batches.values()])
+        names = np.repeat(list(batches), [len(batch) for batch in batches.values()])
+        row = np.concatenate([np.arange(len(batch)) for batch in batches.values()])
+        job.run.record.write_arrays("embedding.npz", {"z": z, "batch": names, "row": row})
+    section = named_section({"demo": found(jobs)}, tmp_path / "figures", 1)
+    assert section is not None
+    assert [table.name for table in section.tables] == ["named_demo"]
+    assert [shown.figure.name for shown in section.figures] == ["tsne_named_demo"]
+    assert (tmp_path / "figures" / "tsne_named_demo.pdf").is_file()

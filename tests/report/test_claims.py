@@ -1,0 +1,535 @@
+"""Intervals against brute force, what they respect, and the rule behind every verdict, on made records."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calib.data.split import all_splits
+from calib.data.study import Batch, Study
+from calib.errors import CalibError
+from calib.evaluation.intervals import Estimate, Runs, Tally, estimate, tallies
+from calib.records.record import Finished, Record
+from calib.report.claims.evidence import Evidence
+from calib.report.claims.rules import all_or_none, near, side
+from calib.report.claims.verdicts import claims_table, data_claims, verdicts
+from calib.report.exhibits import MISSING, Outcome, Verdict, write_table
+from calib.report.paper import ONE_SOURCE
+from calib.runs.outcome import predictions
+
+NAMES = ["<script>", "NA", "01"]
+SUBJECTS, REPLICATES = (8, 10, 9), 3
+FLOORED = 5 * (1 / 24 + 1 / 30), 5 * (1 / 24 + 1 / 27), 5 * (1 / 30 + 1 / 27)
+FLOOR = float(np.mean(FLOORED))
+
+
+def tally(samples: Sequence[int], right: Sequence[int]) -> Tally:
+    return Tally(np.arange(len(samples)).astype(str), np.array(samples), np.array(right))
+
+
+def random_runs(seeds: Sequence[int], rng: np.random.Generator, level: float = 0.7) -> dict[int, Any]:
+    """Batch a is a target in two splits, b in one; subjects have 1 to 5 samples."""
+    samples = {"a": [5, 1, 3, 5], "b": [2, 5, 4]}
+    return {
+        seed: {
+            (split, batch): tally(samples[batch], rng.binomial(samples[batch], level))
+            for split, batch in (("2_1", "a"), ("3_1", "a"), ("1_2", "b"))
+        }
+        for seed in seeds
+    }
+
+
+def by_hand(
+    methods: Sequence[Runs], seeds: Sequence[int], draws: int, rng: np.random.Generator
+) -> list[list[float]]:
+    """Averages of each method in each draw, by repeating whole subjects and seeds one by one."""
+    counts = {}
+    for batch, size in (("a", 4), ("b", 3)):
+        counts[batch] = rng.multinomial(size, np.full(size, 1 / size), size=draws)
+    times = rng.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=draws)
+    found = []
+    for draw in range(draws):
+        row = []
+        for runs in methods:
+            of_seeds = []
+            for place, seed in enumerate(seeds):
+                of_batches = []
+                for batch in ("a", "b"):
+                    of_lines = []
+                    for line, one in runs[seed].items():
+                        if line[1] == batch:
+                            repeated = np.repeat(np.arange(len(one.samples)), counts[batch][draw])
+                            of_lines.append(
+                                sum(one.right[i] for i in repeated) / sum(one.samples[i] for i in repeated)
+                            )
+                    of_batches.append(np.mean(of_lines))
+                of_seeds += [np.mean(of_batches)] * times[draw][place]
+            row.append(float(np.mean(of_seeds)))
+        found.append(row)
+    return found
+
+
+def test_draws_are_those_of_brute_force() -> None:
+    made = np.random.default_rng(0)
+    methods = [random_runs([0, 1, 2], made), random_runs([0, 2, 5], made)]
+    found = estimate(lambda a, b: a - 2 * b, methods, np.random.default_rng(1), draws=60)
+    rows = by_hand(methods, [0, 2], 60, np.random.default_rng(1))
+    values = [a - 2 * b for a, b in rows]
+    assert [found.low, found.high] == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist())
+    assert found.seeds == 2
+
+
+def test_value_is_the_mean_over_batches_of_the_mean_over_splits() -> None:
+    runs = {
+        0: {("2_1", "a"): tally([4], [4]), ("3_1", "a"): tally([4], [2]), ("1_2", "b"): tally([1, 9], [1, 2])}
+    }
+    found = estimate(lambda a: a, [runs], np.random.default_rng(0), draws=10)
+    assert found.value == pytest.approx(((1 + 0.5) / 2 + 0.3) / 2)
+    assert found.seeds == 1
+
+
+def test_copies_of_replicates_add_nothing() -> None:
+    right = np.random.default_rng(0).binomial(1, 0.7, 40)
+    once = {0: {("1_2", "b"): tally([1] * 40, right.tolist())}}
+    five = {0: {("1_2", "b"): tally([5] * 40, (5 * right).tolist())}}
+    apart = {0: {("1_2", "b"): tally([1] * 200, np.repeat(right, 5).tolist())}}
+    spans = [estimate(lambda a: a, [runs], np.random.default_rng(0)) for runs in (once, five, apart)]
+    assert spans[0] == spans[1]
+    assert spans[2].high - spans[2].low < 0.6 * (spans[1].high - spans[1].low)
+
+
+def test_intervals_cover_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):  # 80 subjects whose five replicates agree, mostly
+        chance = rng.beta(0.7 * 1.5, 0.3 * 1.5, 80)
+        runs = {0: {("1_2", "b"): tally([5] * 80, rng.binomial(5, chance).tolist())}}
+        found = estimate(lambda a: a, [runs], rng, draws=300)
+        held += found.low <= 0.7 <= found.high
+    assert 0.88 <= held / 200 <= 0.99
+
+
+def test_what_methods_share_cancels() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.integers(0, 10, 30)
+
+    def runs(lift: int) -> Runs:  # seeds and subjects differ much, in the same way for both methods
+        return {s: {("1_2", "b"): tally([20] * 30, (hard + 4 * s + lift).tolist())} for s in range(3)}
+
+    alone = estimate(lambda a: a, [runs(1)], np.random.default_rng(0))
+    apart = estimate(np.subtract, [runs(1), runs(0)], np.random.default_rng(0))
+    assert alone.high - alone.low > 0.1
+    assert [apart.low, apart.high] == pytest.approx([0.05, 0.05])
+
+
+def test_seeds_widen_an_interval() -> None:
+    runs = {s: {("1_2", "b"): tally([10] * 30, [5 + s] * 30)} for s in range(3)}
+    one = estimate(lambda a: a, [{0: runs[0]}], np.random.default_rng(0))
+    all_three = estimate(lambda a: a, [runs], np.random.default_rng(0))
+    assert (one.low, one.high, one.seeds) == (0.5, 0.5, 1)
+    assert (all_three.low, all_three.high, all_three.seeds) == pytest.approx((0.5, 0.7, 3))
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    one = {0: {("1_2", "b"): tally([1, 2], [1, 0])}}
+    with pytest.raises(CalibError, match="no seed in common"):
+        estimate(np.subtract, [one, {1: one[0]}], np.random.default_rng(0))
+    with pytest.raises(CalibError, match="'b' were made with different data"):
+        estimate(np.subtract, [one, {0: {("1_2", "b"): tally([2, 1], [1, 0])}}], np.random.default_rng(0))
+
+
+def test_tallies_count_by_subject_or_by_sample() -> None:
+    table = pd.DataFrame(
+        {
+            "batch": ["01"] * 3 + ["NA"] * 2 + ["new"],
+            "row": ["0", "1", "2", "0", "1", "0"],
+            "subject": ["7", "7", "8", "", "", "1"],
+            "label": ["a", "a", "b", "a", "b", ""],
+            "predicted": ["a", "b", "b", "a", "a", "a"],
+        }
+    )
+    found = tallies(table)
+    assert list(found) == ["01", "NA"]  # no labels, no right answers
+    assert (found["01"].samples.tolist(), found["01"].right.tolist()) == ([2, 1], [1, 1])
+    assert (found["NA"].samples.tolist(), found["NA"].right.tolist()) == ([1, 1], [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "outcome"),
+    [
+        (0.816, 0.80, 0.83, Outcome.YES),
+        (0.786, 0.77, 0.80, Outcome.YES),  # exactly the band
+        (0.780, 0.77, 0.787, Outcome.OPEN),
+        (0.860, 0.845, 0.88, Outcome.OPEN),
+        (0.750, 0.74, 0.76, Outcome.NO),
+        (0.900, 0.89, 0.91, Outcome.NO),
+    ],
+)
+def test_near_the_printed_value(value: float, low: float, high: float, outcome: Outcome) -> None:
+    assert near(value, low, high, 0.816) == outcome
+
+
+def test_sides_of_a_bound() -> None:
+    outcomes = [side(Estimate(0, low, high, 1), 0.1) for low, high in ((0.11, 0.2), (0, 0.2), (0, 0.09))]
+    assert outcomes == [Outcome.YES, Outcome.OPEN, Outcome.NO]
+    assert [all_or_none(h) for h in ([True], [True, False], [False])] == [
+        Outcome.YES,
+        Outcome.OPEN,
+        Outcome.NO,
+    ]
+
+
+def made_study(name: str = "made", names: Sequence[str] = NAMES) -> Study:
+    batches = {}
+    for batch, subjects in zip(names, SUBJECTS, strict=True):
+        y = np.repeat(np.arange(subjects) % 2, REPLICATES)
+        x = np.random.default_rng(0).gamma(2, 50, (len(y), 2)).astype(np.float32)
+        batches[batch] = Batch(batch, x, y, np.repeat(np.arange(subjects), REPLICATES))
+    return Study(name, batches, ["p", "q"], ["control", "case"])
+
+
+class Bench:
+    """Makes records of runs without training."""
+
+    def __init__(self, folder: Path, study: Study) -> None:
+        self.folder, self.study, self.finished = folder, study, list[Finished]()
+
+    def run(
+        self,
+        method: str,
+        right: float = 0.8,
+        seeds: Sequence[int] = (0,),
+        protocol: str = "paper",
+        seconds: float = 10.0,
+        after: Mapping[str, float] | None = None,
+        splits: int | None = None,
+    ) -> None:
+        """All splits, or the first, with the first ``right`` of each target's subjects answered rightly."""
+        variant = ONE_SOURCE if method == "pairwise" else ""
+        study = replace(self.study, n_sources=1) if variant else self.study
+        for seed in seeds:
+            for split in all_splits(study)[:splits]:
+                path = self.folder / f"{method}-{protocol}-{seed}-{split.label}"
+                record = Record(path)
+                record.prepare()
+                probability = {t: self._answers(t, right) for t in split.targets}
+                record.write_table("predictions.csv", predictions(self.study, probability), digits=8)
+                record.write_table("mmd.csv", self._distances(after or {}), digits=7)
+                result = {
+                    "study": self.study.name,
+                    "split": split.label,
+                    "method": method,
+                    "protocol": protocol,
+                    "seed": seed,
+                    "targets": dict.fromkeys(split.targets),
+                    "seconds": {"fit": seconds * (len(split.targets) if variant else 1)},
+                }
+                self.finished.append(Finished(variant, result, path))
+
+    def _answers(self, batch: str, right: float) -> np.ndarray:
+        y, subject = self.study.batches[batch].y, self.study.batches[batch].subject
+        assert y is not None
+        assert subject is not None
+        given = np.where(subject < right * (subject.max() + 1), y, 1 - y)
+        return np.eye(2)[given]
+
+    def _distances(self, after: Mapping[str, float]) -> pd.DataFrame:
+        names = list(self.study.batches)
+        pairs = [(names[0], names[1]), (names[0], names[2]), (names[1], names[2])]
+        values = {("before", "fixed"): 1.0, ("before", "median"): 2.0}
+        values |= {("after", kernel): after.get(kernel, 1.5) for kernel in ("fixed", "median")}
+        if "raw" in after:
+            values["before", "fixed"] = after["raw"]
+        rows = [
+            (space, kernel, "1 2", a, b, draw, value + (draw - 0.5) / 1e4)
+            for (space, kernel), value in values.items()
+            for a, b in pairs
+            for draw in range(2)
+        ]
+        return pd.DataFrame(rows, columns=["space", "kernel", "widths", "batch_a", "batch_b", "draw", "mmd2"])
+
+    def said(self, claim: str, protocol: str = "paper", **options: Any) -> Verdict:
+        """The one verdict whose claim starts so."""
+        found = verdicts(self.finished, {self.study.name: self.study}, protocols=[protocol], **options)
+        (one,) = [v for v in found if v.claim.startswith(claim)]
+        return one
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, made_study())
+
+
+BenchOf = Callable[[str], Bench]
+
+
+@pytest.fixture
+def bench_of(tmp_path: Path) -> BenchOf:
+    return lambda name: Bench(tmp_path, made_study(name))
+
+
+@pytest.mark.parametrize("name", ["mi", "chd", "pancreas", "demo"])
+def test_nothing_run_is_said_to_be_nothing(name: str) -> None:
+    names = ["1", "2", "3"]
+    study = made_study(name, names)
+    if name == "chd":
+        study = replace(study, batches={**study.batches, "4": replace(study.batches["3"], name="4")})
+    found = [v for v in verdicts([], {name: study}) if v.protocol]
+    assert {v.outcome for v in found} == {Outcome.MISSING}
+    assert all("0." not in v.ours for v in found)
+    claims = [v.claim for v in found]
+    assert ("level of joint's average accuracy" in claims) == (name != "demo")
+    beats = [v for v in found if v.claim == "joint beats the baseline"]
+    assert [v.printed == MISSING for v in beats] == [name == "demo"] * 2
+
+
+@pytest.mark.parametrize(("other", "outcome"), [(0.5, Outcome.YES), (0.8, Outcome.OPEN), (1.0, Outcome.NO)])
+def test_better_worse_or_undecided(bench: Bench, other: float, outcome: Outcome) -> None:
+    bench.run("joint", 0.8, seeds=[0, 1])
+    bench.run("combat", other, seeds=[0, 1, 2])
+    found = bench.said("joint beats ComBat")
+    assert found.outcome == outcome
+    assert "2 seeds" in found.ours
+
+
+def test_one_seed_says_so(bench: Bench) -> None:
+    bench.run("joint", 0.8)
+    bench.run("recon_t", 0.5, seeds=[0, 1])
+    assert "; 1 seed)" in bench.said("joint beats Recon_T").ours
+
+
+def test_incomplete_seeds_do_not_count(bench: Bench) -> None:
+    bench.run("joint", seeds=[0, 1])
+    bench.run("desc", 0.4, seeds=[0])
+    bench.run("desc", 0.4, seeds=[1], splits=1)
+    assert "; 1 seed)" in bench.said("joint beats DESC").ours
+    bench.run("bermuda", 0.4, seeds=[0], splits=2)
+    found = bench.said("joint beats BERMUDA")
+    assert (found.outcome, found.ours) == (Outcome.MISSING, "no complete seed of BERMUDA")
+    bench.run("normae", 0.4, seeds=[7])
+    assert bench.said("joint beats NormAE").ours == "no seed in common"
+
+
+def test_other_methods_may_come_from_the_paper_s_protocol_but_joint_may_not(bench: Bench) -> None:
+    bench.run("joint")
+    bench.run("normae", 0.4)
+    assert bench.said("joint beats NormAE", "released").outcome == Outcome.MISSING
+    bench.run("joint", protocol="released")
+    found = bench.said("joint beats NormAE", "released")
+    assert found.outcome == Outcome.YES
+    assert found.ours.endswith("; NormAE under protocol paper")
+    bench.run("normae", 1.0, protocol="released")
+    found = bench.said("joint beats NormAE", "released")
+    assert found.outcome == Outcome.NO
+    assert "under" not in found.ours
+
+
+def test_level_and_gain_beside_the_printed_ones(bench_of: BenchOf) -> None:
+    bench = bench_of("mi")
+    bench.run("joint", 0.8)  # 7 of 8, 8 of 10, 8 of 9
+    bench.run("baseline", 0.7)  # 6 of 8, 7 of 10, 7 of 9
+    level, gain = bench.said("level of joint"), bench.said("joint gains about ten points")
+    assert level.printed == "0.816"
+    assert level.ours.startswith("0.855 (")
+    assert level.outcome == Outcome.OPEN
+    assert gain.printed == "+0.112"
+    assert gain.ours.startswith("+0.112 (")
+    assert gain.outcome == Outcome.YES
+
+
+def test_pairwise_is_averaged_over_single_sources_and_timed_by_pair(bench: Bench) -> None:
+    bench.run("joint", 0.8, seconds=10)
+    bench.run("pairwise", 0.4, seconds=30)
+    assert bench.said("joint beats pairwise").outcome == Outcome.YES
+    faster = bench.said("joint is faster")
+    assert faster.outcome == Outcome.YES
+    assert faster.ours.startswith(
+        "joint 10 s, pairwise 60 s, 6 times as long"
+    )  # two pairs end in each target
+    others = [replace(f, result={**f.result, "seconds": {"fit": 1.0}}) for f in bench.finished]
+    changed = Bench(bench.folder, bench.study)
+    changed.finished = others
+    study = {bench.study.name: bench.study}
+    both = [verdicts(b.finished, study) for b in (bench, changed)]
+    assert [v.claim for v, w in zip(*both, strict=True) if v != w] == [
+        "joint is faster than pairwise calibration"
+    ]
+
+
+@pytest.mark.parametrize(("joint", "outcome"), [(1.0, Outcome.YES), (0.6, Outcome.OPEN), (0.4, Outcome.NO)])
+def test_share_of_the_way_to_the_ceiling(bench: Bench, joint: float, outcome: Outcome) -> None:
+    bench.run("joint", joint)
+    bench.run("baseline", 0.4)
+    bench.run("cross_validation", 1.0)
+    found = bench.said("joint approaches")
+    assert found.outcome == outcome
+    assert "ceiling 1.000" in found.ours
+
+
+def test_a_ceiling_below_the_baseline_decides_nothing(bench: Bench) -> None:
+    bench.run("joint", 0.9)
+    bench.run("baseline", 0.8)
+    bench.run("cross_validation", 0.5)
+    found = bench.said("joint approaches")
+    assert found.outcome == Outcome.OPEN
+    assert found.ours.startswith("the ceiling is not surely above the baseline")
+
+
+@pytest.mark.parametrize(
+    ("after", "raw", "outcome"),
+    [
+        (0.2, 0.9, Outcome.YES),
+        (0.9, 0.5, Outcome.NO),
+        (FLOOR * 1.05, FLOOR, Outcome.OPEN),
+        (FLOOR * 2, FLOOR, Outcome.NO),
+        (FLOOR / 9, FLOOR, Outcome.YES),
+    ],
+)
+def test_distances_below_raw_and_the_floor(bench: Bench, after: float, raw: float, outcome: Outcome) -> None:
+    bench.run("joint", seeds=[0, 1], after={"fixed": after, "raw": raw})
+    found = bench.said("batches come closer: MMD below raw (kernel widths of the paper)")
+    assert found.outcome == outcome
+    assert "of 6 runs" in found.ours
+    assert ("at the floor: " in found.ours) == (raw == FLOOR)
+    assert bench.said("batches come closer: MMD below raw (kernel widths fitted").outcome == Outcome.YES
+
+
+def test_distances_against_other_methods(bench: Bench) -> None:
+    claim = "batches come closer than by other methods: MMD (kernel widths fitted"
+    bench.run("joint", after={"median": 0.3})
+    assert bench.said(claim).outcome == Outcome.MISSING
+    for method in ("combat", "normae", "bermuda"):
+        bench.run(method, after={"median": 0.4})
+    assert bench.said(claim).outcome == Outcome.OPEN  # DESC has not been run
+    assert bench.said(claim).ours.endswith("not run: DESC")
+    bench.run("desc", after={"median": 0.5})
+    assert bench.said(claim).outcome == Outcome.YES
+    bench.finished = [f for f in bench.finished if f.result["method"] != "combat"]
+    bench.run("combat", after={"median": 0.1})
+    found = bench.said(claim)
+    assert found.outcome == Outcome.NO
+    assert "ComBat 0.100 (0 of 3), NormAE 0.400 (3 of 3)" in found.ours
+
+
+def test_what_is_at_the_floor_with_joint_decides_nothing(bench: Bench) -> None:
+    claim = "batches come closer than by other methods: MMD (kernel widths of the paper"
+    bench.run("joint", after={"fixed": FLOOR * 1.01})
+    for method in ("combat", "normae", "bermuda", "desc"):
+        bench.run(method, after={"fixed": FLOOR if method == "combat" else 0.9})
+    found = bench.said(claim)
+    assert found.outcome == Outcome.OPEN
+    assert "ComBat 0." in found.ours
+    assert found.ours.endswith("at the floor: joint, ComBat")
+
+
+def test_maps_are_judged_by_silhouettes_that_are_given(bench: Bench) -> None:
+    levels = {"joint": (0.1, 0.3), "baseline": (0.2, 0.1), "combat": (0.0, 0.2), "normae": (0.0, 0.4)}
+    for method in levels:
+        bench.run(method)
+    given = {
+        f.path: dict(zip(("batch", "class"), levels[f.result["method"]], strict=True)) for f in bench.finished
+    }
+    assert bench.said("batches mix", silhouettes=given).outcome == Outcome.YES
+    assert bench.said("classes separate: ", silhouettes=given).outcome == Outcome.YES
+    assert bench.said("classes separate more", silhouettes=given).outcome == Outcome.NO
+    assert bench.said("classes separate more").outcome == Outcome.MISSING
+    given[bench.finished[0].path] = {"batch": 0.9, "class": float("nan")}
+    assert bench.said("batches mix", silhouettes=given).outcome == Outcome.OPEN
+    assert "in 2 of 2 runs" in bench.said("classes separate: ", silhouettes=given).ours
+
+
+def test_cohorts_are_compared_by_samples() -> None:
+    def sized(name: str, samples: Sequence[int], subjects: Sequence[int]) -> Study:
+        batches = {
+            str(i): Batch(str(i), np.zeros((n, 1), np.float32), None, np.arange(n) % m)
+            for i, (n, m) in enumerate(zip(samples, subjects, strict=True), start=1)
+        }
+        return Study(name, batches, ["p"], ["control", "case"])
+
+    found, features = data_claims(sized("mi", (1330, 1305, 1345), (266, 262, 268)))
+    assert found.outcome == Outcome.YES
+    assert found.ours == "1330, 1305, 1345 samples; 266, 262 (+1), 268 (−1) subjects"
+    assert features.outcome == Outcome.MISSING
+    assert data_claims(sized("mi", (1330, 1305, 1344), (266, 261, 269)))[0].outcome == Outcome.NO
+    (cells,) = data_claims(sized("pancreas", (1004, 638, 2394), (3, 3, 3)))
+    assert cells.outcome == Outcome.NO  # 1 feature instead of 325
+    assert "4036 samples" in cells.ours
+    assert data_claims(sized("mine", (3, 3), (2, 2))) == []
+
+
+@pytest.mark.parametrize(("features", "outcome"), [(82, Outcome.YES), (87, Outcome.YES), (88, Outcome.NO)])
+def test_common_features_are_counted(features: int, outcome: Outcome) -> None:
+    def batch(name: str) -> Batch:
+        y = np.arange(20) % 2
+        x = np.random.default_rng(0).uniform(90, 110, (20, features + 3)) * np.where(
+            np.arange(features + 3) < features, 1 + y[:, None], 1
+        )
+        x[:, features:] = 100 + (np.arange(20) // 2 % 5)[:, None]  # the same in both classes
+        return Batch(name, x, y)
+
+    study = Study(
+        "mi", {n: batch(n) for n in "123"}, [str(i) for i in range(features + 3)], ["control", "MI"]
+    )
+    found = data_claims(study)[1]
+    assert found.ours == f"{features} of {features + 3}"
+    assert found.outcome == outcome
+
+
+def test_two_runs_of_one_name_are_refused(bench: Bench) -> None:
+    bench.run("joint", splits=1)
+    Evidence(bench.study, [*bench.finished, *bench.finished])  # listed twice, but the same record
+    twin = replace(bench.finished[0], path=bench.folder / "elsewhere")
+    with pytest.raises(CalibError, match="elsewhere"):
+        Evidence(bench.study, [*bench.finished, twin])
+
+
+def test_other_variants_and_studies_play_no_part(bench: Bench) -> None:
+    bench.run("joint", 0.8)
+    bench.run("baseline", 0.4)
+    before = bench.said("joint beats the baseline")
+    for changed in (
+        {"variant": "training=converged"},
+        {"result": {**bench.finished[0].result, "study": "mi"}},
+    ):
+        bench.finished.append(replace(bench.finished[0], path=bench.folder / "none", **changed))
+    assert bench.said("joint beats the baseline") == before
+
+
+def test_the_table_has_a_line_a_claim_and_is_the_same_at_each_run(bench: Bench, tmp_path: Path) -> None:
+    for protocol in ("paper", "released"):
+        bench.run("joint", seeds=[0, 1], protocol=protocol)
+        bench.run("baseline", 0.5, seeds=[1, 0], protocol=protocol)
+    study = {bench.study.name: bench.study}
+    found = verdicts(bench.finished, study)
+    table = claims_table(found)
+    assert table.name == "claims"
+    assert {len(row) for row in table.rows} == {len(table.heads)}
+    assert len(table.rows) * 2 == len(found) == len(table.numbers)
+    assert len({row[1] for row in table.rows}) == len(table.rows)
+    files = [file.read_bytes() for file in write_table(table, tmp_path / "once")]
+    backwards = claims_table(verdicts(bench.finished[::-1], study))
+    assert files == [file.read_bytes() for file in write_table(backwards, tmp_path / "again")]
+    assert claims_table([]).rows == []
+
+
+def test_batches_without_subjects_or_labels(tmp_path: Path) -> None:
+    study = made_study()
+    batches = dict(study.batches)
+    batches["NA"] = replace(batches["NA"], subject=None)
+    bench = Bench(tmp_path, study)
+    bench.run("joint", 0.8)
+    bench.run("combat", 0.4)
+    for one in bench.finished:  # as a record of such a study would be
+        table = pd.read_csv(one.path / "predictions.csv", dtype=str, keep_default_na=False)
+        table.loc[table["batch"] == "NA", "subject"] = ""
+        table.to_csv(one.path / "predictions.csv", index=False)
+    bench.study = replace(study, batches=batches)
+    assert bench.said("joint beats ComBat").outcome == Outcome.YES
+    unlabelled = replace(batches["01"], y=None)
+    bench.study = replace(study, batches={**batches, "01": unlabelled}, n_sources=2)
+    assert Evidence(bench.study, []).lines("joint") == []  # its only target has no labels
+    assert bench.said("joint beats ComBat").outcome == Outcome.MISSING

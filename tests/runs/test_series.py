@@ -1,0 +1,272 @@
+"""Many runs at once: what is planned, in which order, what a failure and an interruption leave; the whole chain."""
+
+import argparse
+import os
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hydra.errors import MissingConfigException
+from omegaconf import OmegaConf
+
+from calib.errors import CalibError
+from calib.records.record import RESULT
+from calib.runs.launch import carry_out_all
+from calib.runs.plan_text import plan_table
+from calib.runs.series import Planner, Series, guessed_seconds, read_series, schedule
+from tests.conftest import CONF, FAST, ROOT, SMALL
+
+FILE = CONF / "reproduce.yaml"
+TINY = " ".join(SMALL)
+CHAIN = ("joint", "baseline", "combat", "cross_validation")
+
+
+def tiny(*methods: str, seeds: tuple[int, ...] = (0,)) -> list[Series]:
+    """Series of runs that take no time."""
+    return [
+        Series(
+            ["demo"],
+            [method],
+            ["paper"],
+            seeds,
+            [" ".join(o.replace(" ", "") for o in [*SMALL, *FAST[method]])],
+        )
+        for method in methods
+    ]
+
+
+def planned(out: Path, *methods: str, seeds: tuple[int, ...] = (0,)) -> list:
+    return list(Planner(CONF, out).jobs(tiny(*methods, seeds=seeds)))
+
+
+def test_every_listed_series_can_be_planned_by_name() -> None:
+    for name in ("paper", "demo", "notes"):
+        assert all(read_series(FILE, name))
+    assert len(read_series(FILE, "paper,demo")) == len(read_series(FILE, "paper")) + len(
+        read_series(FILE, "demo")
+    )
+    with pytest.raises(CalibError, match="series=papper is not one of: paper, demo, notes"):
+        read_series(FILE, "papper")
+
+
+def test_a_series_is_narrowed_and_its_seeds_replaced() -> None:
+    one = Series(["mi", "chd"], ["joint", "combat"], ["paper"], [0, 1])
+    some = one.narrowed(studies=["chd"], methods=["combat", "desc"], seeds=[7])
+    assert (some.studies, some.methods, some.protocols, some.seeds) == (["chd"], ["combat"], ["paper"], [7])
+    assert not one.narrowed(protocols=["released"])
+    assert some.commands == ["python run.py -m split=all dataset=chd method=combat protocol=paper seed=7"]
+
+
+def test_the_plan_is_all_splits_once(tmp_path: Path) -> None:
+    series = tiny("joint", seeds=(0, 1))
+    jobs = list(Planner(CONF, tmp_path).jobs([*series, *series]))
+    assert [(job.run.split.label, job.run.config.seed) for job in jobs] == [
+        (split, seed) for seed in (0, 1) for split in ("12_3", "13_2", "23_1")
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_makers_of_a_correction_come_first_and_the_longest_before_the_short(tmp_path: Path) -> None:
+    jobs = planned(tmp_path, "baseline", "joint", "normae", "desc")
+    guesses = {"runs": {"joint": 30.0, "baseline": 8.0, "normae": 1.0, "desc": 1.0}, "corrections": {"normae": 500.0, "desc": 40.0}, "studies": {"demo": 0.5}}  # fmt: skip
+    ordered = schedule(jobs, guesses)
+    names = [str(one.job.run.config.method.name) for one in ordered]
+    assert names[:2] == ["normae", "desc"]
+    assert names[2:5] == ["joint"] * 3
+    assert [one.seconds for one in ordered[:3]] == [250.5, 20.5, 15.0]
+    assert sorted(names) == sorted(str(job.run.config.method.name) for job in jobs)
+
+
+def test_what_is_recorded_is_not_made_again_and_tells_the_time(tmp_path: Path) -> None:
+    jobs = planned(tmp_path, "baseline")
+    first = schedule(jobs, guessed_seconds(FILE))
+    assert carry_out_all(first[:1], CONF, "basic") == {}
+    left = schedule(jobs, guessed_seconds(FILE))
+    assert [one.job.run.split.label for one in left] == ["13_2", "23_1"]
+    done = first[0].job.finished
+    assert done is not None
+    assert left[0].seconds == pytest.approx(done.result["seconds"]["total"])
+    table = plan_table(jobs, left)
+    assert "3 runs, 1 recorded; 2 to make" in table
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_failed_run_stops_no_other(launcher: str, tmp_path: Path) -> None:
+    bad = Series(
+        ["demo"], ["joint"], ["paper"], [0], [f"{TINY} method.epochs=3 method.batch_size=8 method.lr=1e30"]
+    )
+    jobs = list(Planner(CONF, tmp_path).jobs([bad, *tiny("baseline")]))
+    failures = carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, workers=2)
+    assert len(failures) == 3
+    assert all(name.startswith("demo") and "joint, protocol paper, seed 0" in name for name in failures)
+    assert all("lower the learning rate" in why for why in failures.values())
+    assert len(list(tmp_path.rglob(RESULT))) == 3
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_run_that_diverges_keeps_its_losses_and_its_reason(launcher: str, tmp_path: Path) -> None:
+    lr = f"{TINY} method.epochs=20 method.batch_size=8 method.lr=1e12"
+    jobs = list(Planner(CONF, tmp_path).jobs([Series(["demo"], ["joint"], ["paper"], [0], [lr])]))[:1]
+    (why,) = carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, workers=1).values()
+    (error,) = tmp_path.glob("runs/*/*/*/error.txt")
+    told = error.read_text().splitlines()[-1]
+    assert told == f"calib.errors.DivergedError: {why}"
+    found = re.search(
+        r"a loss is no longer a finite number in epoch (\d+) \(.*L_C \(A\) .*\); lower the", why
+    )
+    assert found
+    history = pd.read_csv(error.with_name("history.csv"))
+    assert history["epoch"].tolist() == list(range(1, int(found[1]) + 1))
+    assert not np.isfinite(history.iloc[-1, 2:].astype(float)).all()
+    assert not list(tmp_path.rglob(RESULT))
+
+
+def test_a_study_that_cannot_be_loaded_is_told_and_stops_no_other(tmp_path: Path) -> None:
+    planner = Planner(CONF, tmp_path)
+    missing = Series(
+        ["table"], ["joint"], ["paper"], [0], ["dataset.path=none.csv dataset.batch=b dataset.label=l"]
+    )
+    jobs = list(planner.jobs([missing, *tiny("baseline")]))
+    assert len(jobs) == 3
+    (why,) = planner.refused.values()
+    assert "none.csv" in why
+
+
+@pytest.fixture
+def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The script, on a list of series that take no time, below ``tmp_path``."""
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    lists = yaml.safe_load((conf / "reproduce.yaml").read_text())
+    lists["demo"] = [{"studies": ["demo"], "methods": list(CHAIN), "protocols": ["paper"], "seeds": [0]}]
+    (conf / "reproduce.yaml").write_text(yaml.safe_dump(lists))
+    study = yaml.safe_load((conf / "dataset" / "demo.yaml").read_text())
+    small = yaml.safe_load("\n".join(o.removeprefix("dataset.").replace("=", ": ") for o in SMALL))
+    (conf / "dataset" / "demo.yaml").write_text(yaml.safe_dump(study | small))
+    for method in CHAIN:
+        fast = OmegaConf.from_dotlist([o for o in FAST[method] if o.startswith("method.")])
+        tuned = "# @package _global_\n" + OmegaConf.to_yaml(fast)
+        (conf / "tuned" / f"demo_{method}.yaml").write_text(tuned)
+    script = runpy.run_path(str(ROOT / "scripts" / "reproduce.py"))
+    script["main"].__globals__.update(CONF=conf, FILE=conf / "reproduce.yaml")
+
+    def call(*arguments: str) -> int:
+        options: argparse.Namespace = script["parser"]().parse_args(["--series", "demo", "--jobs", "1", "--launcher", "basic", *arguments])  # fmt: skip
+        return script["main"](options)
+
+    return call
+
+
+def test_a_reproduction_of_one_method(
+    tmp_path: Path, reproduce: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert reproduce("--out", str(out), "--dry-run") == 0
+    assert "12 runs, 0 recorded; 12 to make" in capsys.readouterr().out
+    assert not out.exists()
+    assert reproduce("--out", str(out), "--methods", "combat") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(out / "report" / "index.html")
+    table = (out / "report" / "tables" / "table_accuracy_demo_paper.md").read_text()
+    assert "| average |  | ours | – | 0." in table
+
+
+@pytest.mark.slow
+def test_the_whole_chain_twice(
+    tmp_path: Path, reproduce: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert reproduce("--out", str(out), "--dry-run") == 0
+    assert "12 runs, 0 recorded; 12 to make" in capsys.readouterr().out
+    assert not out.exists()
+    assert reproduce("--out", str(out), "--methods", "joint,baseline") == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[-1] == str(out / "report" / "index.html")
+    stamps = {file: file.stat().st_mtime_ns for file in out.rglob(RESULT)}
+    assert reproduce("--out", str(out)) == 0
+    assert "12 runs, 6 recorded; 6 to make" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
+    report = out / "report"
+    tables = {
+        file.name: file.read_bytes() for file in (report / "tables").iterdir() if "cost" not in file.name
+    }
+    assert {"claims.csv", "table_accuracy_demo_paper.tex", "table_metrics_demo_paper.md"} <= set(tables)
+    page = (report / "index.html").read_text()
+    assert page.count("<img") == 4
+    assert reproduce("--out", str(out), "--report-only") == 0
+    assert tables == {name: (report / "tables" / name).read_bytes() for name in tables}
+
+
+def test_the_script_refuses_in_one_sentence(tmp_path: Path, reproduce: Callable[..., int]) -> None:
+    with pytest.raises(CalibError, match="No series of 'demo' has all that is asked for"):
+        reproduce("--out", str(tmp_path), "--methods", "none")
+    with pytest.raises(CalibError, match="Nothing of what is planned is recorded"):
+        reproduce("--out", str(tmp_path / "empty"), "--report-only")
+
+
+def test_wrong_options_end_in_one_sentence(
+    tmp_path: Path, reproduce: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong in (["--seeds", "one"], ["--jobs", "0"]):
+        with pytest.raises(SystemExit):
+            reproduce(*wrong)
+        assert f"argument {wrong[0]}: invalid" in capsys.readouterr().err
+    with pytest.raises(MissingConfigException, match="nonsense"):
+        reproduce("--out", str(tmp_path), "--methods", "combat", "--launcher", "nonsense")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "scripts" / "reproduce.py"), *arguments]
+
+
+@pytest.mark.slow
+def test_an_interrupted_reproduction_goes_on_and_gives_the_same_tables(tmp_path: Path) -> None:
+    options = ["--series", "demo", "--methods", "baseline,combat,joint", "--jobs", "2"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(command(*options, "--out", str(whole)), check=True, capture_output=True)
+    with subprocess.Popen(command(*options, "--out", str(broken)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True) as process:  # fmt: skip
+        while len(list(broken.rglob(RESULT))) < 3:
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    stamps = {file: file.stat().st_mtime_ns for file in broken.rglob(RESULT)}
+    assert 3 <= len(stamps) < 9
+    subprocess.run(command(*options, "--out", str(broken)), check=True, capture_output=True)
+    assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
+    for file in sorted((whole / "report" / "tables").iterdir()):
+        if "cost" not in file.name and "claims" not in file.name:  # which tell times
+            assert file.read_bytes() == (broken / "report" / "tables" / file.name).read_bytes(), file.name
+
+
+def allow_interrupts() -> None:
+    """What a terminal does: a shell starts its background jobs deaf to interrupts, and tests may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_an_interruption_is_said_in_one_sentence(tmp_path: Path) -> None:
+    options = ["--series", "demo", "--methods", "joint", "--out", str(tmp_path), "--jobs", "1"]
+    with subprocess.Popen(
+        command(*options),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        preexec_fn=allow_interrupts,
+    ) as process:
+        while not list(tmp_path.rglob("run.log")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "Traceback" not in told
+    assert "repeat the command to go on" in told
