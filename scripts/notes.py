@@ -13,10 +13,8 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from calib.errors import CalibError
-from calib.records.record import result_rows
 from calib.report.beyond.section import SERIES, TABLES
 from calib.report.claims.verdicts import claims_table
 from calib.report.costs import cost_table
@@ -31,7 +29,8 @@ from calib.report.doc_tables import (
 from calib.report.exhibits import Outcome, Verdict, markdown
 from calib.report.paper import ONE_SOURCE
 from calib.report.printed import printed_tables
-from calib.runs.series import Planner, Series, read_series
+from calib.report.results import results_table
+from calib.runs.series import PLAN, Planner, Series, read_series, read_variants
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -77,26 +76,26 @@ SINGLE = {
 
 def planned_series() -> list[Series]:
     """All that the notes rest on: the paper's own runs but for the big pancreas study, and theirs."""
-    small = [one.narrowed(studies=["mi", "chd"]) for one in read_series(CONF / "reproduce.yaml", "paper")]
-    return [*(one for one in small if one), *read_series(CONF / "reproduce.yaml", "notes")]
+    small = [one.narrowed(studies=["mi", "chd"]) for one in read_series(CONF / PLAN, "paper")]
+    return [*(one for one in small if one), *read_series(CONF / PLAN, "notes")]
 
 
 def beyond_series() -> list[Series]:
     """What docs/beyond.md rests on besides."""
-    return read_series(CONF / "reproduce.yaml", f"{SERIES},choice,ablation")
+    return read_series(CONF / PLAN, f"{SERIES},choice,ablation")
 
 
 def collect(out: Path, series: Sequence[Series]) -> pd.DataFrame:
     """The recorded ones among the planned runs, one row a run and target."""
-    jobs = list(tqdm(Planner(CONF, out).jobs(series), desc="planned runs", unit="run", disable=None))
+    jobs = Planner(CONF, out).jobs(series)
     found = [one for job in jobs if (one := job.finished)]
     print(f"{len(found)} of {len(jobs)} runs are recorded in {out}")
-    return pd.DataFrame([{"variant": one.variant} | row for one in found for row in result_rows(one.result)])
+    return results_table(found)
 
 
 def read_results() -> pd.DataFrame:
     """The committed results, one row a run and target."""
-    return pd.read_csv(RESULTS, comment="#", dtype={"target": str}).fillna({"variant": ""})
+    return pd.read_csv(RESULTS, comment="#", dtype={"target": str}).fillna({"variant": "", "walks": ""})
 
 
 def costs(results: pd.DataFrame, study: str) -> str:
@@ -147,11 +146,15 @@ def keep_beyond(tables: Path) -> None:
             kept.to_csv(BEYOND.with_name(f"beyond_{kind}.csv"), index=False, lineterminator="\n")
 
 
+def commands(series: Sequence[Series]) -> list[str]:
+    """Return the command lines that make the runs of the series."""
+    names = read_variants(CONF / PLAN)
+    return [command for one in series for command in one.commands(names)]
+
+
 def write_results(file: Path, table: pd.DataFrame, series: Sequence[Series]) -> None:
     """Write rows of results below the commands that make them."""
-    made_by = "".join(
-        f"# {command}\n" for command in [*(c for one in series for c in one.commands), "make notes"]
-    )
+    made_by = "".join(f"# {command}\n" for command in [*commands(series), "make notes"])
     rows = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     file.write_text(made_by + rows, encoding="utf-8")
 
@@ -188,8 +191,8 @@ def main() -> None:
     if not (options.tables_only or options.check):
         table = collect(options.out, planned_series())
         if table.empty:
-            commands = "\n".join(command for one in planned_series() for command in one.commands)
-            sys.exit(f"Error: no planned run is recorded in {options.out}; make them with:\n{commands}")
+            made_by = "\n".join(commands(planned_series()))
+            sys.exit(f"Error: no planned run is recorded in {options.out}; make them with:\n{made_by}")
         write_results(RESULTS, table, planned_series())
         others = collect(options.out, beyond_series())
         if len(others):

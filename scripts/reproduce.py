@@ -19,12 +19,11 @@ from calib.report.assemble import write_report
 from calib.runs.cli import explain
 from calib.runs.launch import carry_out_all
 from calib.runs.options import add_run_options, local_jobs, numbers, several, show_progress
-from calib.runs.plan_text import plan_table
-from calib.runs.series import Planner, guessed_seconds, read_series, schedule
+from calib.runs.schedule import guessed_seconds, plan_table, schedule
+from calib.runs.series import PLAN, Planner, read_series
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
-FILE = CONF / "reproduce.yaml"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,13 +48,13 @@ def main(options: argparse.Namespace) -> int:
     """Plan, run, report; 1 where a run or a study failed."""
     planner = Planner(CONF, options.out, options.device)
     narrowing = {key: getattr(options, key) for key in ("studies", "methods", "protocols", "seeds")}
-    series = [one for s in read_series(FILE, options.series) if (one := s.narrowed(**narrowing))]
+    series = [one for s in read_series(CONF / PLAN, options.series) if (one := s.narrowed(**narrowing))]
     if not series:
         raise CalibError(
             f"No series of '{options.series}' has all that is asked for; see conf/reproduce.yaml."
         )
-    jobs = list(planner.jobs(series))
-    scheduled = schedule(jobs, guessed_seconds(FILE))
+    jobs = planner.jobs(series)
+    scheduled = schedule(jobs, guessed_seconds(CONF))
     print(plan_table(jobs, scheduled))
     for what, why in planner.refused.items():
         print(f"Cannot be planned: {what}: {why}")

@@ -30,8 +30,9 @@ from calib.report.search_table import caption, search_table, summary
 from calib.runs.cli import explain
 from calib.runs.launch import carry_out_all
 from calib.runs.options import add_run_options, numbers, show_progress
+from calib.runs.schedule import guessed_seconds, schedule
 from calib.runs.search import Search, choose
-from calib.runs.series import Job, guessed_seconds, schedule
+from calib.runs.series import Job
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -98,7 +99,7 @@ def outer_jobs(search: Search, split: Split) -> list[Job]:
 
 def progress(jobs: Sequence[Job]) -> str:
     """How many of the runs there are, and how long the rest takes."""
-    left = schedule(jobs, guessed_seconds(CONF / "reproduce.yaml"))
+    left = schedule(jobs, guessed_seconds(CONF))
     time = timedelta(seconds=round(sum(one.seconds for one in left)))
     rest = f"{len(left)} to make, about {time} of one core" if left else "none to make"
     return f"{len(jobs)}, {len(jobs) - len(left)} recorded; {rest}."
@@ -106,7 +107,7 @@ def progress(jobs: Sequence[Job]) -> str:
 
 def carry_out(jobs: Sequence[Job], options: argparse.Namespace) -> dict[str, str]:
     """Make those that have no record; the ones that failed, and why."""
-    scheduled = schedule(jobs, guessed_seconds(CONF / "reproduce.yaml"))
+    scheduled = schedule(jobs, guessed_seconds(CONF))
     if not scheduled:
         return {}
     return carry_out_all(scheduled, CONF, options.launcher, options.jobs, options.launcher_options)

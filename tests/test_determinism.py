@@ -7,10 +7,10 @@ import pytest
 from calib.records.record import RESULT
 from calib.runs.experiment import run
 from calib.runs.launch import carry_out_all
-from calib.runs.series import guessed_seconds, schedule
+from calib.runs.schedule import guessed_seconds, schedule
 from tests.conftest import CONF, small_run
 from tests.faults import content
-from tests.runs.test_series import FILE, planned
+from tests.runs.test_series import planned
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def test_launchers_give_the_same_bytes(tmp_path: Path) -> None:
     for launcher, workers in (("basic", None), ("joblib", 1), ("joblib", 2)):
         out = tmp_path / f"{launcher}{workers}"
         jobs = planned(out, *CHAIN)
-        assert carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, workers) == {}
+        assert carry_out_all(schedule(jobs, guessed_seconds(CONF)), CONF, launcher, workers) == {}
         found.append(content(out))
     assert len(found[0]) == 5 * 3 * len(CHAIN)
     assert found[0] == found[1] == found[2]

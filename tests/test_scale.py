@@ -14,7 +14,7 @@ from calib.config import build
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.methods.joint import Joint
 from calib.records.record import Record
-from calib.report.figures.tsne import Settings, record_map
+from calib.report.figures.tsne import MapSettings, record_map
 from calib.runs.experiment import run
 from calib.runs.predict import predict
 from calib.runs.run import method_settings
@@ -87,7 +87,7 @@ def test_a_map_is_that_of_the_rows_it_shows(values: np.ndarray, tmp_path: Path) 
     with np.load(folder / "embedding.npz") as stored:
         whole = stored["z"], stored["batch"]
     assert [name.tolist() for name in np.unique(whole[1], return_counts=True)] == [["a", "b", "c"], [30] * 3]
-    one = record_map(Record(folder), study, tmp_path / "maps", Settings(limit=40))
+    one = record_map(Record(folder), study, tmp_path / "maps", MapSettings(limit=40))
     assert one.xy.shape == (40, 2)
     shown = np.sort(np.random.default_rng([0, 40]).permutation(ROWS)[:40])
     assert one.batch.tolist() == (shown // 30).tolist()

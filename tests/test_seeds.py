@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-import calib.runs.series
+import calib.runs.schedule
 from calib.data.split import make_task, parse_split
 from calib.data.study import Study, Task
 from calib.errors import CalibError, DivergedError
@@ -17,7 +17,8 @@ from calib.layers import BatchNorm, default_linear
 from calib.methods.joint import Joint
 from calib.runs.experiment import run
 from calib.runs.run import load, plan
-from calib.runs.series import Planner, Series, overrides, schedule, together
+from calib.runs.schedule import overrides, schedule, together
+from calib.runs.series import Planner, Series
 from calib.runtime import Runtime
 from calib.seeds import LinearStack, stacked
 from tests.conftest import CONF, FAST, SMALL, compose, small_run
@@ -119,7 +120,7 @@ def test_the_planner_puts_seeds_together(tmp_path: Path) -> None:
 
 
 def test_the_planner_leaves_large_studies_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calib.runs.series, "SMALL", 35)  # the tiny study has 36
+    monkeypatch.setattr(calib.runs.schedule, "SMALL", 35)  # the tiny study has 36
     variant = " ".join(o.replace(" ", "") for o in [*SMALL, *FAST["joint"]])
     jobs = list(Planner(CONF, tmp_path).jobs([Series(["demo"], ["joint"], ["paper"], [0, 1], [variant])]))
     assert all(len(group) == 1 for group in together(schedule(jobs, {"runs": {}, "studies": {}})))

@@ -18,6 +18,9 @@ from calib.errors import CalibError
 
 DRAWS, LEVEL = 2000, 0.95
 
+SEED = 20211202
+"""Seed of every bootstrap of the report."""
+
 Line = tuple[str, str]
 """Split and target batch: a line of the paper's tables."""
 

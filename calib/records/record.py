@@ -41,11 +41,15 @@ def correction_record(out: Path, study: str, corrector: str, key: str) -> "Recor
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run: what was set besides the published values, the content of its result, its folder."""
+    """A finished run: the content of its result, its folder, and its names in the plan.
+
+    ``variant`` says what is set beside the published values, and ``walks`` names the walks that have the run.
+    """
 
     variant: str
     result: Mapping[str, Any]
     path: Path
+    walks: tuple[str, ...] = ()
 
 
 class Record:

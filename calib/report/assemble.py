@@ -7,18 +7,19 @@ import pandas as pd
 
 from calib.data.study import Study
 from calib.errors import CalibError
-from calib.records.record import Finished, Record, result_rows
+from calib.records.record import Finished, Record
 from calib.report.beyond.named import named_section
 from calib.report.beyond.section import beyond_section, is_beyond
 from calib.report.claims.verdicts import claims_table, verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.figures.draw import Figures, draw
-from calib.report.groups import settings
+from calib.report.groups import group_jobs
 from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed import Lines, printed_tables
+from calib.report.results import results_table
 from calib.runs.series import Job
 
 
@@ -53,7 +54,7 @@ def _written(
         raise CalibError(
             f"Nothing of what is planned is recorded in {folder.parent}, so there is nothing to report."
         )
-    results = pd.DataFrame([{"variant": f.variant} | row for f in finished for row in result_rows(f.result)])
+    results = results_table(finished)
     Record(folder).write_table("runs.csv", results, digits=6)
 
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
@@ -63,7 +64,7 @@ def _written(
     figures = {
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
-    grouped = {name: settings(part, finished) for name, part in by_study.items()}
+    grouped = {name: group_jobs(part, finished) for name, part in by_study.items()}
     others = [
         section
         for section in (

@@ -5,6 +5,7 @@ from typing import cast
 import pandas as pd
 
 from calib.report.exhibits import MISSING, Table
+from calib.report.groups import ARCSINH
 
 DIGITS = {"correction, s": 1, "the rest of a run, s": 1, "peak memory, MB": 0}
 
@@ -14,7 +15,9 @@ def cost_table(results: pd.DataFrame, study: str) -> Table:
 
     A correction is made once for all splits; the rest is D, its predictions and the distances of batches.
     """
-    ours = results[(results["study"] == study) & ~results["variant"].str.startswith("protocol.")]
+    published = results["variant"] == ""
+    other_scale = results["variant"].str.split().map(lambda words: ARCSINH in words)
+    ours = results[(results["study"] == study) & (published | (results["walks"] == "") & ~other_scale)]
     measured = ["seconds", "correction_seconds", "peak_memory_mb", "correction_peak_memory_mb"]
     runs = ours.drop_duplicates("key").astype(dict.fromkeys(measured, float))
     made = runs["correction_seconds"].notna() & (runs["seconds"] > runs["correction_seconds"])

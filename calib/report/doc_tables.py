@@ -6,7 +6,12 @@ from typing import cast
 import pandas as pd
 
 from calib.report.exhibits import MISSING, markdown
+from calib.report.groups import NUMBERS
 from calib.report.paper import PROTOCOLS, paper_accuracy, paper_numbers
+from calib.report.results import WALKS
+
+SINGLE = "paper, one option as released"
+"""Name of the walk whose steps set one option alone."""
 
 NOTE = "† uses target labels: a reference, not a method."
 
@@ -15,8 +20,7 @@ def accuracy_table(results: pd.DataFrame, study: str, method: str, variant: str 
     """Accuracy of one method, a line a target: the paper's number, then ours under each protocol.
 
     Args:
-        results: one row a run and target, as ``store.collect`` gives it, and a column ``variant``: what
-            was set besides the published values.
+        results: one row a run and target (``report.results.results_table``).
 
     Returns:
         Markdown; mean and standard deviation over seeds, the number of seeds in brackets, and the
@@ -46,7 +50,8 @@ def comparison_table(results: pd.DataFrame, study: str) -> str:
     rows = []
     for index, cells in ours.groupby(["method", "variant"]):
         method, variant = cast(tuple[str, str], index)
-        if variant and not variant.startswith("method."):
+        numbered = any(word.endswith(NUMBERS) for word in variant.split())
+        if variant and (numbered or (cells["walks"] != "").any()):
             continue  # another protocol or another number of sources: tables of their own
         name = f"`{method}`" + (f", `{variant.removeprefix('method.')}`" if variant else "")
         reference = " †" if cells["uses_target_labels"].any() else ""
@@ -156,7 +161,7 @@ def options_table(results: pd.DataFrame, study: str) -> str:
     The first and last line are the whole protocols, with the seeds of the lines between.
     """
     joint = _chosen(results, study, "joint")
-    single = joint[joint["variant"].str.startswith("protocol.")]
+    single = joint[joint["walks"].str.split(WALKS).map(lambda names: SINGLE in names)]
     whole = joint[(joint["variant"] == "") & joint["seed"].isin(single["seed"])]
     ends = [whole[whole["protocol"] == p].assign(variant=f"all of `{p}`") for p in PROTOCOLS]
     named = single.assign(variant="`" + single["variant"].str.replace("protocol.", "") + "`")

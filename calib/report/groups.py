@@ -1,4 +1,4 @@
-"""Planned runs by what they have in common: one study, method, protocol and variant, all splits and seeds."""
+"""Groups of planned runs: all splits and seeds of one study, method, protocol and variant."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,76 +13,82 @@ from omegaconf import OmegaConf
 
 from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, Study
-from calib.evaluation.intervals import Estimate, Runs, Tally, estimate, shared_seeds, tallies
-from calib.files import read_table
+from calib.evaluation.intervals import SEED, Estimate, Runs, Tally, estimate, shared_seeds, tallies
+from calib.records.predictions_file import Predictions, read_predictions
 from calib.records.record import Finished
-from calib.report.claims.accuracy import SEED
-from calib.runs.series import Job
+from calib.runs.series import Job, Place
 
-SOURCES = "dataset.n_sources="
-"""How a variant sets the number of source batches."""
+CONVERGED, ARCSINH, LOGISTIC = "converged", "arcsinh", "logistic"
+"""Variants by their names in conf/reproduce.yaml."""
 
-CONVERGED = "training=converged"
-"""The variant with learning rates that train D on the pancreas studies."""
-
-ARCSINH = "protocol.transform=arcsinh"
-"""The variant on arcsinh(x / 100)."""
-
-CLASSIFIER = "classifier@method.classifier="
-LOGISTIC = f"{CLASSIFIER}logistic ~tuned"
-"""The variant with logistic regression in D's place."""
+NUMBERS = ("_source", "_sources", "_subjects")
+"""Ends of the names of variants that set a number of source batches or of subjects, and nothing else."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class Group:
     """The jobs of one study, method, protocol and variant, and those of their records that are there."""
 
     jobs: Sequence[Job]
     finished: Mapping[Path, Finished]
 
     @property
+    def study(self) -> Study:
+        """Return the study, prepared as the protocol says."""
+        return self.jobs[0].run.study
+
+    @property
     def method(self) -> str:
-        """Name of the method."""
+        """Return the name of the method."""
         return str(self.jobs[0].run.config.method.name)
 
     @property
     def label(self) -> str:
-        """The method as tables call it."""
+        """Return the method's name in tables."""
         return str(self.jobs[0].run.config.method.card.label)
 
     @property
     def protocol(self) -> str:
-        """Name of the protocol."""
+        """Return the name of the protocol."""
         return str(self.jobs[0].run.config.protocol.name)
 
     @property
     def variant(self) -> str:
-        """What is set besides the published values."""
+        """Return the words that say what is set beside the published values."""
         return self.jobs[0].variant
 
-    def only(self, seeds: Collection[int]) -> "Setting":
-        """The part of it with these seeds."""
+    @property
+    def numberless_variant(self) -> str:
+        """Return the variant without the words that set a number of sources or of subjects."""
+        return " ".join(word for word in self.variant.split() if not word.endswith(NUMBERS))
+
+    @property
+    def places(self) -> list[Place]:
+        """Return the steps of walks that the group is, each once."""
+        return list(dict.fromkeys(place for job in self.jobs for place in job.places))
+
+    def at(self, place: Place) -> "Group":
+        """Return the part of the group that has a place in a walk: the walk's seeds."""
+        return replace(self, jobs=[job for job in self.jobs if place in job.places])
+
+    def only(self, seeds: Collection[int]) -> "Group":
+        """Return the part of the group with these seeds."""
         return replace(self, jobs=[job for job in self.jobs if int(job.run.config.seed) in seeds])
 
     @property
     def n_sources(self) -> int:
-        """Number of source batches."""
+        """Return the number of source batches."""
         return len(self.jobs[0].run.split.sources)
 
     @property
-    def besides_sources(self) -> str:
-        """The variant without the number of sources."""
-        return " ".join(word for word in self.variant.split() if not word.startswith(SOURCES))
-
-    @property
     def uses_target_labels(self) -> bool:
-        """Whether it is a reference."""
+        """Return whether the method is a reference."""
         return self.jobs[0].run.method.uses_target_labels
 
     @property
     def averages_replicates(self) -> bool:
-        """Whether it gives all measurements of a sample one answer, where they are known."""
-        return self.knows_replicates and _anywhere(
+        """Return whether the method gives all measurements of a sample one answer, where they are known."""
+        return self.knows_replicates and _any_part(
             OmegaConf.to_container(self.jobs[0].run.config.method),
             lambda part: (
                 part.get("average_replicates") is True
@@ -92,18 +98,18 @@ class Setting:
 
     @property
     def takes_arcsinh(self) -> bool:
-        """Whether the method itself takes the arcsinh of its data."""
+        """Return whether the method itself takes the arcsinh of its data."""
         method = OmegaConf.to_container(self.jobs[0].run.config.method)
-        return _anywhere(method, lambda part: part.get("transform") == "arcsinh")
+        return _any_part(method, lambda part: part.get("transform") == "arcsinh")
 
     @property
     def knows_replicates(self) -> bool:
-        """Whether the study says of any batch which rows measure the same."""
-        return any(batch.replicate is not None for batch in self.jobs[0].run.study.batches.values())
+        """Return whether the study says of any batch which rows measure the same."""
+        return any(batch.replicate is not None for batch in self.study.batches.values())
 
     @cached_property
     def records(self) -> dict[int, list[tuple[Job, Finished]]]:
-        """Seed -> job and record of every split, of the seeds that have them all."""
+        """Return job and record of every split by seed, for the seeds that have them all."""
         by_seed: dict[int, list[Job]] = {}
         for job in self.jobs:
             by_seed.setdefault(int(job.run.config.seed), []).append(job)
@@ -115,22 +121,22 @@ class Setting:
 
     @cached_property
     def runs(self) -> Runs:
-        """Seed -> split and target with labels -> tally, of the seeds that have every split."""
-        return {seed: _lines(pairs) for seed, pairs in self.records.items()}
+        """Return seed -> split and labelled target -> tally, for the seeds that have every split."""
+        return {seed: _tallies(pairs) for seed, pairs in self.records.items()}
 
     @cached_property
     def runs_over_replicates(self) -> Runs:
-        """The same where all measurements of a sample get one answer, as ``over_replicates`` has it."""
+        """Return the same where all measurements of a sample get one answer (``over_replicates``)."""
         if not self.knows_replicates or self.averages_replicates:
             return self.runs
-        return {seed: _lines(pairs, together=True) for seed, pairs in self.records.items()}
+        return {seed: _tallies(pairs, together=True) for seed, pairs in self.records.items()}
 
     def means(self, metric: str) -> list[float]:
-        """A metric, averaged over all splits' targets, of each complete seed; NaN where it is not defined."""
+        """Return a metric, averaged over all splits' targets, of each complete seed; NaN if undefined."""
         return [
             mean(
-                np.nan if (value := f.result["targets"][target].get(metric)) is None else value
-                for f, target in lines
+                np.nan if (value := record.result["targets"][target].get(metric)) is None else value
+                for record, target in lines
             )
             for lines in self._scored.values()
         ]
@@ -139,39 +145,42 @@ class Setting:
     def _scored(self) -> dict[int, list[tuple[Finished, str]]]:
         return {
             seed: [
-                (f, t) for _, f in pairs for t, scores in f.result["targets"].items() if "accuracy" in scores
+                (record, target)
+                for _, record in pairs
+                for target, scores in record.result["targets"].items()
+                if "accuracy" in scores
             ]
             for seed, pairs in self.records.items()
         }
 
 
-def settings(jobs: Iterable[Job], finished: Iterable[Finished]) -> list[Setting]:
-    """The settings of one study's jobs, in their order."""
-    found = {one.path: one for one in finished}
+def group_jobs(jobs: Iterable[Job], finished: Iterable[Finished]) -> list[Group]:
+    """Group one study's jobs by method, protocol and variant, in their order."""
+    records = {record.path: record for record in finished}
     groups: dict[tuple[str, str, str], list[Job]] = {}
     for job in jobs:
         config = job.run.config
         groups.setdefault((str(config.method.name), str(config.protocol.name), job.variant), []).append(job)
-    return [Setting(group, found) for group in groups.values()]
+    return [Group(group, records) for group in groups.values()]
 
 
 def average(runs: Runs) -> Estimate | None:
-    """Accuracy, averaged over target batches, with its interval; None without a complete seed."""
+    """Return accuracy, averaged over target batches, with its interval; None without a complete seed."""
     return estimate(_same, [runs], np.random.default_rng(SEED)) if runs else None
 
 
-def difference(one: Runs, other: Runs, alone: bool = False) -> Estimate | None:
-    """Accuracy of one minus that of the other, paired by subject and seed; None without a common seed.
+def difference(minuend: Runs, subtrahend: Runs, alone: bool = False) -> Estimate | None:
+    """Return the difference of two accuracies, paired by subject and seed; None without a common seed.
 
     Args:
-        alone: whether a single seed of the one is compared with every seed of the other, as for methods
-            to which the seed does not matter.
+        alone: whether a single seed of the minuend is compared with every seed of the subtrahend, as for
+            methods to which the seed does not matter.
     """
-    if alone and len(one) == 1:
-        one = dict.fromkeys(other, next(iter(one.values())))
-    if not shared_seeds([one, other]):
+    if alone and len(minuend) == 1:
+        minuend = dict.fromkeys(subtrahend, next(iter(minuend.values())))
+    if not shared_seeds([minuend, subtrahend]):
         return None
-    return estimate(_minus, [one, other], np.random.default_rng(SEED))
+    return estimate(_minus, [minuend, subtrahend], np.random.default_rng(SEED))
 
 
 def _same(values: FloatArray) -> FloatArray:
@@ -182,30 +191,36 @@ def _minus(a: FloatArray, b: FloatArray) -> FloatArray:
     return a - b
 
 
-def _lines(pairs: Sequence[tuple[Job, Finished]], together: bool = False) -> dict[tuple[str, str], Tally]:
+def _tallies(pairs: Sequence[tuple[Job, Finished]], together: bool = False) -> dict[tuple[str, str], Tally]:
+    """Count right answers by split and target batch.
+
+    Args:
+        together: whether all measurements of a sample get one answer.
+    """
     lines: dict[tuple[str, str], Tally] = {}
-    for job, one in pairs:
-        used = _USED + ([f"p_{name}" for name in job.run.study.classes] if together else [])
-        table = read_table(one.path / "predictions.csv", dtype=str, keep_default_na=False, usecols=used)
+    for job, record in pairs:
+        study, file = job.run.study, record.path / "predictions.csv"
         if together:
-            table = pd.concat([_together(part, job.run.study) for _, part in table.groupby("batch")])
+            whole = read_predictions(file, study.classes)
+            parts = [
+                (whole.of_batch(name), study.batches[name]) for name in sorted(set(whole.table["batch"]))
+            ]
+            table = pd.concat([_one_answer(part, batch.replicate) for part, batch in parts])
+        else:
+            table = read_predictions(file).table
         lines |= {(job.run.split.label, batch): tally for batch, tally in tallies(table).items()}
     return lines
 
 
-_USED = ["batch", "row", "subject", "label", "predicted"]
-
-
-def _together(predictions: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Predictions of one batch with the same answer to all measurements of a sample."""
-    replicate = study.batches[predictions["batch"].iloc[0]].replicate
+def _one_answer(part: Predictions, replicate: Any) -> pd.DataFrame:
+    """Return the predictions of one batch with the same answer to all measurements of a sample."""
     if replicate is None:
-        return predictions
-    each = predictions[[f"p_{name}" for name in study.classes]].to_numpy(dtype=float)
-    answers = over_replicates(each, replicate[predictions["row"].astype(int)]).argmax(axis=1)
-    return predictions.assign(predicted=np.array(study.classes)[answers])
+        return part.table
+    rows = part.table["row"].astype(int).to_numpy()
+    answers = over_replicates(part.probability, replicate[rows]).argmax(axis=1)
+    return part.table.assign(predicted=np.array(part.classes)[answers])
 
 
-def _anywhere(node: Any, told: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Whether a part of a method's settings says so."""
-    return isinstance(node, dict) and (told(node) or any(_anywhere(part, told) for part in node.values()))
+def _any_part(node: Any, holds: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Return whether something holds for any part of a method's settings."""
+    return isinstance(node, dict) and (holds(node) or any(_any_part(part, holds) for part in node.values()))

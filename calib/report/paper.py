@@ -8,8 +8,8 @@ import pandas as pd
 PROTOCOLS = ("paper", "released")
 """The text as written, and what the authors' code does."""
 
-ONE_SOURCE = "dataset.n_sources=1"
-"""The variant of runs that have one source batch each, as pairwise calibration in Tables 1a and 2a."""
+ONE_SOURCE = "one_source"
+"""Name of the variant with one source batch in a split, as for pairwise calibration in Tables 1a and 2a."""
 
 
 def paper_numbers() -> pd.DataFrame:

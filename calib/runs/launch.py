@@ -23,7 +23,7 @@ from tqdm import tqdm
 from calib.errors import CalibError
 from calib.runs import experiment
 from calib.runs.isolation import isolated
-from calib.runs.series import Scheduled, overrides, together
+from calib.runs.schedule import Scheduled, overrides, together
 
 log = logging.getLogger(__name__)
 

@@ -17,15 +17,15 @@ from calib.files import read_arrays, read_table, write_whole
 from calib.records.corrections import CORRECTED
 from calib.records.record import RESULT, Record, collect
 from calib.report.assemble import write_report
-from calib.report.figures.tsne import Settings, record_map
+from calib.report.figures.tsne import MapSettings, record_map
 from calib.runs.experiment import run
 from calib.runs.launch import carry_out_all
 from calib.runs.models import load_model
 from calib.runs.predict import predict
-from calib.runs.series import guessed_seconds, schedule
+from calib.runs.schedule import guessed_seconds, schedule
 from tests.conftest import CONF, small_run
 from tests.faults import content
-from tests.runs.test_series import FILE, planned
+from tests.runs.test_series import planned
 
 RECORDED = ("config.yaml", "history.csv", "predictions.csv", "mmd.csv", "embedding.npz", RESULT)
 
@@ -135,7 +135,7 @@ def test_a_damaged_map_is_made_again(
     from calib.runs.run import load
 
     loaded, _ = load(small_run("combat", whole))
-    maps, settings = tmp_path / "maps", Settings()
+    maps, settings = tmp_path / "maps", MapSettings()
     first = record_map(record(whole), loaded, maps, settings)
     (file,) = maps.iterdir()
     good = file.read_bytes()
@@ -220,7 +220,7 @@ def test_what_killed_processes_left_behind_is_removed(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_report_goes_on_past_damaged_records(tmp_path: Path) -> None:
     jobs = planned(tmp_path, "joint", "baseline", "combat")
-    assert carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, "basic") == {}
+    assert carry_out_all(schedule(jobs, guessed_seconds(CONF)), CONF, "basic") == {}
     first = {job.run.config.method.name: job.run.record.path for job in reversed(jobs)}
     cut(first["baseline"] / "predictions.csv")
     flip(first["joint"] / "embedding.npz")

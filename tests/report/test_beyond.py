@@ -1,6 +1,8 @@
 """The section beyond the paper: what is compared with what, from records that are made up, not trained."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ from calib.report.beyond.named import named_numbers, named_section
 from calib.report.beyond.section import TABLES, beyond_section, is_beyond
 from calib.report.beyond.trust import trust_numbers, trusted
 from calib.report.exhibits import MISSING, Table, markdown
-from calib.report.groups import LOGISTIC, Setting, average, difference, settings
+from calib.report.groups import ARCSINH, LOGISTIC, Group, average, difference, group_jobs
+from calib.report.paper import ONE_SOURCE
 from calib.runs.outcome import predictions
 from calib.runs.series import Job, Planner, Series
 from tests.conftest import CONF, SMALL
@@ -38,15 +41,13 @@ Plan = Callable[..., list[Job]]
 def plan(tmp_path: Path) -> Plan:
     """Plans runs on the tiny demo study, whose own settings are then taken off the variants."""
 
-    def planned(*series: tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[str]]) -> list[Job]:
-        every = [
-            Series(
-                ["demo"], methods, protocols, seeds, [f"{STUDY} {variant}".strip() for variant in variants]
-            )
-            for methods, protocols, seeds, variants in series
-        ]
-        jobs = Planner(CONF, tmp_path).jobs(every)
-        return [Job(job.overrides, job.variant.removeprefix(STUDY).strip(), job.run) for job in jobs]
+    def planned(
+        *series: Series | tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[str]],
+    ) -> list[Job]:
+        every = [one if isinstance(one, Series) else Series(["demo"], *one) for one in series]
+        small = [replace(one, variants=[f"{STUDY} {v}".strip() for v in one.variants]) for one in every]
+        jobs = Planner(CONF, tmp_path).jobs(small)
+        return [replace(job, variant=job.variant.removeprefix(STUDY).strip()) for job in jobs]
 
     return planned
 
@@ -96,8 +97,8 @@ def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0, one_
         )
 
 
-def found(jobs: Sequence[Job]) -> list[Setting]:
-    return settings(jobs, finished(jobs))
+def found(jobs: Sequence[Job]) -> list[Group]:
+    return group_jobs(jobs, finished(jobs))
 
 
 def finished(jobs: Sequence[Job]) -> list[Finished]:
@@ -179,7 +180,7 @@ def test_over_replicates_every_method_gives_a_sample_one_answer(plan: Plan) -> N
 
 
 def test_a_correction_is_compared_with_none_before_the_same_classifier(plan: Plan) -> None:
-    made = {"": (0.4, 0.8), LOGISTIC: (0.6, 0.8), "protocol.transform=arcsinh": (0.8, 0.6)}
+    made = {"": (0.4, 0.8), LOGISTIC: (0.6, 0.8), ARCSINH: (0.8, 0.6)}
     jobs = plan((["sva", "baseline"], ["paper"], [0], list(made)))
     for variant, (raw, corrected) in made.items():
         record(only(jobs, "baseline", variant), raw)
@@ -207,21 +208,32 @@ def test_differences_are_paired(plan: Plan) -> None:
     assert alone.low < alone.value < alone.high
 
 
+def walk(name: str, options: Sequence[str], seeds: Sequence[int], end: str = "") -> Series:
+    """A walk from the text, as the plan's ``adding`` makes it."""
+    words = ["", *(f"protocol.{option}" for option in options)]
+    steps = list(accumulate(words, lambda before, word: f"{before} {word}".strip()))
+    return Series(["demo"], ["joint"], ["paper"], seeds, steps, walk=name, options=words, end=end)
+
+
 def walk_jobs(plan: Plan) -> list[Job]:
-    words = [f"protocol.{option}" for option in WALK]
-    steps = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
     return plan(
         (["joint"], ["paper", "released", "corrected"], [0, 1, 2], [""]),
-        (["joint"], ["paper"], [0, 1], steps),
-        (["joint"], ["paper"], [0], ["protocol.optimizer=shared"]),  # a single option is no walk
+        walk("paper on", WALK, [0, 1]),
+        Series(
+            ["demo"],
+            ["joint"],
+            variants=["protocol.optimizer=shared"],
+            walk="alone",
+            options=["protocol.optimizer=shared"],
+        ),
     )
 
 
 def test_a_walk_is_one_option_more_at_a_time(plan: Plan, tmp_path: Path) -> None:
     jobs = walk_jobs(plan)
-    (walk,) = walks(found(jobs))
-    assert walk.options == ["", *WALK]
-    assert walk.name == "from paper on"  # neither of the other protocols is near its end
+    (made,) = walks(found(jobs))  # options that are set alone are no walk
+    assert made.options == ["", *WALK]
+    assert made.name == "paper on"
     levels = {"": 0.5, f"protocol.{WALK[0]}": 0.7, " ".join(f"protocol.{o}" for o in WALK[:2]): 0.9}
     for variant, level in levels.items():
         record(only(jobs, "joint", variant), level)
@@ -236,48 +248,39 @@ def test_a_walk_is_one_option_more_at_a_time(plan: Plan, tmp_path: Path) -> None
     again(table, "attribution", tmp_path)
 
 
-def test_a_walk_ends_at_a_protocol_that_is_near(plan: Plan) -> None:
+def test_a_walk_ends_at_the_protocol_that_the_plan_names(plan: Plan) -> None:
     own = ["transform=arcsinh", "batch_scale=standardise", "calibrator_test_statistics=own"]
     own += ["discriminator_test_statistics=own", "kernel_widths=median"]
-    words = [f"protocol.{option}" for option in own]
-    steps = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
-    jobs = plan((["joint"], ["paper", "corrected"], [0], [""]), (["joint"], ["paper"], [0], steps))
-    (walk,) = walks(found(jobs))
-    assert walk.name == "paper to corrected"
-    assert walk.options[-1] == "corrected: weight_decay=decoupled"
+    (made,) = walks(found(plan(walk("paper to corrected", own, [0], end="corrected"))))
+    assert made.name == "paper to corrected"
+    assert made.options[-1] == "corrected: weight_decay=decoupled"
 
 
-def test_a_walk_in_another_order_ends_where_it_meets_the_first(plan: Plan) -> None:
-    def steps(options: list[str]) -> list[str]:
-        words = [f"protocol.{option}" for option in options]
-        return [" ".join(words[:count]) for count in range(1, len(words) + 1)]
-
+def test_two_walks_share_the_runs_that_are_the_same(plan: Plan) -> None:
     one = [
         "residual=activated",
         "mmd_pairs=sum_ordered",
         "class_loss_over_sources=sum",
         "weight_decay=decoupled",
     ]
-    other = [one[2], one[1], one[3]]
-    jobs = plan(
-        (["joint"], ["paper"], [0, 1], ["", *steps(one)]),
-        (["joint"], ["paper"], [0], steps([*other, one[0]])),
-    )
+    other = [one[2], one[1], one[3], one[0]]
+    jobs = plan(walk("first", one, [0, 1]), walk("second", other, [0]))
+    assert len({job.run.record.path for job in jobs}) == len(jobs)
     first, second = walks(found(jobs))
-    assert (first.name, second.name) == (f"from paper on, {one[0]} first", f"from paper on, {other[0]} first")
-    assert second.options == ["", *other, one[0]]
+    assert (first.name, second.name) == ("first", "second")
+    assert second.options == ["", *other]
     assert second.steps[-1].variant == first.steps[-1].variant
-    record(only(jobs, "joint", steps(one)[-1]), 0.8)
-    record(only(jobs, "joint", steps(other)[0]), 0.6)
+    record(only(jobs, "joint", first.steps[-1].variant), 0.8)
+    record(only(jobs, "joint", f"protocol.{other[0]}"), 0.6)
     numbers = walk_numbers("demo", found(jobs))
-    assert numbers.groupby("walk")["seeds"].agg(lambda seeds: sorted({*seeds} - {0})).tolist() == [[1], [2]]
+    assert numbers.groupby("walk")["seeds"].agg(lambda seeds: sorted({*seeds} - {0})).tolist() == [[2], [1]]
 
 
 def test_temperature_comes_from_runs_that_leave_a_source_out(plan: Plan, tmp_path: Path) -> None:
-    jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], ["", "dataset.n_sources=1"]))
+    jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], ["", ONE_SOURCE]))
     record(only(jobs, "joint"), 0.75, sharpness=3)
     record(only(jobs, "joint_plus"), 0.75, sharpness=3)
-    record(only(jobs, "joint_plus", "dataset.n_sources=1"), 0.75, sharpness=3)
+    record(only(jobs, "joint_plus", ONE_SOURCE), 0.75, sharpness=3)
     judged = trusted(found(jobs))
     numbers = trust_numbers("demo", judged)
     assert numbers["method"].tolist() == ["joint", "joint", "joint_plus", "joint_plus"]
@@ -293,7 +296,7 @@ def test_temperature_comes_from_runs_that_leave_a_source_out(plan: Plan, tmp_pat
 
 
 def test_no_label_of_a_target_changes_a_temperature(plan: Plan) -> None:
-    jobs = plan((["joint_plus"], ["paper"], [0], ["", "dataset.n_sources=1"]))
+    jobs = plan((["joint_plus"], ["paper"], [0], ["", ONE_SOURCE]))
     record(jobs, 0.75, sharpness=3)
     (one,) = trusted(found(jobs))
     by_split = dict(zip([j.run.split.label for j in only(jobs, "joint_plus")], one.temperatures, strict=True))
@@ -313,28 +316,28 @@ def test_no_label_of_a_target_changes_a_temperature(plan: Plan) -> None:
 
 def test_accuracy_against_evidence(plan: Plan, tmp_path: Path) -> None:
     jobs = plan(
-        (["joint_plus"], ["paper"], [0, 1], ["", "dataset.n_sources=1", "method.members=1"]),
+        (["joint_plus"], ["paper"], [0, 1], ["", ONE_SOURCE, "method.members=1"]),
         (["joint"], ["paper"], [0], [""]),
     )
     record(only(jobs, "joint_plus"), 0.9)
-    record(only(jobs, "joint_plus", "dataset.n_sources=1"), 0.6)
+    record(only(jobs, "joint_plus", ONE_SOURCE), 0.6)
     numbers = growth_numbers("demo", found(jobs))
     assert numbers[["method", "count"]].to_numpy().tolist() == [["joint_plus", 1], ["joint_plus", 2]]
     assert numbers["accuracy"][0] < numbers["accuracy"][1]
-    again(TABLES["evidence"]("demo", numbers), "evidence", tmp_path)
+    again(TABLES["growth"]("demo", numbers), "growth", tmp_path)
 
 
 def test_the_section_has_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
-    variants = ["", "dataset.n_sources=1"]
+    variants = ["", ONE_SOURCE]
     jobs = [*walk_jobs(plan), *plan((["joint_plus", "baseline"], ["paper"], [0, 1], variants))]
-    assert beyond_section({"demo": settings(jobs, [])}, tmp_path) is None
+    assert beyond_section({"demo": group_jobs(jobs, [])}, tmp_path) is None
     record(only(jobs, "joint"))
     record(only(jobs, "baseline"))
     assert beyond_section({"demo": found(jobs)}, tmp_path) is None  # all of the paper
     record(jobs)
     section = beyond_section({"demo": found(jobs)}, tmp_path)
     assert section is not None
-    names = ["attribution_demo", "trust_demo", "evidence_demo"]
+    names = ["attribution_demo", "trust_demo", "growth_demo"]
     assert [table.name for table in section.tables] == ["comparison_demo", *names]
     assert [shown.figure.name for shown in section.figures] == names
     for name in names:
@@ -349,11 +352,10 @@ def test_the_paper_s_runs_are_not_beyond(plan: Plan) -> None:
 
 
 def named_jobs(plan: Plan) -> list[Job]:
-    logistic = "classifier@method.classifier=logistic ~tuned"
     return plan(
         (["baseline", "joint", "mnn", "sva"], ["paper"], [0, 1], [""]),
         (["joint"], ["released"], [0], [""]),
-        (["mnn", "sva"], ["paper"], [0], ["protocol.transform=arcsinh", logistic]),
+        (["mnn", "sva"], ["paper"], [0], [ARCSINH, LOGISTIC]),
         (["standardise_logistic"], ["paper"], [0], [""]),
     )
 
@@ -364,7 +366,7 @@ def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: 
     assert named_numbers("demo", found(jobs)).empty
     record(only(jobs, "joint", protocol="released"), 0.7)
     record(only(jobs, "mnn"), 0.6)
-    record(only(jobs, "mnn", "classifier@method.classifier=logistic ~tuned"), 0.9)
+    record(only(jobs, "mnn", LOGISTIC), 0.9)
     numbers = named_numbers("demo", found(jobs))
     table = TABLES["named"]("demo", numbers)
     assert [row[:3] for row in table.rows[:4]] == [

@@ -29,7 +29,7 @@ from calib.report.figures.gallery import draw_split, draw_study
 from calib.report.figures.layout import log_ticks
 from calib.report.figures.maps import map_figure
 from calib.report.figures.style import DPI, WIDTH, batch_look, class_look, in_style, literal, save, styled
-from calib.report.figures.tsne import Map, Settings, make_maps, project, record_map
+from calib.report.figures.tsne import Map, MapSettings, make_maps, project, record_map
 from calib.runs.experiment import run
 from calib.runs.run import load, plan
 from tests.conftest import ROOT, SMALL, compose
@@ -311,7 +311,7 @@ def test_maps_are_kept_by_what_decides_them(written: tuple[Record, Study], tmp_p
     again = record_map(record, study, maps)
     assert (file.stat().st_mtime_ns, first.silhouette) == (stamp, again.silhouette)
     np.testing.assert_array_equal(first.xy, again.xy)
-    fewer = record_map(record, study, maps, Settings(seed=1, limit=20))
+    fewer = record_map(record, study, maps, MapSettings(seed=1, limit=20))
     assert len(fewer.xy) == len(fewer.y) == 20
     other = replace(study, batches=study.batches | {"2": replace(study.batches["2"], y=None)})
     assert (record_map(record, other, maps).y[15:] == -1).all()
@@ -326,9 +326,9 @@ def test_one_map_serves_all_records_with_the_same_data(written: tuple[Record, St
     twin.make_folder()
     shutil.copy(record.path / "embedding.npz", twin.path)
     maps = tmp_path / "maps"
-    assert len(list(make_maps([record, twin], study, maps, Settings(), workers=1))) == 1
+    assert len(list(make_maps([record, twin], study, maps, MapSettings(), workers=1))) == 1
     assert len(list(maps.iterdir())) == 1
-    assert not list(make_maps([twin], study, maps, Settings(), workers=1))
+    assert not list(make_maps([twin], study, maps, MapSettings(), workers=1))
 
 
 def test_records_that_have_no_map(written: tuple[Record, Study], tmp_path: Path) -> None:

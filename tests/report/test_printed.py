@@ -26,7 +26,7 @@ def results() -> pd.DataFrame:
     found = [json.loads(file.read_text()) for file in files]
     return pd.DataFrame(
         [
-            {"variant": ONE_SOURCE if len(result["split"].partition("_")[0]) == 1 else ""} | row
+            {"variant": ONE_SOURCE if len(result["split"].partition("_")[0]) == 1 else "", "walks": ""} | row
             for result in found
             for row in result_rows(result)
         ]

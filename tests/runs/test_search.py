@@ -25,8 +25,8 @@ from calib.runs.cli import main as command_line
 from calib.runs.experiment import run
 from calib.runs.grid import Setting, read_grid
 from calib.runs.launch import carry_out_all
+from calib.runs.schedule import Scheduled
 from calib.runs.search import RULE, Search, Trial, choose
-from calib.runs.series import Scheduled
 from tests.conftest import CONF, FAST, ROOT, SMALL, compose
 
 TINY = [*SMALL, *FAST["joint"]]

@@ -22,8 +22,8 @@ from omegaconf import OmegaConf
 from calib.errors import CalibError
 from calib.records.record import RESULT
 from calib.runs.launch import carry_out_all
-from calib.runs.plan_text import plan_table
-from calib.runs.series import Planner, Series, guessed_seconds, read_series, schedule
+from calib.runs.schedule import guessed_seconds, plan_table, schedule
+from calib.runs.series import Planner, Series, read_series
 from tests.conftest import CONF, FAST, ROOT, SMALL
 
 FILE = CONF / "reproduce.yaml"
@@ -64,7 +64,7 @@ def test_a_series_is_narrowed_and_its_seeds_replaced() -> None:
     some = one.narrowed(studies=["chd"], methods=["combat", "desc"], seeds=[7])
     assert (some.studies, some.methods, some.protocols, some.seeds) == (["chd"], ["combat"], ["paper"], [7])
     assert not one.narrowed(protocols=["released"])
-    assert some.commands == ["python run.py -m split=all dataset=chd method=combat protocol=paper seed=7"]
+    assert some.commands({}) == ["python run.py -m split=all dataset=chd method=combat protocol=paper seed=7"]
 
 
 def test_the_plan_is_all_splits_once(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_makers_of_a_correction_come_first_and_the_longest_before_the_short(tmp_
 
 def test_what_is_recorded_is_not_made_again_and_tells_the_time(tmp_path: Path) -> None:
     jobs = planned(tmp_path, "baseline")
-    first = schedule(jobs, guessed_seconds(FILE))
+    first = schedule(jobs, guessed_seconds(CONF))
     assert carry_out_all(first[:1], CONF, "basic") == {}
-    left = schedule(jobs, guessed_seconds(FILE))
+    left = schedule(jobs, guessed_seconds(CONF))
     assert [one.job.run.split.label for one in left] == ["13_2", "23_1"]
     done = first[0].job.finished
     assert done is not None
@@ -106,7 +106,7 @@ def test_a_failed_run_stops_no_other(launcher: str, tmp_path: Path) -> None:
         ["demo"], ["joint"], ["paper"], [0], [f"{TINY} method.epochs=3 method.batch_size=8 method.lr=1e30"]
     )
     jobs = list(Planner(CONF, tmp_path).jobs([bad, *tiny("baseline")]))
-    failures = carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, workers=2)
+    failures = carry_out_all(schedule(jobs, guessed_seconds(CONF)), CONF, launcher, workers=2)
     assert len(failures) == 3
     assert all(name.startswith("demo") and "joint, protocol paper, seed 0" in name for name in failures)
     assert all("lower the learning rate" in why for why in failures.values())
@@ -117,7 +117,7 @@ def test_a_failed_run_stops_no_other(launcher: str, tmp_path: Path) -> None:
 def test_a_run_that_diverges_keeps_its_losses_and_its_reason(launcher: str, tmp_path: Path) -> None:
     lr = f"{TINY} method.epochs=20 method.batch_size=8 method.lr=1e12"
     jobs = list(Planner(CONF, tmp_path).jobs([Series(["demo"], ["joint"], ["paper"], [0], [lr])]))[:1]
-    (why,) = carry_out_all(schedule(jobs, guessed_seconds(FILE)), CONF, launcher, workers=1).values()
+    (why,) = carry_out_all(schedule(jobs, guessed_seconds(CONF)), CONF, launcher, workers=1).values()
     (error,) = tmp_path.glob("runs/*/*/*/error.txt")
     told = error.read_text().splitlines()[-1]
     assert told == f"calib.errors.DivergedError: {why}"
@@ -148,7 +148,7 @@ def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     conf = tmp_path / "conf"
     shutil.copytree(CONF, conf)
     lists = yaml.safe_load((conf / "reproduce.yaml").read_text())
-    lists["demo"] = [{"studies": ["demo"], "methods": list(CHAIN), "protocols": ["paper"], "seeds": [0]}]
+    lists["demo"] = [{"studies": ["demo"], "methods": list(CHAIN), "seeds": [0]}]
     (conf / "reproduce.yaml").write_text(yaml.safe_dump(lists))
     study = yaml.safe_load((conf / "dataset" / "demo.yaml").read_text())
     small = yaml.safe_load("\n".join(o.removeprefix("dataset.").replace("=", ": ") for o in SMALL))
@@ -158,7 +158,7 @@ def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         tuned = "# @package _global_\n" + OmegaConf.to_yaml(fast)
         (conf / "tuned" / f"demo_{method}.yaml").write_text(tuned)
     script = runpy.run_path(str(ROOT / "scripts" / "reproduce.py"))
-    script["main"].__globals__.update(CONF=conf, FILE=conf / "reproduce.yaml")
+    script["main"].__globals__.update(CONF=conf)
 
     def call(*arguments: str) -> int:
         options: argparse.Namespace = script["parser"]().parse_args(["--series", "demo", "--jobs", "1", "--launcher", "basic", *arguments])  # fmt: skip

@@ -30,7 +30,8 @@ from calib.runs.cli import choose_launch, explain, main
 from calib.runs.experiment import run
 from calib.runs.launch import carry_out_all
 from calib.runs.run import Run
-from calib.runs.series import Planner, Series, guessed_seconds, read_series, schedule
+from calib.runs.schedule import guessed_seconds, schedule
+from calib.runs.series import PLAN, Planner, Series, read_series
 from hydra_plugins import calib_slurm
 from hydra_plugins.calib_slurm import ArrayLauncher
 from tests.conftest import CONF, FAST, ROOT, SMALL
@@ -93,7 +94,7 @@ def test_without_the_extra_hydra_passes_over_the_launcher(monkeypatch: pytest.Mo
 def planned(out: Path) -> list:
     """Three runs of the tiny study, as far as they have no record."""
     series = Series(["demo"], ["baseline"], ["paper"], [0], [" ".join(TINY)])
-    return schedule(list(Planner(CONF, out).jobs([series])), guessed_seconds(CONF / "reproduce.yaml"))
+    return schedule(list(Planner(CONF, out).jobs([series])), guessed_seconds(CONF))
 
 
 def made(state: str, result: JobReturn | None, folder: Path) -> SimpleNamespace:
@@ -185,9 +186,8 @@ def reproduce(out: Path, *options: str) -> subprocess.Popen[str]:
 
 def first_of_the_demo(out: Path, *methods: str) -> Run:
     """The run that ``reproduce`` gives to the first element of its array."""
-    guesses = CONF / "reproduce.yaml"
-    series = [one.narrowed(methods=methods) for one in read_series(guesses, "demo")]
-    return schedule(list(Planner(CONF, out).jobs(series)), guessed_seconds(guesses))[0].job.run
+    series = [one.narrowed(methods=methods) for one in read_series(CONF / PLAN, "demo")]
+    return schedule(Planner(CONF, out).jobs(series), guessed_seconds(CONF))[0].job.run
 
 
 @pytest.mark.usefixtures("_cluster")

@@ -1,7 +1,7 @@
 """Attribution: what each difference between text, code and correction is worth, one option more at a time."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,9 @@ from calib.report.beyond.comparison import interval, value
 from calib.report.exhibits import MISSING, Table
 from calib.report.figures.layout import Page
 from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
-from calib.report.groups import Setting, average, difference
+from calib.report.groups import Group, average, difference
 from calib.report.paper import spelled
-
-SHORTEST = 3
-"""Steps from which runs that differ by one option more at a time are a walk, not single options."""
-
-REST = 3
-"""Most options by which a walk's end may differ from a whole protocol that then is its last step."""
+from calib.runs.series import Place
 
 CAPTION = (
     "The joint model; every line has one option more than the line before. Accuracy: mean over target "
@@ -39,75 +34,57 @@ CAPTION = (
 
 @dataclass(frozen=True)
 class Walk:
-    """A start and settings with one option more each; ``options`` says which, "" for the start."""
+    """Groups of runs that each set one option more; ``options`` names the option of each step."""
 
     name: str
     options: Sequence[str]
-    steps: Sequence[Setting]
+    steps: Sequence[Group]
 
 
-def walks(found: Sequence[Setting]) -> list[Walk]:
-    """The walks among a study's settings of the joint model, in the order in which they were planned."""
-    joint = {
-        (one.protocol, *one.variant.split()): one
-        for one in found
-        if one.method == "joint" and all(word.startswith("protocol.") for word in one.variant.split())
-    }
+def walks(groups: Sequence[Group]) -> list[Walk]:
+    """Return the walks that the plan names among a study's groups of runs, in the plan's order.
+
+    Every step keeps only the seeds that all steps with a record have.
+    """
+    named: dict[str, dict[int, tuple[Place, Group]]] = {}
+    for group in groups:
+        for place in group.places:
+            named.setdefault(place.walk, {})[place.step] = place, group.at(place)
     made = []
-    for place in joint:
-        path = [place[:length] for length in range(1, len(place) + 1)]
-        extended = any(other[:-1] == place for other in joint)
-        if len(path) > SHORTEST and not extended and all(part in joint for part in path):
-            options = ["", *(word.removeprefix("protocol.") for word in place[1:])]
-            steps = [joint[part] for part in path]
-            meeting = _meeting(joint, place)
-            closing = None if meeting else _closing(joint, steps[-1])
-            name = f"from {place[0]} on"
-            if meeting is not None:
-                (option,) = set(meeting) - set(place)
-                options.append(option.removeprefix("protocol."))
-                steps.append(joint[meeting])
-            if closing is not None:
-                end, left = closing
-                options.append(f"{end.protocol}: {', '.join(left) or 'nothing else'}")
-                steps.append(end)
-                name = f"{place[0]} to {end.protocol}"
-            seeds = {int(job.run.config.seed) for job in joint[path[1]].jobs}
-            made.append(Walk(name, options, _same_seeds([step.only(seeds) for step in steps])))
-    names = [walk.name for walk in made]
-    return [
-        replace(walk, name=f"{walk.name}, {walk.options[1]} first") if names.count(walk.name) > 1 else walk
-        for walk in made
-    ]
+    for name, found in named.items():
+        steps = [found[number] for number in sorted(found)]
+        if _is_walk([place for place, _ in steps]):
+            before = [steps[0], *steps]
+            options = [_option(*step, earlier) for step, (_, earlier) in zip(steps, before, strict=False)]
+            made.append(Walk(name, options, _same_seeds([group for _, group in steps])))
+    return made
 
 
-def _meeting(joint: Mapping[tuple[str, ...], Setting], place: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The step of another walk with one option more: in another order the same runs, planned once."""
-    longer = (other for other in joint if other[0] == place[0] and len(other) == len(place) + 1)
-    return next((other for other in longer if set(other) > set(place)), None)
+def _is_walk(places: Sequence[Place]) -> bool:
+    """Return whether the first place is a start, that sets no option, and others follow it without a gap."""
+    whole = [place.step for place in places] == [*range(len(places))]
+    return whole and len(places) > 1 and not places[0].option
 
 
-def _same_seeds(steps: Sequence[Setting]) -> list[Setting]:
-    """The steps with the seeds only that all of them have, of those that have any."""
+def _option(place: Place, group: Group, before: Group) -> str:
+    """Return the option that a step sets; of a protocol that ends a walk, its name and the options left."""
+    if place.option or not place.step:
+        return place.option.removeprefix("protocol.")
+    theirs, ours = _options(group), _options(before)
+    left = [f"{name}={_spelled(theirs[name])}" for name in theirs if theirs[name] != ours.get(name)]
+    return f"{group.protocol}: {', '.join(left) or 'nothing else'}"
+
+
+def _same_seeds(steps: Sequence[Group]) -> list[Group]:
+    """Return the steps with only the seeds that all of them have, of those that have any."""
     complete = [set(step.runs) for step in steps if step.runs]
     shared = set.intersection(*complete) if complete else set()
     return [step.only(shared) if shared else step for step in steps]
 
 
-def _closing(joint: Mapping[tuple[str, ...], Setting], last: Setting) -> tuple[Setting, list[str]] | None:
-    """The whole protocol, another than the start's, that is nearly reached, and the options left to it."""
-    ends = []
-    for place, end in joint.items():
-        if len(place) == 1 and end.protocol != last.protocol:
-            theirs, ours = _options(end), _options(last)
-            left = [f"{name}={_spelled(theirs[name])}" for name in theirs if theirs[name] != ours.get(name)]
-            ends.append((len(left), end, left))
-    few, end, left = min(ends, key=lambda one: one[0], default=(REST + 1, last, []))
-    return (end, left) if few <= REST else None
-
-
-def _options(one: Setting) -> dict[str, Any]:
-    options = OmegaConf.to_container(one.jobs[0].run.config.protocol)
+def _options(group: Group) -> dict[str, Any]:
+    """Return the options of a group's protocol that can change a result."""
+    options = OmegaConf.to_container(group.jobs[0].run.config.protocol)
     assert isinstance(options, dict)
     unused = ("_target_", "name", *Protocol.NOT_USED_BY_METHODS)
     return {str(key): value for key, value in options.items() if key not in unused}
@@ -117,10 +94,10 @@ def _spelled(option: object) -> str:
     return str(option).lower() if isinstance(option, bool) else str(option)
 
 
-def walk_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
+def walk_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
     """One row a step: accuracy and change from the step before, each with its interval; NaN is missing."""
     rows = []
-    for walk in walks(found):
+    for walk in walks(groups):
         for number, (option, step) in enumerate(zip(walk.options, walk.steps, strict=True)):
             change = difference(step.runs, walk.steps[number - 1].runs) if number else None
             row = {"study": study, "walk": walk.name, "step": number, "option": option or step.protocol}

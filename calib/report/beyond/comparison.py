@@ -9,7 +9,7 @@ import pandas as pd
 from calib.evaluation.intervals import Estimate
 from calib.report.claims.rules import signed
 from calib.report.exhibits import MISSING, Table
-from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Setting, average, difference
+from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Group, average, difference
 from calib.report.paper import ONE_SOURCE, spelled
 
 BEST = "joint_plus"
@@ -21,11 +21,11 @@ AGAIN = "fewer_subjects"
 UNCORRECTED = {ARCSINH: ", arcsinh", f"{ARCSINH} {LOGISTIC}": ", arcsinh, logistic regression"}
 """What is added to the name of the baseline, by the variants that are shown of it alone."""
 
-BESIDES = {ONE_SOURCE: "", CONVERGED: ", converged", LOGISTIC: ", logistic regression", **UNCORRECTED}
-"""Variant -> what it adds to the name of a method."""
+SUFFIXES = {ONE_SOURCE: "", CONVERGED: ", converged", LOGISTIC: ", logistic regression", **UNCORRECTED}
+"""Variant -> its addition to the name of a method."""
 
-Reference = Callable[[Setting], Setting | None]
-"""What a setting is compared with."""
+Partner = Callable[[Group], Group | None]
+"""Returns the group that a group is compared with."""
 
 COLUMNS = {"accuracy": "accuracy", "f_score": "F-score", "auc": "AUC", "mcc": "MCC"}
 
@@ -44,7 +44,7 @@ CAPTION = (
 )
 
 
-def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
+def comparison_numbers(study: str, found: Sequence[Group]) -> pd.DataFrame:
     """One row a method and protocol, the best first; what has no complete seed is NaN and last.
 
     Args:
@@ -59,11 +59,11 @@ def comparison_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     return numbers.assign(**pd.DataFrame(rows))
 
 
-def _place(one: Setting) -> tuple[str, str, str]:
+def _place(one: Group) -> tuple[str, str, str]:
     return one.method, one.protocol, one.variant
 
 
-def _over_replicates(one: Setting, best: Setting | None) -> dict[str, float]:
+def _over_replicates(one: Group, best: Group | None) -> dict[str, float]:
     """Accuracy, and how it differs, where all measurements of a sample get one answer from either."""
     if not one.knows_replicates:
         return {"together": np.nan, **_columns("together_", None)}
@@ -73,7 +73,7 @@ def _over_replicates(one: Setting, best: Setting | None) -> dict[str, float]:
     return {"together": mean.value if mean else np.nan, **_columns("together_", apart)}
 
 
-def _is_method(one: Setting) -> bool:
+def _is_method(one: Group) -> bool:
     if one.method == "pairwise":
         return one.variant == ONE_SOURCE
     if one.variant in UNCORRECTED:
@@ -81,7 +81,7 @@ def _is_method(one: Setting) -> bool:
     return one.variant in ("", CONVERGED, LOGISTIC) and one.method != AGAIN
 
 
-def compared(study: str, chosen: Sequence[Setting], against: Reference) -> pd.DataFrame:
+def compared(study: str, chosen: Sequence[Group], against: Partner) -> pd.DataFrame:
     """One row a setting: its metrics and how its accuracy differs from another's; the best first.
 
     Args:
@@ -119,7 +119,7 @@ def _columns(start: str, apart: Estimate | None) -> dict[str, float]:
 def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
     """The numbers as text."""
     rows = [
-        [name(row, BESIDES.get(row["variant"], "")), row["protocol"], *cells(row)]
+        [name(row, SUFFIXES.get(row["variant"], "")), row["protocol"], *cells(row)]
         for row in numbers.to_dict("records")
     ]
     heads = ["method", "protocol", *COLUMNS.values(), "minus Joint+", "seeds"]

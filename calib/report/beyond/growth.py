@@ -12,12 +12,9 @@ from calib.report.beyond.comparison import value
 from calib.report.exhibits import MISSING, Table
 from calib.report.figures.layout import Page, empty, log_ticks
 from calib.report.figures.style import BATCH_COLOURS, BATCH_MARKERS, WIDTH, in_style, literal
-from calib.report.groups import Setting, average
+from calib.report.groups import Group, average
 from calib.report.paper import spelled
 from calib.report.printed import METHODS
-
-SUBJECTS = "method.subjects="
-"""How a variant sets the number of labelled subjects."""
 
 ALWAYS = ("nearest_source", "fewer_subjects")
 """Methods that are shown with one number, too: the table is about them."""
@@ -25,9 +22,9 @@ ALWAYS = ("nearest_source", "fewer_subjects")
 AXES = {"sources": "source batches", "subjects": "labelled subjects of each source"}
 
 SPELLED = {
-    "method.keep=2": "two of them",
-    "method.keep=null": "all of them",
-    "method.keep=null method.weight=true": "all of them, weighted by nearness",
+    "two_nearest": "two of them",
+    "keep_all": "all of them",
+    "by_nearness": "all of them, weighted by nearness",
 }
 """What the settings of ``nearest_source`` mean; others are written as they are given."""
 
@@ -38,11 +35,11 @@ CAPTION = (
 )
 
 
-def growth_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
+def growth_numbers(study: str, found: Sequence[Group]) -> pd.DataFrame:
     """One row a method, protocol and number of sources or subjects; NaN is missing."""
     rows = []
     for axis, place in _PLACES.items():
-        lines: dict[tuple[str, str, str, str], dict[int, Setting]] = {}
+        lines: dict[tuple[str, str, str, str], dict[int, Group]] = {}
         for one in found:
             if (spot := place(one)) is not None:
                 count, besides = spot
@@ -68,12 +65,12 @@ def growth_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _by_sources(one: Setting) -> tuple[int, str] | None:
+def _by_sources(one: Group) -> tuple[int, str] | None:
     """Number of sources, and the rest of the variant; subjects are the other panel's."""
-    return None if "subjects" in one.jobs[0].run.config.method else (one.n_sources, one.besides_sources)
+    return None if "subjects" in one.jobs[0].run.config.method else (one.n_sources, one.numberless_variant)
 
 
-def _by_subjects(one: Setting) -> tuple[int, str] | None:
+def _by_subjects(one: Group) -> tuple[int, str] | None:
     """Number of subjects of a source (of all, the mean over batches), and the rest of the variant."""
     run = one.jobs[0].run
     if "subjects" not in run.config.method:
@@ -82,11 +79,10 @@ def _by_subjects(one: Setting) -> tuple[int, str] | None:
     asked = run.config.method.subjects
     if asked is None and not known:
         return None
-    besides = " ".join(word for word in one.variant.split() if not word.startswith(SUBJECTS))
-    return round(np.mean(known)) if asked is None else int(asked), besides
+    return round(np.mean(known)) if asked is None else int(asked), one.numberless_variant
 
 
-_PLACES: dict[str, Callable[[Setting], tuple[int, str] | None]] = {
+_PLACES: dict[str, Callable[[Group], tuple[int, str] | None]] = {
     "sources": _by_sources,
     "subjects": _by_subjects,
 }
@@ -117,9 +113,9 @@ def growth_table(study: str, numbers: pd.DataFrame) -> Table:
     heads = ["number of", "method", "number", "accuracy", "seeds"]
     title, command = (
         f"{spelled(study)}: how much evidence it takes",
-        f"make reproduce-all STUDIES={study} SERIES=beyond,trust,evidence",
+        f"make reproduce-all STUDIES={study} SERIES=beyond,trust,growth",
     )
-    return Table(f"evidence_{study}", title, CAPTION, heads, rows, numbers, command)
+    return Table(f"growth_{study}", title, CAPTION, heads, rows, numbers, command)
 
 
 def name(row: Mapping[Any, Any]) -> str:

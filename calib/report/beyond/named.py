@@ -12,8 +12,8 @@ from calib.report.exhibits import Table
 from calib.report.figures.draw import fill_maps
 from calib.report.figures.gallery import Gallery, map_folder
 from calib.report.figures.maps import map_figure
-from calib.report.figures.tsne import Map, Settings, record_map
-from calib.report.groups import ARCSINH, CLASSIFIER, CONVERGED, LOGISTIC, Setting
+from calib.report.figures.tsne import Map, MapSettings, record_map
+from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Group
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
 from calib.report.paper import spelled
@@ -50,15 +50,15 @@ CAPTION = (
 HEADS = ["method", "data", "classifier", *COLUMNS.values(), "minus no calibration", "seeds"]
 
 
-def named_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
+def named_numbers(study: str, found: Sequence[Group]) -> pd.DataFrame:
     """One row a method, protocol, kind of data and classifier, the best first; none if no such method ran."""
     shown = [one for one in found if one.method in NAMED or _stands_beside(one)]
     if not any(one.runs and one.method in NAMED for one in shown):
         return pd.DataFrame()
-    raw = {_behind(one.variant): one for one in shown if one.method == UNCALIBRATED and one.runs}
+    raw = {_words(one.variant): one for one in shown if one.method == UNCALIBRATED and one.runs}
 
-    def uncalibrated(one: Setting) -> Setting | None:
-        words = _behind(one.variant)
+    def uncalibrated(one: Group) -> Group | None:
+        words = _words(one.variant)
         if one.method == "joint_plus":  # whose own networks and scale are no one else's
             return None
         own = raw.get(words | {ARCSINH}) if one.takes_arcsinh else None
@@ -71,12 +71,12 @@ def named_numbers(study: str, found: Sequence[Setting]) -> pd.DataFrame:
     return numbers
 
 
-def _behind(variant: str) -> frozenset[str]:
-    """What is done to the data before a correction, and with them after it: the variant's own words."""
+def _words(variant: str) -> frozenset[str]:
+    """Return the words of a variant: the data's scale before a correction, the classifier after it."""
     return frozenset(variant.split())
 
 
-def _stands_beside(one: Setting) -> bool:
+def _stands_beside(one: Group) -> bool:
     protocols = ("paper", "released") if one.method == "joint" else ("paper",)
     if one.method == UNCALIBRATED:
         return one.protocol == "paper"
@@ -99,7 +99,7 @@ def named_table(study: str, numbers: pd.DataFrame) -> Table:
     return Table(f"named_{study}", title, CAPTION, HEADS, rows, numbers, command)
 
 
-def named_section(found: Mapping[str, Sequence[Setting]], folder: Path, workers: int) -> Section | None:
+def named_section(found: Mapping[str, Sequence[Group]], folder: Path, workers: int) -> Section | None:
     """The section, or None where none of these methods is recorded.
 
     Args:
@@ -124,12 +124,12 @@ def named_section(found: Mapping[str, Sequence[Setting]], folder: Path, workers:
     return Section("Named in the paper, tested here", TEXT, tables, shown)
 
 
-def _draw(gallery: Gallery, found: Sequence[Setting], workers: int) -> None:
+def _draw(gallery: Gallery, found: Sequence[Group], workers: int) -> None:
     """Maps of the study's first split and seed, uncalibrated data first."""
     runs = {one.method: one.jobs[0].run for one in found}
     shown = [runs[method] for method in (UNCALIBRATED, *NAMED) if method in runs]
     first = shown[0]
-    how = Settings(seed=int(first.config.seed))
+    how = MapSettings(seed=int(first.config.seed))
     fill_maps(first.study, shown, how.seed, workers)
     maps = {_heading(run): _map(run, how) for run in shown}
     gallery.add(
@@ -148,7 +148,7 @@ def _heading(run: Run) -> str:
     return "Raw data" if method.name == UNCALIBRATED else str(method.card.label)
 
 
-def _map(run: Run, how: Settings) -> Map | None:
+def _map(run: Run, how: MapSettings) -> Map | None:
     if not run.record.is_finished():
         return None
     try:
@@ -158,7 +158,6 @@ def _map(run: Run, how: Settings) -> Map | None:
 
 
 def _classifier(words: Sequence[str]) -> str:
-    chosen = [word.removeprefix(CLASSIFIER) for word in words if word.startswith(CLASSIFIER)]
-    if chosen:
-        return chosen[0].replace("logistic", "logistic regression")
+    if LOGISTIC in words:
+        return "logistic regression"
     return "D, converged" if CONVERGED in words else "D"

@@ -13,7 +13,7 @@ from calib.report.beyond.named import named_table
 from calib.report.beyond.trust import trust_figure, trust_numbers, trust_table, trusted
 from calib.report.exhibits import Table
 from calib.report.figures.gallery import Gallery
-from calib.report.groups import Setting
+from calib.report.groups import Group
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
@@ -24,7 +24,7 @@ TABLES: Mapping[str, Callable[[str, pd.DataFrame], Table]] = {
     "comparison": comparison_table,
     "attribution": walk_table,
     "trust": trust_table,
-    "evidence": growth_table,
+    "growth": growth_table,
     "named": named_table,
 }
 """Kind -> table from a study and its numbers; the kind and the study are the table's name."""
@@ -34,7 +34,7 @@ TEXT = (
     "probability can be believed, and how much evidence it takes. The section shows what has been run by now."
 )
 
-SERIES = "beyond,attribution,trust,evidence,named"
+SERIES = "beyond,attribution,trust,growth,named"
 
 
 def is_beyond(job: Job) -> bool:
@@ -43,7 +43,7 @@ def is_beyond(job: Job) -> bool:
     return config.method.name not in METHODS or config.protocol.name not in PROTOCOLS
 
 
-def beyond_section(found: Mapping[str, Sequence[Setting]], folder: Path) -> Section | None:
+def beyond_section(found: Mapping[str, Sequence[Group]], folder: Path) -> Section | None:
     """The section, or None where nothing of it is recorded.
 
     Args:
@@ -65,7 +65,7 @@ def beyond_section(found: Mapping[str, Sequence[Setting]], folder: Path) -> Sect
     return Section("Beyond the paper", TEXT, tables, shown)
 
 
-def _study(study: str, found: Sequence[Setting], gallery: Gallery) -> dict[str, pd.DataFrame]:
+def _study(study: str, found: Sequence[Group], gallery: Gallery) -> dict[str, pd.DataFrame]:
     """Kind -> numbers, of what has any; their figures are added to the gallery."""
     made: dict[str, pd.DataFrame] = {}
     if any(one.runs and is_beyond(one.jobs[0]) for one in found if not one.variant):
@@ -81,7 +81,7 @@ def _study(study: str, found: Sequence[Setting], gallery: Gallery) -> dict[str, 
             walk_figure(steps),
         )
     judged = trusted(found)
-    if any(one.setting.method not in METHODS for one in judged):
+    if any(one.group.method not in METHODS for one in judged):
         made["trust"] = trust_numbers(study, judged)
         gallery.add(
             f"trust_{study}",
@@ -94,9 +94,9 @@ def _study(study: str, found: Sequence[Setting], gallery: Gallery) -> dict[str, 
         )
     counts = growth_numbers(study, found)
     if compares(counts):
-        made["evidence"] = counts
+        made["growth"] = counts
         gallery.add(
-            f"evidence_{study}",
+            f"growth_{study}",
             f"How much evidence it takes: {spelled(study)}",
             "Accuracy against the number of source batches (left) and of labelled subjects (right), with 95 "
             "% intervals of a bootstrap of whole subjects and of seeds.",

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,13 +19,13 @@ from calib.evaluation.trust import (
     temperature,
     tempered,
 )
-from calib.files import read_table
+from calib.records.predictions_file import read_predictions
 from calib.records.record import Finished
 from calib.report.beyond.comparison import value
 from calib.report.exhibits import MISSING, Table
 from calib.report.figures.layout import Page
 from calib.report.figures.style import BATCH_COLOURS, BATCH_MARKERS, GREY, PALE, in_style, literal
-from calib.report.groups import Setting
+from calib.report.groups import Group
 from calib.report.paper import spelled
 
 TRUSTED = ("baseline", "joint", "joint_plus", "standardise_network")
@@ -66,20 +65,20 @@ class Trusted:
     ``mended`` is empty where a run that leaves a source out is missing.
     """
 
-    setting: Setting
+    group: Group
     said: Mapping[int, Sequence[Judged]]
     mended: Mapping[int, Sequence[Judged]]
     temperatures: Sequence[float]
 
 
-def trusted(found: Sequence[Setting]) -> list[Trusted]:
+def trusted(found: Sequence[Group]) -> list[Trusted]:
     """The methods of ``TRUSTED`` that have a complete seed, in that order."""
     by_method = {s.method: s for s in found if s.protocol == PROTOCOL and not s.variant}
     chosen = [one for name in TRUSTED if (one := by_method.get(name)) and one.runs]
     return [_trusted(one, found) for one in chosen]
 
 
-def _trusted(one: Setting, found: Sequence[Setting]) -> Trusted:
+def _trusted(one: Group, found: Sequence[Group]) -> Trusted:
     others = _left_out(one, found)
     said: dict[int, list[Judged]] = {}
     mended: dict[int, list[Judged]] = {}
@@ -110,12 +109,12 @@ def _trusted(one: Setting, found: Sequence[Setting]) -> Trusted:
     return Trusted(one, said, mended, temperatures)
 
 
-def _left_out(one: Setting, found: Sequence[Setting]) -> dict[tuple[int, frozenset[str]], Finished]:
+def _left_out(one: Group, found: Sequence[Group]) -> dict[tuple[int, frozenset[str]], Finished]:
     """Seed and sources -> record, of the runs of a method that are alike but for the number of sources."""
     alike = [
         s
         for s in found
-        if (s.method, s.protocol, s.besides_sources) == (one.method, one.protocol, one.besides_sources)
+        if (s.method, s.protocol, s.numberless_variant) == (one.method, one.protocol, one.numberless_variant)
     ]
     return {
         (int(job.run.config.seed), frozenset(job.run.split.sources)): s.finished[path]
@@ -125,21 +124,12 @@ def _left_out(one: Setting, found: Sequence[Setting]) -> dict[tuple[int, frozens
     }
 
 
-def _judged(record: Finished, one: Setting, batches: Sequence[str]) -> dict[str, Judged]:
-    """Batch -> what was said of it, of those with labels."""
-    classes = list(one.jobs[0].run.study.classes)
-    names = [f"p_{name}" for name in classes]
-    kinds: dict[str, type] = {"batch": str, "label": str} | dict.fromkeys(names, float)
-    file: Path = record.path / "predictions.csv"
-    table = read_table(file, dtype=kinds, keep_default_na=False, usecols=list(kinds))
-    found: dict[str, Judged] = {}
-    for batch in batches:
-        part = table[table["batch"] == batch]
-        if len(part) and (part["label"] != "").all():
-            y = np.array([classes.index(label) for label in part["label"]], np.int64)
-            p: FloatArray = part[names].to_numpy(np.float64)
-            found[batch] = p, y
-    return found
+def _judged(record: Finished, group: Group, batches: Sequence[str]) -> dict[str, Judged]:
+    """Return probabilities and classes of those of the batches that have labels."""
+    read = read_predictions(record.path / "predictions.csv", group.study.classes, ("batch", "label"))
+    parts = {batch: read.of_batch(batch) for batch in batches}
+    labelled = {batch: part for batch, part in parts.items() if len(part.y) and (part.y >= 0).all()}
+    return {batch: (part.probability, part.y) for batch, part in labelled.items()}
 
 
 def trust_numbers(study: str, found: Sequence[Trusted]) -> pd.DataFrame:
@@ -151,8 +141,8 @@ def trust_numbers(study: str, found: Sequence[Trusted]) -> pd.DataFrame:
             rows.append(
                 {
                     "study": study,
-                    "method": one.setting.method,
-                    "label": one.setting.label,
+                    "method": one.group.method,
+                    "label": one.group.label,
                     "probabilities": kind,
                     "seeds": len(judged),
                     **{name: _mean(metric, judged) for name, metric in METRICS.items()},
@@ -205,7 +195,7 @@ def trust_figure(found: Sequence[Trusted]) -> Figure:
     for column, one in enumerate(found):
         axes = page.axes(LEFT + column * (SIDE + GAP), 0.3, SIDE, SIDE)
         _diagram(axes, one, column)
-        axes.set_title(literal(one.setting.label, 30), size=7.5)
+        axes.set_title(literal(one.group.label, 30), size=7.5)
         axes.set_xlabel("confidence", labelpad=1)
         if column == 0:
             axes.set_ylabel("accuracy")
@@ -217,7 +207,7 @@ def trust_figure(found: Sequence[Trusted]) -> Figure:
     for column, one in enumerate(found):
         axes.plot(
             COVERAGES, _risk(one.said), color=BATCH_COLOURS[column], marker=BATCH_MARKERS[column],
-            markevery=(column, 6), markersize=3.5, label=literal(one.setting.label),
+            markevery=(column, 6), markersize=3.5, label=literal(one.group.label),
         )  # fmt: skip
     axes.set_xlim(0, 1)
     axes.set_ylim(0, None)

@@ -6,7 +6,7 @@ from statistics import median
 import numpy as np
 
 from calib.data.study import FloatArray
-from calib.evaluation.intervals import Estimate, estimate, shared_seeds
+from calib.evaluation.intervals import SEED, Estimate, estimate, shared_seeds
 from calib.report.claims.evidence import FALLBACK, Evidence, Judged
 from calib.report.claims.rules import BAND, NAMES, all_or_none, near, number, seeds_text, side, signed
 from calib.report.exhibits import MISSING, Outcome, Verdict
@@ -33,9 +33,6 @@ TIME_RULE = (
     "every other batch, medians over runs. Reproduced where pairwise takes longer for every target batch, "
     "not reproduced where for none, else undecided."
 )
-
-SEED = 20211202
-"""Of every bootstrap: a verdict does not hang on which others are asked for."""
 
 
 def accuracy_claims(evidence: Evidence, protocol: str) -> list[Verdict]:

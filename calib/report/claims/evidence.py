@@ -8,6 +8,7 @@ from calib.data.study import Study
 from calib.errors import CalibError, SplitError
 from calib.evaluation.intervals import Line, Tally, tallies
 from calib.files import read_table
+from calib.records.predictions_file import read_predictions
 from calib.records.record import Finished
 from calib.report.paper import ONE_SOURCE
 
@@ -111,11 +112,7 @@ class Evidence:
     def _tally(self, run: Finished, batch: str) -> Tally:
         key = str(run.path)
         if key not in self._read:
-            table = read_table(run.path / "predictions.csv", dtype=str, keep_default_na=False, usecols=_USED)
-            self._read[key] = tallies(table)
+            self._read[key] = tallies(read_predictions(run.path / "predictions.csv").table)
         if batch not in self._read[key]:
             raise CalibError(f"The record {run.path} says nothing of batch '{batch}'; make the run again.")
         return self._read[key][batch]
-
-
-_USED = ["batch", "row", "subject", "label", "predicted"]

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from calib.data.study import Study
 from calib.report.figures.gallery import MAPPED, Gallery, draw_split, draw_study, map_folder
-from calib.report.figures.tsne import Settings, make_maps
+from calib.report.figures.tsne import MapSettings, make_maps
 from calib.runs.run import Run
 from calib.runs.series import Job
 
@@ -92,7 +92,7 @@ def fill_maps(study: Study, runs: Sequence[Run], seed: int, workers: int) -> Non
     recorded = [run for run in runs if run.record.is_finished()]
     if recorded:
         records = [run.record for run in recorded]
-        made = make_maps(records, study, map_folder(recorded[0]), Settings(seed=seed), workers)
+        made = make_maps(records, study, map_folder(recorded[0]), MapSettings(seed=seed), workers)
         for _ in tqdm(made, desc=f"maps of {study.name}", unit="map", disable=None):
             pass
 

@@ -20,7 +20,7 @@ from calib.report.figures.curves import distance_figure, loss_figure
 from calib.report.figures.features import overlap_figure
 from calib.report.figures.maps import map_figure
 from calib.report.figures.style import save
-from calib.report.figures.tsne import Map, Settings, record_map
+from calib.report.figures.tsne import Map, MapSettings, record_map
 from calib.report.paper import COMMON_FEATURES, MAP_FIGURES, spelled
 from calib.runs.run import Run
 
@@ -150,7 +150,7 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
         maps[heading] = None
         if name in recorded:
             run = recorded[name]
-            settings = Settings(seed=int(run.config.seed))
+            settings = MapSettings(seed=int(run.config.seed))
             try:
                 one = record_map(run.record, run.study, map_folder(run), settings)
             except DamagedError as error:

@@ -29,7 +29,7 @@ MEASURED = ("batch", "class", "map_batch", "map_class")
 
 
 @dataclass(frozen=True)
-class Settings:
+class MapSettings:
     """What decides a map besides the data; ``version`` is raised when a change gives other numbers."""
 
     seed: int = 0
@@ -66,7 +66,7 @@ class Prepared:
     name: str
 
 
-def record_map(record: Record, study: Study, maps: Path, settings: Settings = Settings()) -> Map:
+def record_map(record: Record, study: Study, maps: Path, settings: MapSettings = MapSettings()) -> Map:
     """The map of a record's calibrated data, from the folder ``maps`` where it is there.
 
     Raises:
@@ -77,7 +77,7 @@ def record_map(record: Record, study: Study, maps: Path, settings: Settings = Se
 
 
 def make_maps(
-    records: Sequence[Record], study: Study, maps: Path, settings: Settings, workers: int
+    records: Sequence[Record], study: Study, maps: Path, settings: MapSettings, workers: int
 ) -> Iterator[None]:
     """Make the maps that are missing, several at once, each once; gives nothing, once for every map made.
 
@@ -97,7 +97,7 @@ def make_maps(
         yield
 
 
-def _map(prepared: Prepared, maps: Path, settings: Settings) -> Map:
+def _map(prepared: Prepared, maps: Path, settings: MapSettings) -> Map:
     xy, values = _kept(maps / prepared.name) or _made(prepared, maps, settings)
     measured = dict(zip(MEASURED, values.tolist(), strict=True))
     return Map(xy, prepared.batch, prepared.y, measured)
@@ -115,7 +115,7 @@ def _kept(file: Path) -> tuple[FloatArray, FloatArray] | None:
         return None
 
 
-def _made(prepared: Prepared, maps: Path, settings: Settings) -> tuple[FloatArray, FloatArray]:
+def _made(prepared: Prepared, maps: Path, settings: MapSettings) -> tuple[FloatArray, FloatArray]:
     x = standardised(prepared.z)
     xy = project(x, settings.seed, settings.perplexity)
     groups = (prepared.batch, prepared.y)
@@ -126,7 +126,7 @@ def _made(prepared: Prepared, maps: Path, settings: Settings) -> tuple[FloatArra
     return xy, values
 
 
-def _prepared(record: Record, study: Study, settings: Settings) -> Prepared:
+def _prepared(record: Record, study: Study, settings: MapSettings) -> Prepared:
     z, batch, y = _embedding(record, study, settings)
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for array in (z, batch, y):
@@ -154,7 +154,7 @@ def project(x: FloatArray, seed: int, perplexity: int = 30) -> FloatArray:
 
 
 def _embedding(
-    record: Record, study: Study, settings: Settings
+    record: Record, study: Study, settings: MapSettings
 ) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
     """Calibrated data, position of the batch and class of the rows that are shown; no others are kept."""
     file = record.path / EMBEDDING

@@ -1,0 +1,95 @@
+"""The plan of conf/reproduce.yaml: the same runs as ever, and names that stand for settings."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import DictConfig
+
+from calib.config import build
+from calib.data.study import Batch, Study
+from calib.errors import CalibError
+from calib.runs.series import PLAN, Planner, Series, expand, read_series, read_variants
+from tests.conftest import CONF
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "keys" / "planned.csv"
+"""Keys of all planned runs, with a study's name in the place of its checksum."""
+
+FAST = ("demo", "trust")
+
+
+def load_made_up(config: DictConfig) -> tuple[Study, dict[str, str]]:
+    """A study without files: a key depends on the study's name, batches and checksum."""
+    protocol, name = build(config.protocol), str(config.dataset.name)
+    names = "1234" if name == "chd" else "123"
+    batches = {n: Batch(n, np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1])) for n in names}
+    scaling = f"{protocol.transform} {protocol.batch_scale}"
+    data = {"data_sha256": name, "scaling": scaling, "dtype": config.dtype}
+    return Study(name, batches, list("abc"), ["no", "yes"], config.dataset.n_sources), data
+
+
+PLANNED = pd.read_csv(GOLDEN)
+LISTS = [
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+    for name in PLANNED["series"].unique()
+]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_plans_the_same_runs_as_ever(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calib.runs.series.load", load_made_up)
+    planner = Planner(CONF, tmp_path)
+    found: dict[tuple[str, str], set[str]] = {}
+    for job in planner.jobs(read_series(CONF / PLAN, name)):
+        found.setdefault((job.run.study.name, str(job.run.config.method.name)), set()).add(job.run.key)
+    assert not planner.refused
+    rows = PLANNED[PLANNED["series"] == name]
+    committed = zip(rows["study"], rows["method"], rows["keys"], strict=True)
+    assert found == {(study, method): set(keys.split()) for study, method, keys in committed}
+
+
+def test_every_list_has_its_keys() -> None:
+    lists = read_series(CONF / PLAN, ",".join(PLANNED["series"].unique()))
+    assert {one.name for one in lists} == set(PLANNED["series"])
+    assert all(lists)
+
+
+def test_a_walk_adds_one_option_at_a_time() -> None:
+    walks = [one for one in read_series(CONF / PLAN, "attribution") if one.walk == "paper to corrected"]
+    assert [one.studies for one in walks] == [["mi"], ["chd"]]
+    walk = walks[0]
+    assert (walk.end, walk.seeds, walk.protocols) == ("corrected", [0, 1, 2], ("paper",))
+    assert walk.variants[:3] == ["", walk.options[1], f"{walk.options[1]} {walk.options[2]}"]
+    assert not walk.narrowed(protocols=["paper"]).end
+
+
+def test_words_of_every_variant_of_an_entry() -> None:
+    entries = {one.name: one for one in read_series(CONF / PLAN, "choice,ablation")}
+    assert all(variant.startswith("one_source one_model ") for variant in entries["choice"].variants)
+    assert entries["ablation"].variants[0] == "one_model"
+
+
+def test_a_name_stands_for_its_overrides() -> None:
+    names = read_variants(CONF / PLAN)
+    overrides = expand("one_source no_mmd method.rounds=1", names)
+    assert overrides == (
+        "dataset.n_sources=1",
+        "method.joint.alpha1=0",
+        "method.joint.alpha2=0",
+        "method.rounds=1",
+    )
+    series = Series(["mi"], ["joint"], seeds=[0], variants=["one_source"])
+    assert series.commands(names) == [
+        "python run.py -m split=all dataset=mi method=joint protocol=paper seed=0 dataset.n_sources=1"
+    ]
+    with pytest.raises(CalibError, match="variant=one_sauce is not one of: .*; did you mean 'one_source'?"):
+        expand("one_sauce", names)
+
+
+def test_numbers_are_named_by_their_ends() -> None:
+    for name, text in read_variants(CONF / PLAN).items():
+        numbered = name.endswith(("_source", "_sources", "_subjects"))
+        assert numbered == text.startswith(("dataset.n_sources=", "method.subjects=")), name
