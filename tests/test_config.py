@@ -18,8 +18,8 @@ from calib.data.simulate import demo_study
 from calib.data.split import parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DamagedError, DataError
-from calib.files import read_arrays
-from calib.records.record import correction_record, run_record, safe_name
+from calib.files import read_arrays, safe_name
+from calib.records.record import correction_record, run_record
 from calib.report.assemble import write_report
 from calib.report.exhibits import Table, write_table
 from calib.runs.experiment import run

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from calib.data.downloads import data_folders
 from calib.data.sheet import Sheet
 from calib.errors import CalibError, DataError
-from calib.files import write_whole
-from calib.records.record import safe_name, short_hash
+from calib.files import safe_name, short_hash, write_whole
 
 log = logging.getLogger(__name__)
 
