@@ -182,6 +182,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         return np.concatenate(parts)[order]
 
     def _prepared(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return a batch transformed and scaled as the protocol says."""
         return prepared(x, self._protocol.transform, self._protocol.batch_scale, self.dtype)
 
 
@@ -256,6 +257,7 @@ class BatchCorrector(BaseEstimator):
         return self.fit(X, y, batch).corrected_
 
     def _settings(self) -> dict[str, Any]:
+        """Return the published settings of the corrector, changed by ``settings``."""
         published = method_settings(compose(CONF, f"method={self.method}"))
         if "corrector" not in published:
             raise ValueError(f"method={self.method} does not correct data on its own.")

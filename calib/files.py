@@ -105,10 +105,7 @@ def read_table(file: Path, **options: Any) -> pd.DataFrame:
     """
     try:
         return pd.read_csv(file, **options)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # ValueError: parser, encoding, missing column
+    except (OSError, ValueError) as error:  # ValueError: parser, encoding, columns
         raise DamagedError(f"File {file} {_reason(error)}.") from error
 
 
@@ -197,6 +194,7 @@ def reading(file: Path) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
+    """Return the end of a sentence that says what is wrong with a file."""
     if isinstance(error, FileNotFoundError):
         return "is not there"
     lines = str(error).strip().splitlines() or [type(error).__name__]

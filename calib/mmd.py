@@ -167,7 +167,7 @@ def kernels_and_slopes(minus_half: Tensor, widths: Sequence[float]) -> tuple[Ten
 
 
 def median_distance(rows: Tensor) -> Tensor:
-    """Compute the median distance ``(...)`` between the rows ``(..., n, features)``, 1 where they coincide.
+    """Compute the median distance ``(...)`` of all pairs of rows ``(..., n, features)``, 1 where it is 0.
 
     It is the scale of the median heuristic (Gretton et al. 2012, section 8) and has no gradient.
     """

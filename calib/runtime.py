@@ -35,7 +35,7 @@ class Runtime:
     stage: str = ""
 
     def within(self, stage: str) -> "Runtime":
-        """Return this runtime for one of several trainings, with random streams and history of its own."""
+        """Return this runtime for one of several trainings, named ``stage`` in random streams and history."""
         return replace(self, stage=f"{self.stage}{stage}: ")
 
     @property
@@ -77,30 +77,31 @@ class Runtime:
         )
         return int(seed[0] >> np.uint64(1))
 
-    def epochs(self, count: int, what: str) -> "tqdm[int]":
-        """Return epoch numbers from 1 to ``count`` behind a progress bar named ``what``."""
+    def epochs(self, count: int, training: str) -> "tqdm[int]":
+        """Return epoch numbers from 1 to ``count`` behind a progress bar named ``training``."""
         hidden = None if self.progress else True  # tqdm hides the bar for None where there is no terminal
-        return tqdm(range(1, count + 1), desc=self.stage + what, unit="epoch", disable=hidden, leave=False)
+        name = self.stage + training
+        return tqdm(range(1, count + 1), desc=name, unit="epoch", disable=hidden, leave=False)
 
-    def report(self, bar: "tqdm[int]", epoch: int, losses: Mapping[str, float], what: str) -> None:
+    def report(self, bar: "tqdm[int]", epoch: int, losses: Mapping[str, float], training: str) -> None:
         """Record the mean losses of one epoch and show them on the bar.
 
         Args:
             bar: the progress bar that ``epochs`` made.
             epoch: number of the epoch, from 1.
             losses: name of a loss -> its mean over the epoch.
-            what: name of the training in the history.
+            training: name of the training in the history.
 
         Raises:
             DivergedError: a loss is not finite.
         """
-        training = self.stage + what
-        self.history.append({"training": training, "epoch": epoch, **losses})
-        shown = {name: f"{value:.3g}" for name, value in losses.items()}
+        name = self.stage + training
+        self.history.append({"training": name, "epoch": epoch, **losses})
+        shown = {loss: f"{value:.3g}" for loss, value in losses.items()}
         if not all(map(math.isfinite, losses.values())):
-            listed = ", ".join(f"{name} {value}" for name, value in shown.items())
+            listed = ", ".join(f"{loss} {value}" for loss, value in shown.items())
             raise DivergedError(
-                f"{training}: a loss is no longer a finite number in epoch {epoch} ({listed}); "
+                f"{name}: a loss is no longer a finite number in epoch {epoch} ({listed}); "
                 "lower the learning rate or check the scale of the data."
             )
         bar.set_postfix(shown)

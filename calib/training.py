@@ -111,7 +111,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the training: the modules that it moves, its number of repeats, and its losses.
+    """One step of the training: the modules that it updates, its number of repeats, and its losses.
 
     ``losses`` takes the rows of a mini-batch of every seed, ``(seeds, batches, batch_size)``, and returns
     values ``(seeds,)``.
@@ -160,7 +160,7 @@ def train(
     schedule: Schedule,
     rules: Rules,
     runtimes: Sequence[Runtime],
-    what: str,
+    training: str,
     limit: int | None = None,
 ) -> None:
     """Train networks in place: every iteration carries out each step ``repeats`` times, in turn (Eq. 4).
@@ -171,14 +171,14 @@ def train(
         schedule: number of epochs, size of mini-batches and learning rate.
         rules: options of the protocol.
         runtimes: one for each of the seeds that are trained together.
-        what: name of this training in the progress bar and the history.
+        training: name of this training in the progress bar and the history.
         limit: number of iterations after which to stop; None: all epochs.
 
     Raises:
         DivergedError: a loss is no longer finite.
     """
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
-    sampling = [runtime.generator(f"{what}: mini-batches") for runtime in runtimes]
+    sampling = [runtime.generator(f"{training}: mini-batches") for runtime in runtimes]
     epochs, (rows, iterations) = schedule.epochs, schedule.minibatches(sizes)
     if limit is not None:
         epochs, iterations = 1, min(limit, iterations)
@@ -188,7 +188,7 @@ def train(
         module.train()
     optimizers = _optimizers(steps, schedule, rules)
     draws = iterations * (sum(step.repeats for step in steps) if rules.redraw_each_repetition else 1)
-    for epoch in (bar := runtimes[0].epochs(epochs, what)):
+    for epoch in (bar := runtimes[0].epochs(epochs, training)):
         if rules.rebuild_optimizer_each_epoch:
             optimizers = _optimizers(steps, schedule, rules)
         streams = [lockstep(sizes, rows, generator, rules.discard_first_shuffle) for generator in sampling]
@@ -206,7 +206,7 @@ def train(
                     totals[name] = totals.get(name, 0) + value.detach()
         means = {name: (total / iterations).tolist() for name, total in totals.items()}
         for seed, runtime in enumerate(runtimes):
-            runtime.report(bar, epoch, {name: values[seed] for name, values in means.items()}, what)
+            runtime.report(bar, epoch, {name: values[seed] for name, values in means.items()}, training)
     for module in modules:
         module.eval()
 

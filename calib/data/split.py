@@ -189,4 +189,5 @@ def make_labelled_task(study: Study, split: Split) -> LabelledTask:
 
 
 def _listed(study: Study) -> str:
+    """Return the positions and names of a study's batches as text."""
     return ", ".join(f"{i} = '{name}'" for i, name in enumerate(study.batches, start=1))

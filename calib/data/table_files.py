@@ -40,6 +40,7 @@ def read_frame(file: Path) -> pd.DataFrame:
 
 
 def _parquet(file: Path) -> pd.DataFrame:
+    """Return the table in a Parquet file."""
     try:
         return pd.read_parquet(file)
     except ImportError as error:
@@ -49,6 +50,7 @@ def _parquet(file: Path) -> pd.DataFrame:
 
 
 def _text(file: Path) -> pd.DataFrame:
+    """Return the table in a text file, which may be compressed with gzip."""
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
         start = stream.read(65536)
     if b"\0" in start:
