@@ -1,10 +1,10 @@
-"""Multi-batch calibration for classification in omics: one paper, recomputed from its data."""
+"""Multi-batch calibration for classification in omics: Niu et al. 2021, recomputed from its data."""
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """The estimators, imported when asked for: they bring torch with them."""
+    """Return an estimator, imported on first use because importing it loads torch."""
     if name in ("JointCalibrator", "BatchCorrector"):
         from calib import estimators
 

@@ -1,4 +1,7 @@
-"""Errors that a user can cause. Each is one sentence that names the thing and says what to do."""
+"""Errors that a user can cause, and checks of settings that raise them.
+
+The message of each error is one sentence that names the wrong thing and says how to mend it.
+"""
 
 import difflib
 import re
@@ -7,10 +10,10 @@ from math import inf
 
 
 class CalibError(Exception):
-    """A wrong file, split, key or setting: shown as one sentence, without a traceback.
+    """An error that a user can mend: a wrong file, split, key or setting.
 
-    Names from data stand in it as they are, but for line breaks and control characters, which would tear the
-    line or reach the terminal.
+    It is shown as one sentence, without a traceback. Names from data appear in the message unchanged, except
+    that spaces replace line breaks and control characters, which would break the line or reach the terminal.
     """
 
     def __init__(self, message: str) -> None:
@@ -26,24 +29,27 @@ class SplitError(CalibError):
 
 
 class DamagedError(CalibError):
-    """A file of this project that is not as it was written."""
+    """A file written by this project that has changed since, or is missing."""
 
 
 class DivergedError(CalibError):
-    """A training whose loss is no longer a number."""
+    """A training whose loss is no longer a finite number."""
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """The end of a sentence: ``"; did you mean 'x'?"`` for the choice closest to ``word``, or ``"."``."""
-    spelled = {choice.lower(): choice for choice in choices if choice != word}
-    found = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=0.5)
-    return f"; did you mean '{spelled[found[0]]}'?" if found else "."
+    """Return the end of a sentence that suggests the choice closest to ``word``.
+
+    It is ``"; did you mean 'x'?"``, or ``"."`` where no choice is close.
+    """
+    by_lower_case = {choice.lower(): choice for choice in choices if choice != word}
+    closest = difflib.get_close_matches(word.lower(), by_lower_case, n=1, cutoff=0.5)
+    return f"; did you mean '{by_lower_case[closest[0]]}'?" if closest else "."
 
 
 def check_choice(key: str, value: object, choices: Iterable[object]) -> None:
     """Raise CalibError unless ``value`` is one of ``choices``."""
     choices = list(choices)
-    if value not in choices or type(value) not in map(type, choices):  # 1 is not True
+    if value not in choices or type(value) not in map(type, choices):  # 1 == True, but 1 is not a flag
         names = [
             "null" if choice is None else str(choice).lower() if isinstance(choice, bool) else str(choice)
             for choice in choices
@@ -59,7 +65,16 @@ def check_flag(key: str, value: object) -> None:
 def check_number(
     key: str, value: object, least: float, whole: bool = False, most: float = inf, below: float = inf
 ) -> None:
-    """Raise CalibError unless ``value`` is a number, ``least`` to ``most``, ``below``, whole if asked."""
+    """Raise CalibError unless ``value`` is a number in the allowed range.
+
+    Args:
+        key: name of the setting, for the message.
+        value: the setting.
+        least: smallest value that is allowed.
+        whole: whether only whole numbers are allowed.
+        most: largest value that is allowed.
+        below: number that the value must stay below.
+    """
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least:
         kind = "a whole number" if whole else "a number"
@@ -71,7 +86,7 @@ def check_number(
 
 
 def check_widths(key: str, widths: object) -> None:
-    """Raise CalibError unless ``widths`` is a list of widths of layers, one at least."""
+    """Raise CalibError unless ``widths`` is a list of at least one layer width."""
     if not isinstance(widths, Sequence) or isinstance(widths, str) or not widths:
         raise CalibError(f"{key}={widths} must be a list of widths, one at least, as in [256,256].")
     for width in widths:

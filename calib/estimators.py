@@ -1,4 +1,4 @@
-"""The methods as scikit-learn estimators, for notebooks: the same engine, without a command line."""
+"""Scikit-learn estimators of the methods, for notebooks: the same code without the command line."""
 
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,13 @@ from calib.runtime import Runtime
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
-"""The configuration: inside an installed package, beside it in the repository."""
+"""Folder of the configuration: inside an installed package, or beside the package in the repository."""
 
 
 class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     """The paper's joint calibration and classification (Niu et al. 2021, Eqs 1-4).
 
-    Labels are known for some batches (sources) and missing for others (targets), all of which take part
-    in ``fit``::
+    Labels are known for some batches (sources) and missing for others (targets). ``fit`` uses all of them::
 
         model = JointCalibrator().fit(X, y, batch=plate)  # y is None or NaN on plates without labels
         model.predict_proba(X[plate == "new"])
@@ -40,16 +39,16 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         epochs, batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
             dropout, reconstruct_targets: as in ``calib.methods.joint.Joint``.
         protocol: ``"paper"`` (the text), ``"released"`` (what the authors' code does) or a ``Protocol``.
-        unlabelled: value that means a missing label in ``y``, besides None and NaN.
-        random_state: seed, or a ``RandomState`` from which one is drawn.
-        device, dtype: of the training.
-        progress: progress bar, where there is a terminal.
+        unlabelled: value that marks a missing label in ``y``, as None and NaN do.
+        random_state: seed, or a ``RandomState`` from which a seed is drawn.
+        device, dtype: device and number type of the training.
+        progress: whether to show a progress bar, where there is a terminal.
 
     Attributes:
         classes_: class labels.
         n_features_in_: number of features.
         sources_, targets_: names of the batches with and without labels.
-        history_: losses of every epoch, a table.
+        history_: table of the losses of every epoch.
     """
 
     def __init__(
@@ -98,12 +97,12 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Train on all batches.
 
         Args:
-            X: ``(samples, features)``, finite.
+            X: data ``(samples, features)``, finite.
             y: labels ``(samples,)``, missing for every sample of a target batch.
             batch: name of each sample's batch ``(samples,)``; None: all samples are one batch.
 
         Raises:
-            ValueError: shapes disagree, a batch is labelled in part, or fewer than two classes are left.
+            ValueError: shapes disagree, a batch is labelled in part, or there are fewer than two classes.
         """
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         if y is None:
@@ -112,91 +111,94 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
             )
         labels = column_or_1d(y, warn=True)
         check_consistent_length(x, labels)
-        known = ~(pd.isna(labels) | (labels == self.unlabelled))
-        given = np.array(labels[known].tolist())
-        assert_all_finite(given, input_name="y")
-        check_classification_targets(given)
-        self.classes_, index = np.unique(given, return_inverse=True)
+        has_label = ~(pd.isna(labels) | (labels == self.unlabelled))
+        known_labels = np.array(labels[has_label].tolist())
+        assert_all_finite(known_labels, input_name="y")
+        check_classification_targets(known_labels)
+        self.classes_, index = np.unique(known_labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"There are labels of {len(self.classes_)} class; at least two classes are needed."
             )
         y_index = np.full(len(x), -1, np.int64)
-        y_index[known] = index
+        y_index[has_label] = index
 
         self._protocol = protocol_named(self.protocol) if isinstance(self.protocol, str) else self.protocol
         sources, targets = [], []
         for name, rows in _batches(batch, len(x)).items():
             values = self._prepared(x[rows])
-            if known[rows].all():
+            if has_label[rows].all():
                 sources.append(LabelledSamples(name, values, y_index[rows]))
-            elif not known[rows].any():
+            elif not has_label[rows].any():
                 targets.append(Samples(name, values))
             else:
                 raise ValueError(
-                    f"Batch '{name}' has labels for {known[rows].sum()} of {len(rows)} samples; a batch is "
-                    "either labelled or not: give its unlabelled samples a batch of their own."
+                    f"Batch '{name}' has labels for {has_label[rows].sum()} of {len(rows)} samples; a batch "
+                    "is either labelled or not: give its unlabelled samples a batch of their own."
                 )
         self.sources_, self.targets_ = [s.name for s in sources], [t.name for t in targets]
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
         runtime = Runtime.from_names(int(seed), self.device, self.dtype, self.progress)
-        own = ("protocol", "unlabelled", "random_state", "device", "dtype", "progress")
-        settings = {key: value for key, value in self.get_params(deep=False).items() if key not in own}
+        not_of_joint = ("protocol", "unlabelled", "random_state", "device", "dtype", "progress")
+        settings = {k: value for k, value in self.get_params(deep=False).items() if k not in not_of_joint}
         method = Joint(**settings, protocol=self._protocol)
         self._fitted = method.fit(Task(sources, targets, len(self.classes_)), runtime)
         self.history_ = pd.DataFrame(runtime.history)
         return self
 
     def predict_proba(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[np.floating]:  # noqa: N803
-        """Class probabilities ``(samples, classes)``, in the order of ``classes_``.
+        """Return class probabilities ``(samples, classes)``, in the order of ``classes_``.
 
-        ``batch`` matters where the protocol normalises each batch by its own statistics or scale.
+        ``batch`` matters only where the protocol normalises each batch by its own statistics or scale.
         """
         return self._by_batch("predict_proba", X, batch)
 
     def predict(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[Any]:  # noqa: N803
-        """The most probable class ``(samples,)``."""
+        """Return the most probable class of each sample ``(samples,)``."""
         best = self.predict_proba(X, batch).argmax(axis=1)
         return self.classes_[best]
 
     def transform(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[np.floating]:  # noqa: N803
-        """Codes in the common space ``(samples, features)``."""
+        """Return the codes in the common space ``(samples, features)``."""
         return self._by_batch("transform", X, batch)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []  # codes come in the number type of the training
+        tags.transformer_tags.preserves_dtype = []  # codes have the number type of the training
         return tags
 
-    def _by_batch(self, what: str, given: ArrayLike, batch: ArrayLike | None) -> NDArray[np.floating]:
+    def _by_batch(self, function: str, data: ArrayLike, batch: ArrayLike | None) -> NDArray[np.floating]:
+        """Apply a function of the fitted method to each batch, and return the rows in their own order."""
         check_is_fitted(self)
-        x = validate_data(self, given, dtype=np.float64, reset=False)
+        x = validate_data(self, data, dtype=np.float64, reset=False)
         groups = _batches(batch, len(x))
         parts = [
-            getattr(self._fitted, what)(Samples(name, self._prepared(x[rows])))
+            getattr(self._fitted, function)(Samples(name, self._prepared(x[rows])))
             for name, rows in groups.items()
         ]
         order = np.argsort(np.concatenate(list(groups.values())), kind="stable")
         return np.concatenate(parts)[order]
 
     def _prepared(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return a batch transformed and scaled as the protocol says."""
         return prepared(x, self._protocol.transform, self._protocol.batch_scale, self.dtype)
 
 
 class BatchCorrector(BaseEstimator):
-    """A comparator that corrects data without looking at labels, fitted to the batches given.
+    """A comparator that corrects the given batches without labels.
 
     ::
 
         corrected = BatchCorrector("combat").fit_transform(X, batch=plate)
 
-    Like scikit-learn's ``TSNE`` it has no ``transform``: these methods know only the samples they have seen.
+    Like scikit-learn's ``TSNE`` it has no ``transform``: these methods correct only the samples that they are
+    fitted to.
 
     Args:
         method: name of the comparator, as in ``conf/method``: ``combat``, ``normae``, ``bermuda``, ``desc``.
-        settings: what differs from its published values, as under ``corrector`` in its YAML file.
+        settings: values that replace the published ones, as under ``corrector`` in its YAML file.
         random_state, device, dtype, progress: as in ``JointCalibrator``.
 
     Attributes:
@@ -221,10 +223,11 @@ class BatchCorrector(BaseEstimator):
         self.progress = progress
 
     def fit(self, X: ArrayLike, y: object = None, batch: ArrayLike | None = None) -> "BatchCorrector":  # noqa: N803
-        """Correct the samples; ``y`` is not looked at.
+        """Correct the samples; ``y`` is ignored.
 
         Args:
-            X: ``(samples, features)``, finite.
+            X: data ``(samples, features)``, finite.
+            y: ignored.
             batch: name of each sample's batch ``(samples,)``.
 
         Raises:
@@ -250,10 +253,11 @@ class BatchCorrector(BaseEstimator):
         y: object = None,
         batch: ArrayLike | None = None,
     ) -> NDArray[np.floating]:
-        """As ``fit``, and return the corrected data ``(samples, dimensions)``."""
+        """Correct the samples as ``fit`` does, and return them ``(samples, dimensions)``."""
         return self.fit(X, y, batch).corrected_
 
     def _settings(self) -> dict[str, Any]:
+        """Return the published settings of the corrector, changed by ``settings``."""
         published = method_settings(compose(CONF, f"method={self.method}"))
         if "corrector" not in published:
             raise ValueError(f"method={self.method} does not correct data on its own.")
@@ -261,12 +265,12 @@ class BatchCorrector(BaseEstimator):
 
 
 def protocol_named(name: str) -> Protocol:
-    """The protocol ``paper`` or ``released``, as configured."""
+    """Return the protocol ``paper`` or ``released``, as configured."""
     return build(compose(CONF, f"protocol={name}").protocol)
 
 
 def _batches(batch: ArrayLike | None, rows: int) -> dict[str, NDArray[np.intp]]:
-    """Name -> row numbers of every batch, in the order of first appearance."""
+    """Return the row numbers of every batch by its name, in the order of first appearance."""
     if batch is None:
         return {"all": np.arange(rows)}
     names = column_or_1d(batch)

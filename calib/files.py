@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, and read whole or refused.
+"""Files that are written completely or not at all, and are checked for damage when they are read.
 
-A process can be killed between any two instructions, and a disk can be full or damaged: a reader sees the
-file as it was before, as it is after, or an error, never a part of it.
+A process can be killed between any two instructions, and a disk can be full or damaged. A reader sees the
+file as it was before, the file as it is after, or an error, and never a part of it.
 """
 
 import hashlib
@@ -23,16 +23,62 @@ from numpy.typing import NDArray
 from calib.errors import DamagedError
 
 LEFTOVER = re.compile(r"\.\d+-.+")
-"""What a process that was killed may leave behind: ``.<process id>-<name>``."""
+"""Name of a temporary file, which a killed process may leave behind: ``.<process id>-<name>``."""
+
+BLOCK = 2**26
+"""Most bytes of an archive that are read at a time."""
+
+
+def safe_name(name: str) -> str:
+    """Return a name that can be a folder: up to 80 letters, digits and ``._+-``.
+
+    A name with other characters, or a longer one, is cleaned, cut, and ends in a part of its hash.
+    """
+    cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")[:80]
+    if name and cleaned == name:
+        return name
+    return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def short_hash(identity: Mapping[str, Any]) -> str:
+    """Return the first twelve characters of the SHA-256 of all that decides a result."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a content without its own ``checksum``."""
+    text = json.dumps({key: value for key, value in content.items() if key != "checksum"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def facts(file: Path) -> dict[str, int | str]:
+    """Return the size and the SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def same(file: Path, expected: Mapping[str, int | str]) -> bool:
+    """Return whether a file still has its recorded ``facts``.
+
+    Of an archive only the size is compared, because an archive carries checksums of its own.
+    """
+    try:
+        if file.stat().st_size != expected["bytes"]:
+            return False
+        return file.suffix == ".npz" or facts(file) == expected
+    except OSError:
+        return False
 
 
 def write_whole(file: Path, writer: Callable[[Path], object]) -> None:
-    """Let ``writer`` fill a temporary file beside ``file``, see it on the disk, and rename it.
+    """Write a file completely or not at all: ``writer`` fills a temporary file, which is then renamed.
 
-    Without the wait a loss of power could leave the new name with half of the content.
+    The temporary file is flushed to the disk before it is renamed. Otherwise a loss of power could leave the
+    new name with half of the content.
 
     Raises:
-        OSError: the place cannot be written to, or is full; what was there before is still there.
+        OSError: the folder cannot be written to, or the disk is full; the earlier file is still there.
     """
     temporary = file.with_name(f".{os.getpid()}-{file.name}")
     try:
@@ -45,84 +91,33 @@ def write_whole(file: Path, writer: Callable[[Path], object]) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files below a folder; only for who keeps others from writing there."""
+    """Remove the temporary files below a folder, which the caller must have locked."""
     for file in folder.rglob(".*"):
         if LEFTOVER.fullmatch(file.name):
             file.unlink(missing_ok=True)
 
 
-def read_arrays(file: Path, *names: str) -> dict[str, Any]:
-    """The arrays of a NumPy archive, none of them pickled; its checksums are compared.
-
-    Args:
-        names: those that it must hold.
-
-    Raises:
-        DamagedError: it is not there, or not as it was written.
-    """
-    with reading(file), file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        return {name: stored[name] for name in dict.fromkeys((*names, *stored.files))}
-
-
-@contextmanager
-def reading(file: Path) -> Iterator[None]:
-    """Whatever goes wrong within is damage of the file.
-
-    Raises:
-        DamagedError: it is not there, or not as it was written.
-    """
-    try:
-        yield
-    except Exception as error:  # what zip, zlib and NumPy raise on damage is of a dozen kinds
-        raise DamagedError(f"File {file} {_reason(error)}.") from error
-
-
 def read_table(file: Path, **options: Any) -> pd.DataFrame:
-    """A CSV table of this project; ``options`` are those of ``pandas.read_csv``.
+    """Return a CSV table of this project; ``options`` are those of ``pandas.read_csv``.
 
     Raises:
-        DamagedError: it is not there, or no such table.
+        DamagedError: the file is missing, or is not such a table.
     """
     try:
         return pd.read_csv(file, **options)
-    except (OSError, ValueError) as error:  # parser, encoding and missing columns too
+    except (OSError, ValueError) as error:  # ValueError: parser, encoding, columns
         raise DamagedError(f"File {file} {_reason(error)}.") from error
-
-
-def facts(file: Path) -> dict[str, int | str]:
-    """Size and SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
-
-
-def same(file: Path, known: Mapping[str, int | str]) -> bool:
-    """Whether a file is still what its ``facts`` say; of an archive, which checks itself, only the size."""
-    try:
-        return file.stat().st_size == known["bytes"] and (file.suffix == ".npz" or facts(file) == known)
-    except OSError:
-        return False
-
-
-def checksum(content: Mapping[str, Any]) -> str:
-    """SHA-256 of a content without its own ``checksum``."""
-    text = json.dumps({key: value for key, value in content.items() if key != "checksum"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "is not there"
-    told = str(error).strip().splitlines() or [type(error).__name__]
-    return f"is damaged ({told[0].rstrip('.')})"
-
-
-BLOCK = 2**26
-"""Most bytes read at a time."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """An array of this shape and number type that comes in blocks of rows, in order."""
+    """An array that is written block by block, so that it never has to be in memory as a whole.
+
+    Attributes:
+        shape: shape of the whole array.
+        dtype: number type.
+        blocks: the array's rows in order, cut into blocks.
+    """
 
     shape: tuple[int, ...]
     dtype: str
@@ -130,7 +125,10 @@ class Stack:
 
 
 def write_archive(stream: BinaryIO, arrays: Mapping[str, Any]) -> None:
-    """Write arrays and stacks, none of them pickled: the bytes that ``numpy.savez`` writes of the whole."""
+    """Write arrays and stacks as a NumPy archive, with the bytes that ``numpy.savez`` writes.
+
+    Nothing is pickled.
+    """
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -145,8 +143,28 @@ def write_archive(stream: BinaryIO, arrays: Mapping[str, Any]) -> None:
                     member.write(np.ascontiguousarray(block, array.dtype).tobytes())
 
 
+def read_arrays(file: Path, *names: str) -> dict[str, Any]:
+    """Return the arrays of a NumPy archive without pickles, after comparing its checksums.
+
+    Args:
+        file: the archive.
+        names: arrays that the archive must hold.
+
+    Raises:
+        DamagedError: the file is missing, or has changed since it was written.
+    """
+    with reading(file), file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        return {name: stored[name] for name in dict.fromkeys((*names, *stored.files))}
+
+
 def read_rows(file: Path, name: str, rows: NDArray[np.integer]) -> NDArray[Any]:
-    """These rows, in ascending order, of one array of an archive, without the others in memory."""
+    """Return some rows of one array of an archive, without the others in memory.
+
+    Args:
+        file: the archive.
+        name: name of the array.
+        rows: row numbers in ascending order.
+    """
     with zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as member:
         if npy.read_magic(member) != (1, 0):
             raise ValueError(f"{file}: {name} is in a later version of NumPy's format than 1.0")
@@ -160,3 +178,24 @@ def read_rows(file: Path, name: str, rows: NDArray[np.integer]) -> NDArray[Any]:
             whole = np.frombuffer(block, dtype).reshape(-1, *shape[1:])
             chosen[first:last] = whole[rows[first:last] - start]
     return chosen
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn every error within the context into damage of the file.
+
+    Raises:
+        DamagedError: the file is missing, or has changed since it was written.
+    """
+    try:
+        yield
+    except Exception as error:  # zip, zlib and NumPy raise a dozen kinds of errors on damaged files
+        raise DamagedError(f"File {file} {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the end of a sentence that says what is wrong with a file."""
+    if isinstance(error, FileNotFoundError):
+        return "is not there"
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"is damaged ({lines[0].rstrip('.')})"

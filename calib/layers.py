@@ -1,6 +1,6 @@
-"""Layers that the networks are made of, for mini-batches ``(batches, rows, features)``.
+"""The layers of the networks, for mini-batches ``(batches, rows, features)``.
 
-Randomness (initial weights, dropout) comes from the generators that are passed in.
+Initial weights and dropout are drawn from the generators that are passed in, never from global state.
 """
 
 import math
@@ -14,18 +14,22 @@ from torch.nn import functional as F
 Statistics = Literal["running", "own"]
 
 Noise = torch.Generator | Sequence[torch.Generator]
-"""Where dropout takes its randomness from; for a stack of networks, one generator for each."""
+"""The random generator of dropout, or one generator for each network of a stack."""
 
 
 class Linear(nn.Linear):
-    """PyTorch's linear layer, of ``scale * x + shift`` if these are given.
+    """PyTorch's linear layer, which can first scale and shift its input.
 
-    Scaling the weights in place of the input spares the derivative by the input where it is data: one
-    product of three. A single output is a sum over the inputs, whose order is the same in a stack.
+    It scales the weights instead of the input. Where the input is data, this saves its derivative, one of
+    three matrix products. A single output is computed as a sum over the inputs, so that a stack adds up in
+    the same order.
     """
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        """Outputs ``(..., fan_out)`` of ``x (..., fan_in)``; ``scale`` and ``shift`` are ``(fan_in,)``."""
+        """Return the outputs ``(..., fan_out)`` of ``x (..., fan_in)``, or of ``scale * x + shift``.
+
+        ``scale`` and ``shift`` are ``(fan_in,)``.
+        """
         weight: Tensor = self.weight
         bias: Tensor = self.bias
         if scale is not None and shift is not None:
@@ -39,8 +43,8 @@ class BatchNorm(nn.Module):
     """Batch norm of stacked batches, each normalised by its own mean and variance in training.
 
     The running statistics follow the batches one after another, as if they had passed through
-    ``nn.BatchNorm1d`` in turn. At test, ``test_statistics="running"`` uses those (what paper and released
-    code do) and ``"own"`` uses the mean and variance of the rows given.
+    ``nn.BatchNorm1d`` in turn. At test, ``test_statistics="running"`` uses the running statistics (as paper
+    and released code do) and ``"own"`` uses the mean and variance of the given rows.
     """
 
     def __init__(self, features: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
@@ -56,7 +60,7 @@ class BatchNorm(nn.Module):
         self.test_statistics: Statistics = "running"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x (..., batches, rows, features)``; same shape."""
+        """Return ``x (..., batches, rows, features)`` normalised, scaled and shifted; same shape."""
         weight, bias = self.affine()
         if not self.training and self.test_statistics == "running":
             scale = weight * torch.rsqrt(self.running_var + self.eps)
@@ -65,18 +69,18 @@ class BatchNorm(nn.Module):
         return centred * (weight * rate) + bias
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """What a normalised ``x`` is multiplied by, and what is added to it."""
+        """Return the learned factors and offsets that follow normalisation, each ``(features,)``."""
         return self.weight, self.bias
 
     def standardised(self, x: Tensor) -> Tensor:
-        """``x`` normalised, before ``affine``, which the layer after it can take on itself."""
+        """Return ``x`` normalised but without ``affine``, which the next layer can apply instead."""
         if not self.training and self.test_statistics == "running":
             return (x - self.running_mean) * torch.rsqrt(self.running_var + self.eps)
         centred, rate = self._centred(x)
         return centred * rate
 
     def _centred(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``x`` less its mean and the inverse of its standard deviation ``(..., batches, 1, features)``."""
+        """Return ``x`` minus its mean, and 1 / standard deviation ``(..., batches, 1, features)``."""
         mean = x.mean(dim=-2, keepdim=True)
         centred = x - mean
         var = centred.square().mean(dim=-2, keepdim=True)
@@ -85,22 +89,23 @@ class BatchNorm(nn.Module):
         return centred, torch.rsqrt(var + self.eps)
 
     def _follow(self, mean: Tensor, var: Tensor, rows: int) -> None:
+        """Move the running statistics by the mean and variance of each batch in turn."""
         unbiased = var * (rows / max(rows - 1, 1))
-        shape = self.running_mean.shape  # without a place in front, if this is no stack
+        shape = self.running_mean.shape  # without a leading axis, unless this is a stack
         for batch_mean, batch_var in zip(mean.unbind(-2), unbiased.unbind(-2), strict=True):
             self.running_mean.lerp_(batch_mean.view(shape), self.momentum)
             self.running_var.lerp_(batch_var.view(shape), self.momentum)
 
 
 class Dropout(nn.Module):
-    """Dropout whose mask is drawn from the generator given, not from global state."""
+    """Dropout that draws its mask from a given generator, not from global state."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: Tensor, noise: Noise | None) -> Tensor:
-        """Zero each entry of ``x`` with probability p and scale the rest by 1/(1-p), in training."""
+        """Zero each entry of ``x`` with probability p in training, and scale the others by 1/(1-p)."""
         if not self.training or self.p == 0:
             return x
         keep, mask = 1 - self.p, torch.empty_like(x)
@@ -113,6 +118,8 @@ class Dropout(nn.Module):
 
 
 class _Tanhshrink(torch.autograd.Function):
+    """x - tanh(x) with its derivative tanh(x)^2."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         tanh = (2 * x).exp_().add_(1).reciprocal_().mul_(-2).add_(1)
@@ -126,13 +133,16 @@ class _Tanhshrink(torch.autograd.Function):
 
 
 def tanhshrink(x: Tensor) -> Tensor:
-    """Difference of x and tanh(x), the latter as 1 - 2 / (exp(2x) + 1), which is faster than PyTorch's."""
+    """Return x - tanh(x).
+
+    tanh(x) is computed as 1 - 2 / (exp(2x) + 1), which is faster than PyTorch's.
+    """
     shrunk: Tensor = _Tanhshrink.apply(x)
     return shrunk
 
 
 def orthogonal_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Linear:
-    """A linear layer with orthogonal weights (gain 1) and zero bias."""
+    """Return a linear layer with orthogonal weights (gain 1) and zero bias."""
     layer = nn.utils.skip_init(Linear, fan_in, fan_out)
     nn.init.orthogonal_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
@@ -140,7 +150,7 @@ def orthogonal_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> 
 
 
 def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Linear:
-    """A linear layer with PyTorch's default initial weights, drawn from ``generator``."""
+    """Return a linear layer with PyTorch's default initial weights, drawn from ``generator``."""
     layer = nn.utils.skip_init(Linear, fan_in, fan_out)
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     bound = 1 / math.sqrt(fan_in)
@@ -149,7 +159,7 @@ def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Lin
 
 
 def glorot_linear(fan_in: int, fan_out: int, generator: torch.Generator, bias: float = 0.0) -> Linear:
-    """A linear layer with Glorot's uniform weights, and a bias of zero as Keras has it."""
+    """Return a linear layer with Glorot's uniform weights and a constant bias, zero as in Keras."""
     layer = nn.utils.skip_init(Linear, fan_in, fan_out)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.constant_(layer.bias, bias)

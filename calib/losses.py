@@ -1,6 +1,6 @@
 """The paper's losses, Eqs 1-3, as pure functions of mini-batches ``(..., batches, rows, features)``.
 
-The leading places are seeds that are trained together.
+The leading axes are seeds that are trained together.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ def calibration_loss(
     widths: Sequence[float] | str = PAPER_WIDTHS,
     pairs: Literal["mean", "sum_ordered"] = "mean",
 ) -> Tensor:
-    """L_C, Eq. 1: how far apart the codes of the batches lie.
+    """Compute L_C (Eq. 1), the squared MMD between the codes of the batches.
 
     Args:
         z: codes of one mini-batch of every batch, ``(..., batches, rows, features)``.
         widths: kernel widths, or ``"median"`` for the median heuristic on this mini-batch.
         pairs: ``"mean"`` over unordered pairs of batches (the text) or ``"sum_ordered"``, the sum over
-            ordered pairs (the released code: N(N-1) times the mean). A batch on its own has no pair: 0.
+            ordered pairs (the released code: N(N-1) times the mean). The loss of a single batch is 0.
 
     Returns:
-        ``(...)``.
+        The loss ``(...)``.
     """
-    if isinstance(widths, str):  # "median" is the only word
+    if isinstance(widths, str):  # "median" is the only string that is allowed
         scale = median_distance(z.flatten(-3, -2))
         z, widths = z / scale[..., None, None, None], MEDIAN_FACTORS
     batches = z.shape[-3]
@@ -39,7 +39,7 @@ def calibration_loss(
 def reconstruction_loss(
     x: Tensor, reconstructed: Tensor, over_batches: Literal["mean", "sum"] = "mean"
 ) -> Tensor:
-    """L_R, Eq. 2: mean squared error over entries, averaged (text) or summed (released) over batches.
+    """Compute L_R (Eq. 2), the mean squared error, averaged (text) or summed (released) over batches.
 
     Both tensors are ``(..., batches, rows, features)``, in the unit of the data; the loss is ``(...)``.
     """
@@ -53,22 +53,22 @@ def classification_loss(
     over_batches: Literal["mean", "sum"] = "mean",
     multiclass: Literal["sum", "mean"] = "sum",
 ) -> Tensor:
-    """L_D, Eq. 3: cross-entropy, summed over a mini-batch's samples.
+    """Compute L_D (Eq. 3), the cross-entropy summed over a mini-batch's samples.
 
     Args:
         logits: ``(..., batches, rows, 1 or classes)``, as D gives them.
         y: class indices ``(..., batches, rows)``.
-        over_batches: averaged (the text's 1/K) or summed (released) over the source batches.
-        multiclass: over samples, with more than two classes: ``"sum"`` as Eq. 3 has it, or ``"mean"``
-            as the remnants of the released single-cell code do. A single logit is always summed.
+        over_batches: ``"mean"`` over the source batches (the text's 1/K) or their ``"sum"`` (released).
+        multiclass: with more than two classes, ``"sum"`` over samples as in Eq. 3, or ``"mean"`` as in the
+            remnants of the released single-cell code. With a single logit the samples are always summed.
 
     Returns:
-        ``(...)``.
+        The loss ``(...)``.
     """
-    if two := logits.shape[-1] == 1:
-        logits = F.pad(logits, (1, 0))  # the sigmoid of one number is the softmax of 0 and that number
-    each = -logits.log_softmax(dim=-1).gather(-1, y[..., None])[..., 0]
-    total = each.sum(dim=(-2, -1))
-    if multiclass == "mean" and not two:
+    if two_classes := logits.shape[-1] == 1:
+        logits = F.pad(logits, (1, 0))  # sigmoid(a) is the softmax of (0, a)
+    cross_entropy = -logits.log_softmax(dim=-1).gather(-1, y[..., None])[..., 0]
+    total = cross_entropy.sum(dim=(-2, -1))
+    if multiclass == "mean" and not two_classes:
         total = total / y.shape[-1]
     return total if over_batches == "sum" else total / y.shape[-2]

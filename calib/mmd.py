@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy with Gaussian kernels, between many groups of rows at once."""
+"""Maximum mean discrepancy (MMD) with Gaussian kernels, between many groups of rows at once."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,27 +9,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 PAPER_WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Kernel widths sigma of the released code, in units of the codes; the text gives none."""
+"""Kernel widths sigma of the released code, in the unit of the codes; the text gives none."""
 
 MEDIAN_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Kernel widths of the median heuristic, in units of the median distance."""
 
 CHUNK = 128
-"""Rows of the kernel matrix worked on at a time, so that they stay in the processor's cache."""
+"""Rows of the kernel matrix that are computed at a time, so that they fit the processor's cache."""
 
 
 def mmd2_matrix(groups: Sequence[Tensor], widths: Sequence[float], biased: bool = True) -> Tensor:
-    """Squared maximum mean discrepancy between all pairs of groups, without a gradient.
+    """Compute the squared maximum mean discrepancy between all pairs of groups, without a gradient.
 
-    Gretton et al. 2012 (JMLR 13:723), with the sum of the Gaussian kernels
-    exp(-||x - y||^2 / (2 sigma^2)) over the widths. The biased estimate is never negative; when groups
-    of m rows are so far apart that every kernel vanishes but the diagonal, it sits at
-    2 len(widths) / m.
+    Gretton et al. 2012 (JMLR 13:723), with the sum over the widths of the Gaussian kernels
+    exp(-||x - y||^2 / (2 sigma^2)). The biased estimate is never negative. When groups of m rows are so far
+    apart that every kernel except the diagonal vanishes, it equals 2 len(widths) / m.
 
     Args:
         groups: tensors ``(rows_i, features)``.
         widths: sigma, in the unit of the data.
-        biased: V-statistic (as released) or U-statistic.
+        biased: whether to compute the V-statistic (as released) or the U-statistic.
 
     Returns:
         ``(groups, groups)``, symmetric; the diagonal is zero when biased.
@@ -40,40 +39,40 @@ def mmd2_matrix(groups: Sequence[Tensor], widths: Sequence[float], biased: bool 
     half = rows.square().sum(dim=1) / 2
     sums = torch.zeros_like(member.T @ member)
     for part in chunks(0, len(rows)):
-        own, more = slice(0, part.stop - part.start), slice(part.stop - part.start, None)
+        here, below = slice(0, part.stop - part.start), slice(part.stop - part.start, None)
         x, belongs = rows[part.start :], member[part.start :]
-        distances = minus_half_distances2(x, half[part.start :], own)
+        distances = minus_half_distances2(x, half[part.start :], here)
         kernel = torch.zeros_like(distances)
-        for _, one in kernels(distances, widths):
-            kernel += one
-        sums += belongs[own].T @ kernel[:, own] @ belongs[own]
-        aside = belongs[own].T @ kernel[:, more] @ belongs[more]
-        sums += aside + aside.T  # the same below the diagonal
+        for _, of_width in kernels(distances, widths):
+            kernel += of_width
+        sums += belongs[here].T @ kernel[:, here] @ belongs[here]
+        off_diagonal = belongs[here].T @ kernel[:, below] @ belongs[below]
+        sums += off_diagonal + off_diagonal.T  # the kernel matrix is symmetric
     count = sizes.to(rows.dtype)
     within = sums.diagonal() / count**2
-    if not biased:  # each row's kernel with itself is 1 at every width
+    if not biased:  # the kernel of a row with itself is 1 at every width
         within = (sums.diagonal() - count * len(widths)) / (count * (count - 1))
     return within[:, None] + within[None, :] - 2 * sums / (count[:, None] * count[None, :])
 
 
 def mmd2_sum(z: Tensor, widths: Sequence[float]) -> Tensor:
-    """Biased squared maximum mean discrepancy, summed over ordered pairs of groups of equal size.
+    """Compute the biased squared MMD summed over ordered pairs of groups of equal size.
 
-    The sum of ``mmd2_matrix`` with a gradient, which is zero where all kernels vanish.
+    It is the sum of ``mmd2_matrix``, with a gradient. The gradient is zero where all kernels vanish.
 
     Args:
-        z: ``(..., groups, rows, features)``; each of the leading places is a problem of its own.
+        z: ``(..., groups, rows, features)``; each index of the leading axes is a separate problem.
         widths: sigma, in the unit of the data.
 
     Returns:
-        ``(...)``.
+        The sum ``(...)``.
     """
     values: Tensor = _MMD2Sum.apply(z.reshape(-1, *z.shape[-3:]), widths)
     return values.view(z.shape[:-3])
 
 
 class _MMD2Sum(torch.autograd.Function):
-    """The derivative comes with the value, so that each kernel is computed once."""
+    """The summed MMD, whose derivative is computed with its value, so that each kernel is computed once."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, widths: Sequence[float]) -> Tensor:
@@ -88,12 +87,12 @@ class _MMD2Sum(torch.autograd.Function):
 
 
 def _mmd2_sum_and_gradient(z: Tensor, widths: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Values ``(problems,)`` and derivatives, of the shape of ``z (problems, groups, rows, features)``.
+    """Return the values ``(problems,)`` and the derivatives by ``z (problems, groups, rows, features)``.
 
-    The sum is one of kernels with a constant weight for rows of the same group and another for rows of
-    two groups. With A the weighted derivatives of the kernels by the squared distances, symmetric, the
-    derivative by the rows is 4 (diag(A 1) - A) rows: ``mass`` is A 1, ``product`` A rows. Blocks below the
-    diagonal are not computed.
+    The value is a sum of kernels, with one constant weight for rows of the same group and another for rows of
+    two groups. Let A be the symmetric matrix of the weighted derivatives of the kernels by the squared
+    distances. The derivative by the rows is then 4 (diag(A 1) - A) rows; ``mass`` is A 1, ``product`` is
+    A rows. Blocks below the diagonal follow by symmetry and are not computed.
     """
     _, groups, size, _ = z.shape
     within, between = 2 * (groups - 1) / size**2, -2 / size**2
@@ -105,7 +104,7 @@ def _mmd2_sum_and_gradient(z: Tensor, widths: Sequence[float]) -> tuple[Tensor, 
         for part in chunks(0, size):
             here = slice(start + part.start, start + part.stop)
             kernel, slope = kernels_and_slopes(minus_half_distances2(x, half[:, start:], part), widths)
-            slope.diagonal(part.start, dim1=-2, dim2=-1).zero_()  # or rounding would push rows that lie alone
+            slope.diagonal(part.start, dim1=-2, dim2=-1).zero_()  # else rounding would move isolated rows
             for matrix, sums in ((kernel, by_row), (slope, mass)):
                 matrix[..., own] *= within
                 matrix[..., more] *= between
@@ -117,35 +116,37 @@ def _mmd2_sum_and_gradient(z: Tensor, widths: Sequence[float]) -> tuple[Tensor, 
 
 
 def minus_half_distances2(y: Tensor, half: Tensor, chosen: slice) -> Tensor:
-    """-||x - y||^2 / 2, never positive, of rows ``y (..., m, features)`` and ``x``, the chosen ones of them.
+    """Compute -||x - y||^2 / 2 between all rows y and the chosen rows x of them; never positive.
 
     Args:
+        y: ``(..., m, features)``.
         half: half the squared norm of each row, ``(..., m)``.
+        chosen: which rows of ``y`` are x.
 
     Returns:
         ``(..., chosen, m)``, exactly 0 between a row and itself.
     """
     products = y[..., chosen, :] @ y.mT
     products.sub_(half[..., chosen, None]).sub_(half[..., None, :]).clamp_(max=0)
-    products.diagonal(chosen.start, dim1=-2, dim2=-1).zero_()  # where rounding would leave a little
+    products.diagonal(chosen.start, dim1=-2, dim2=-1).zero_()  # where rounding leaves small values
     return products
 
 
 def chunks(start: int, stop: int) -> Iterator[slice]:
-    """Slices of at most ``CHUNK`` from ``start`` to ``stop``."""
+    """Return slices of at most ``CHUNK`` rows from ``start`` to ``stop``."""
     return (slice(first, min(first + CHUNK, stop)) for first in range(start, stop, CHUNK))
 
 
 def kernels(minus_half: Tensor, widths: Sequence[float]) -> Iterator[tuple[float, Tensor]]:
-    """Each sigma, the widest first, and exp(-d^2 / (2 sigma^2)); the next one overwrites it.
+    """Yield each sigma, the widest first, and exp(-d^2 / (2 sigma^2)), which the next step overwrites.
 
     Halving sigma raises a kernel to its fourth power, so the paper's five widths cost one exponential.
 
     Args:
-        minus_half: -d^2 / 2.
+        minus_half: -d^2 / 2; it stays as it is.
         widths: sigma.
     """
-    lowest = 0.9 * math.log(torch.finfo(minus_half.dtype).tiny)  # below, numbers get denormal and slow
+    lowest = 0.9 * math.log(torch.finfo(minus_half.dtype).tiny)  # smaller numbers are denormal and slow
     wider, kernel = 0.0, minus_half
     for width in sorted(widths, reverse=True):
         if wider == 2 * width:
@@ -157,7 +158,7 @@ def kernels(minus_half: Tensor, widths: Sequence[float]) -> Iterator[tuple[float
 
 
 def kernels_and_slopes(minus_half: Tensor, widths: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Sum of the kernels over the widths, and its derivative by d^2."""
+    """Return the sum of the kernels over the widths, and its derivative by d^2."""
     total, slope = torch.zeros_like(minus_half), torch.zeros_like(minus_half)
     for width, kernel in kernels(minus_half, widths):
         total += kernel
@@ -166,14 +167,14 @@ def kernels_and_slopes(minus_half: Tensor, widths: Sequence[float]) -> tuple[Ten
 
 
 def median_distance(rows: Tensor) -> Tensor:
-    """Median distance ``(...)`` between distinct rows ``(..., n, features)``, 1 where they all coincide.
+    """Compute the median distance ``(...)`` of all pairs of rows ``(..., n, features)``, 1 where it is 0.
 
-    The scale of the median heuristic (Gretton et al. 2012, section 8); it has no gradient.
+    It is the scale of the median heuristic (Gretton et al. 2012, section 8) and has no gradient.
     """
     rows = rows.detach()
     n = rows.shape[-2]
     half = rows.square().sum(dim=-1) / 2
-    twice = torch.ones(n, n, dtype=torch.bool, device=rows.device).tril_()  # or with itself
-    distances2 = -2 * minus_half_distances2(rows, half, slice(0, n)).masked_fill_(twice, torch.nan)
+    counted = torch.ones(n, n, dtype=torch.bool, device=rows.device).tril_()  # each pair counts once
+    distances2 = -2 * minus_half_distances2(rows, half, slice(0, n)).masked_fill_(counted, torch.nan)
     median = distances2.flatten(-2).nanmedian(dim=-1).values.sqrt().nan_to_num()
     return torch.where(median > 0, median, 1)

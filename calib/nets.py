@@ -1,8 +1,8 @@
 """The paper's three networks: calibrator C, discriminator D and reconstructor R.
 
-Every network takes mini-batches *stacked by batch*, shape ``(batches, rows, features)``, so that one
-matrix product serves all batches while batch norm still sees each batch alone. ``stacking.stacked`` makes
-one network of several, a seed each: all shapes then have a place for the seeds in front.
+Every network takes mini-batches *stacked by batch*, shape ``(batches, rows, features)``. One matrix product
+then serves all batches, while batch norm still sees each batch alone. ``seeds.stacked`` combines the networks
+of several seeds into one; all shapes then have a leading axis for the seeds.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ from calib.layers import BatchNorm, Dropout, Noise, default_linear, orthogonal_l
 
 
 class Calibrator(nn.Module):
-    """C: BN, FC, dropout, Tanhshrink, FC, all as wide as the input (Methods, section 1).
+    """The calibrator C: BN, FC, dropout, Tanhshrink, FC, all as wide as the input (Methods, section 1).
 
-    Initial weights are orthogonal and biases zero: the text is silent, the released code does it.
+    Initial weights are orthogonal and biases zero, as in the released code; the text does not say.
     """
 
     def __init__(self, features: int, dropout: float, generator: torch.Generator) -> None:
@@ -33,13 +33,13 @@ class Calibrator(nn.Module):
         self.fc2 = orthogonal_linear(features, features, generator)
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        """Codes Z = C(X) of ``x (batches, rows, features)``; same shape."""
+        """Return the codes Z = C(X) of ``x (batches, rows, features)``; same shape."""
         h = self.fc1(self.bn.standardised(x), *self.bn.affine())
         return self.fc2(tanhshrink(self.dropout(h, noise)))
 
 
 class Reconstructor(nn.Module):
-    """R: FC, dropout, Tanhshrink, FC, all as wide as the input (Methods, section 1)."""
+    """The reconstructor R: FC, dropout, Tanhshrink, FC, all as wide as the input (Methods, section 1)."""
 
     def __init__(self, features: int, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
@@ -48,18 +48,19 @@ class Reconstructor(nn.Module):
         self.fc2 = orthogonal_linear(features, features, generator)
 
     def forward(self, z: Tensor, noise: Noise | None = None) -> Tensor:
-        """Reconstruction X' = R(Z) of one batch's codes ``z (rows, features)``; same shape."""
+        """Return the reconstruction X' = R(Z) of one batch's codes ``z (rows, features)``; same shape."""
         return self.fc2(tanhshrink(self.dropout(self.fc1(z), noise)))
 
 
 class Discriminator(nn.Module):
-    """D: BN; residual part P-100-P; then P-50-16-classes, with LeakyReLU (Methods, section 1).
+    """The discriminator D: BN, a residual part P-100-P, then P-50-16-classes (Methods, section 1).
 
-    Two classes have one output (sigmoid), more have one output a class (softmax). Outputs are logits.
+    Its activation is LeakyReLU. It has one output for two classes (sigmoid), and one output a class for more
+    (softmax). Outputs are logits.
 
     Args:
-        residual: what the skip connection adds to the residual part, ``"normalised"`` the
-            batch-normalised input (the text) or ``"activated"`` its LeakyReLU (the released code, whose
+        residual: the tensor that the skip connection adds to the residual part. ``"normalised"`` is the
+            batch-normalised input (the text). ``"activated"`` is its LeakyReLU (the released code, whose
             activation works in place and so overwrites the tensor kept for the skip).
     """
 
@@ -83,7 +84,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        """Logits ``(batches, rows, 1 or classes)`` of ``z (batches, rows, features)``."""
+        """Return the logits ``(batches, rows, 1 or classes)`` of ``z (batches, rows, features)``."""
         z = self.bn(z)
         h = F.leaky_relu(z, self.SLOPE)
         skip = h if self.residual == "activated" else z
@@ -94,7 +95,7 @@ class Discriminator(nn.Module):
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Class probabilities ``(..., classes)`` from D's logits; one logit stands for two classes."""
+    """Return class probabilities ``(..., classes)`` from D's logits; one logit stands for two classes."""
     if logits.shape[-1] == 1:
         positive = torch.sigmoid(logits)
         return torch.cat([1 - positive, positive], dim=-1)
@@ -102,7 +103,7 @@ def probabilities(logits: Tensor) -> Tensor:
 
 
 def arrays(networks: Mapping[str, nn.Module]) -> dict[str, NDArray[np.floating]]:
-    """Parameters and buffers of several networks, by ``<network>.<name>``."""
+    """Return the parameters and buffers of several networks, named ``<network>.<name>``."""
     return {
         f"{network}.{name}": value.cpu().numpy()
         for network, module in networks.items()
@@ -111,7 +112,7 @@ def arrays(networks: Mapping[str, nn.Module]) -> dict[str, NDArray[np.floating]]
 
 
 def load_arrays(networks: Mapping[str, nn.Module], state: Mapping[str, NDArray[np.floating]]) -> None:
-    """Give several networks the parameters and buffers that ``arrays`` took from their like.
+    """Load into several networks the parameters and buffers that ``arrays`` returned.
 
     Raises:
         CalibError: a parameter is missing or has another shape.

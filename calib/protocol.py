@@ -1,6 +1,6 @@
-"""Where the paper's text and the released code differ: one named option for each difference.
+"""The protocol: one named option for each difference between the paper's text and the released code.
 
-The values live in ``conf/protocol/{paper,released}.yaml``, with the reason beside each.
+``conf/protocol/{paper,released}.yaml`` hold the values, with the reason beside each.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from calib.training import Rules
 
 @dataclass(frozen=True)
 class Protocol(Rules):
-    """All options of one protocol; ``conf/protocol/paper.yaml`` says what each means.
+    """All options of one protocol; ``conf/protocol/paper.yaml`` explains each.
 
     Raises:
         CalibError: an option has a value outside its choices.
@@ -38,7 +38,10 @@ class Protocol(Rules):
     cv_group_by_subject: bool
 
     NOT_USED_BY_METHODS: ClassVar = ("reported_auc", "cv_folds", "cv_fresh_network", "cv_group_by_subject")
-    """Options that cannot change what a method does with the rest: shown, or handed over by name."""
+    """Options that do not change how a method trains or predicts.
+
+    They choose the metric that is shown, or a cross-validation passes them to its method by name.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""What a training needs from its surroundings: device, number type, randomness, a place to report."""
+"""The surroundings of a training: device, number type, random streams and the history of losses."""
 
 import math
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class Runtime:
     """Device, number type, seed, history and stored corrections of one run.
 
-    Two runtimes of the same seed and stage give the same numbers, however many generators were asked for in
-    between: each named purpose has its own stream.
+    Each named purpose has a random stream of its own. So two runtimes with the same seed and stage give the
+    same numbers, in whatever order their generators are made.
     """
 
     seed: int = 0
@@ -35,20 +35,20 @@ class Runtime:
     stage: str = ""
 
     def within(self, stage: str) -> "Runtime":
-        """The same for one of several trainings of a kind: random streams and history bear its name."""
+        """Return this runtime for one of several trainings, named ``stage`` in random streams and history."""
         return replace(self, stage=f"{self.stage}{stage}: ")
 
     @property
     def numpy_dtype(self) -> str:
-        """NumPy's name of the number type."""
+        """Return NumPy's name of the number type."""
         return str(self.dtype).removeprefix("torch.")
 
     @classmethod
     def from_names(cls, seed: int, device: str, dtype: str, progress: bool) -> "Runtime":
-        """A runtime from configuration values.
+        """Return a runtime from configuration values.
 
         Raises:
-            CalibError: the device cannot be had here, or the number type is unknown.
+            CalibError: this machine does not have the device, or the number type is unknown.
         """
         check_choice("dtype", dtype, DTYPES)
         try:
@@ -59,39 +59,49 @@ class Runtime:
         return cls(seed=seed, device=chosen, dtype=DTYPES[dtype], progress=progress)
 
     def tensor(self, x: NDArray[np.floating]) -> torch.Tensor:
-        """``x`` on the run's device, in its number type."""
+        """Return ``x`` on the run's device, in its number type."""
         return torch.as_tensor(x).to(self.device, self.dtype)
 
     def generator(self, purpose: str, on_device: bool = False) -> torch.Generator:
-        """A fresh random stream for one purpose, on the CPU or on the run's device."""
+        """Return a fresh random stream for one purpose, on the CPU or on the run's device."""
         device = self.device if on_device else torch.device("cpu")
         return torch.Generator(device).manual_seed(self.derived_seed(purpose))
 
     def derived_seed(self, purpose: str) -> int:
-        """A seed for one purpose, from 0 to 2^63, for a library that brings its own random streams."""
+        """Return a seed for one purpose, from 0 to 2^63 - 1.
+
+        Libraries that make their own random streams take it.
+        """
         seed = np.random.SeedSequence([self.seed, *f"{self.stage}{purpose}".encode()]).generate_state(
             1, np.uint64
         )
         return int(seed[0] >> np.uint64(1))
 
-    def epochs(self, count: int, what: str) -> "tqdm[int]":
-        """Epoch numbers from 1 to ``count`` behind a progress bar called ``what``."""
-        hidden = None if self.progress else True  # None: hidden where there is no terminal
-        return tqdm(range(1, count + 1), desc=self.stage + what, unit="epoch", disable=hidden, leave=False)
+    def epochs(self, count: int, training: str) -> "tqdm[int]":
+        """Return epoch numbers from 1 to ``count`` behind a progress bar named ``training``."""
+        hidden = None if self.progress else True  # tqdm hides the bar for None where there is no terminal
+        name = self.stage + training
+        return tqdm(range(1, count + 1), desc=name, unit="epoch", disable=hidden, leave=False)
 
-    def report(self, bar: "tqdm[int]", epoch: int, losses: Mapping[str, float], what: str) -> None:
+    def report(self, bar: "tqdm[int]", epoch: int, losses: Mapping[str, float], training: str) -> None:
         """Record the mean losses of one epoch and show them on the bar.
+
+        Args:
+            bar: the progress bar that ``epochs`` made.
+            epoch: number of the epoch, from 1.
+            losses: name of a loss -> its mean over the epoch.
+            training: name of the training in the history.
 
         Raises:
             DivergedError: a loss is not finite.
         """
-        what = self.stage + what
-        self.history.append({"training": what, "epoch": epoch, **losses})
-        shown = {name: f"{value:.3g}" for name, value in losses.items()}
+        name = self.stage + training
+        self.history.append({"training": name, "epoch": epoch, **losses})
+        shown = {loss: f"{value:.3g}" for loss, value in losses.items()}
         if not all(map(math.isfinite, losses.values())):
-            listed = ", ".join(f"{name} {value}" for name, value in shown.items())
+            listed = ", ".join(f"{loss} {value}" for loss, value in shown.items())
             raise DivergedError(
-                f"{what}: a loss is no longer a finite number in epoch {epoch} ({listed}); "
+                f"{name}: a loss is no longer a finite number in epoch {epoch} ({listed}); "
                 "lower the learning rate or check the scale of the data."
             )
         bar.set_postfix(shown)

@@ -1,10 +1,10 @@
-"""Several networks of the same make trained as one, a seed each, with the results that each gets alone.
+"""Training of networks of the same shape, one for each seed, side by side as one network.
 
-PyTorch's exp2, sigmoid and fused Adam compute the last few numbers of an array in another way than the
-others, so that a network's results would depend on what stands beside it: the first two are avoided in
-training, and the optimiser moves the parameters of each network by themselves. Matrix products are left to
-the library, which may choose another order of adding up for one product than for several; ``train_seeds``
-sees to it.
+Each network gets the same results as when it is trained alone. PyTorch's exp2, sigmoid and fused Adam compute
+the last few numbers of an array in another way than the rest, so a network's results would depend on the
+networks beside it. Training therefore avoids exp2 and sigmoid, and the optimiser moves the parameters of each
+network separately. The library may also add up one matrix product in another order than several at once;
+``train_seeds`` compares the two and trains one seed after another where they differ.
 """
 
 import copy
@@ -23,30 +23,37 @@ log = logging.getLogger(__name__)
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
-
-TRIED = 3
-"""Iterations after which networks trained together, and gradients, are compared with each trained alone."""
+TRIAL_ITERATIONS = 3
+"""Iterations after which networks and gradients of a joint training are compared with those of each alone."""
 
 
 def train_seeds(
     train: Callable[[Sequence[Runtime], int | None], Sequence[AnyModule]], runtimes: Sequence[Runtime]
 ) -> list[AnyModule]:
-    """A network for each seed: trained together where that gives the bytes of each alone, else in turn.
+    """Return a trained network for each seed.
+
+    The seeds are trained together where a trial gives the same bytes as training each alone. Otherwise they
+    are trained one after another.
 
     Args:
-        train: gives fresh networks trained together, for so many iterations (None: to the end).
-        runtimes: one a seed.
+        train: makes fresh networks and trains them together for that many iterations (None: to the end).
+        runtimes: one for each seed.
     """
     if len(runtimes) > 1:
 
-        def tried(some: Sequence[Runtime]) -> list[list[Tensor]]:
-            networks = train([replace(runtime, history=[], progress=False) for runtime in some], TRIED)
-            gradients = [[p.grad for p in one.parameters() if p.grad is not None] for one in networks]
-            return [[*one.state_dict().values(), *g] for one, g in zip(networks, gradients, strict=True)]
+        def trial(chosen: Sequence[Runtime]) -> list[list[Tensor]]:
+            quiet = [replace(runtime, history=[], progress=False) for runtime in chosen]
+            return [
+                [
+                    *network.state_dict().values(),
+                    *(p.grad for p in network.parameters() if p.grad is not None),
+                ]
+                for network in train(quiet, TRIAL_ITERATIONS)
+            ]
 
-        alone = [tried([runtime])[0] for runtime in runtimes]
-        for ours, theirs in zip(tried(runtimes), alone, strict=True):
-            if not all(map(torch.equal, ours, theirs)):
+        alone = [trial([runtime])[0] for runtime in runtimes]
+        for beside_others, by_itself in zip(trial(runtimes), alone, strict=True):
+            if not all(map(torch.equal, beside_others, by_itself)):
                 log.info(
                     "Seeds trained together would differ in the last digit here: they are trained in turn."
                 )
@@ -55,10 +62,10 @@ def train_seeds(
 
 
 def stacked(networks: Sequence[AnyModule]) -> AnyModule:
-    """One network in place of several, whose input and output have a place for each of them in front.
+    """Return one network that applies several, along a new first axis of its input and output.
 
-    It has the parameters of ``networks`` and no others, so that training it trains them. A single network
-    is taken as it is.
+    It shares the parameters of ``networks`` and has no others, so training it trains them. A single network
+    is returned unchanged.
     """
     if len(networks) == 1:
         return networks[0]
@@ -66,20 +73,20 @@ def stacked(networks: Sequence[AnyModule]) -> AnyModule:
     kinds = {Linear: LinearStack, BatchNorm: BatchNormStack}
     for name, layer in list(together.named_modules()):
         if type(layer) in kinds:
-            alike: Sequence[Any] = [network.get_submodule(name) for network in networks]
-            together.set_submodule(name, kinds[type(layer)](alike))
+            same_layer: Sequence[Any] = [network.get_submodule(name) for network in networks]
+            together.set_submodule(name, kinds[type(layer)](same_layer))
     return together
 
 
 class LinearStack(nn.Module):
-    """Linear layers of the same shape side by side, each with rows of its own, as one product."""
+    """Linear layers of the same shape side by side, each with its own rows, computed as one product."""
 
     def __init__(self, layers: Sequence[Linear]) -> None:
         super().__init__()
         self.layers: Any = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        """Outputs ``(layers, ..., fan_out)`` of ``x (layers, ..., fan_in)``; see ``Linear``."""
+        """Return the outputs ``(layers, ..., fan_out)`` of ``x (layers, ..., fan_in)``; see ``Linear``."""
         weight = torch.stack([layer.weight for layer in self.layers])
         bias = torch.stack([layer.bias for layer in self.layers])
         if scale is not None and shift is not None:
@@ -90,19 +97,22 @@ class LinearStack(nn.Module):
 
 
 class _Product(torch.autograd.Function):
-    """Product and bias; derivatives by the weights in the layout of the weights, which spares copies."""
+    """A matrix product plus a bias, with a derivative of its own.
+
+    The derivative by the weights has the layout of the weights, which saves copying.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        if weight.shape[1] == 1:  # products with a single column add up in another order for one layer
+        if weight.shape[1] == 1:  # the library adds up a single column in another order for one layer
             return (x * weight).sum(dim=-1, keepdim=True) + bias
         return torch.baddbmm(bias, x, weight.mT)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
-        grad = grad.contiguous()  # another layout would be added up in another order
+        grad = grad.contiguous()  # the library adds up another layout in another order
         if weight.shape[1] == 1:
             return grad * weight, (grad * x).sum(dim=1, keepdim=True), grad.sum(dim=1, keepdim=True)
         by_x = grad @ weight if ctx.needs_input_grad[0] else None
@@ -110,7 +120,7 @@ class _Product(torch.autograd.Function):
 
 
 class BatchNormStack(BatchNorm):
-    """Batch norm of several networks, whose rows are ``(layers, batches, rows, features)``."""
+    """The batch norms of several networks, for rows ``(layers, batches, rows, features)``."""
 
     def __init__(self, layers: Sequence[BatchNorm]) -> None:
         nn.Module.__init__(self)
@@ -120,10 +130,10 @@ class BatchNormStack(BatchNorm):
         self.running_mean = torch.stack([layer.running_mean for layer in layers])
         self.running_var = torch.stack([layer.running_var for layer in layers])
         for layer, mean, var in zip(layers, self.running_mean, self.running_var, strict=True):
-            layer.running_mean, layer.running_var = mean, var  # the same memory from now on
+            layer.running_mean, layer.running_var = mean, var  # both share memory from now on
 
     def affine(self) -> tuple[Tensor, Tensor]:
-        """As for one layer, ``(layers, 1, 1, features)``."""
+        """Return the factors and the offsets of all layers, each ``(layers, 1, 1, features)``."""
         weight = torch.stack([layer.weight for layer in self.layers])
         bias = torch.stack([layer.bias for layer in self.layers])
         return weight[:, None, None], bias[:, None, None]

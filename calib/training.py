@@ -1,4 +1,4 @@
-"""Lockstep mini-batches over batches, and the paper's training in steps (Eq. 4)."""
+"""The paper's training in steps (Eq. 4), with mini-batches drawn from all batches in lockstep."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,15 +19,15 @@ from calib.runtime import Runtime
 log = logging.getLogger(__name__)
 
 Losses = Mapping[str, tuple[float, Tensor]]
-"""Name of a loss -> (its weight, its value for each seed); a step minimises the weighted sum."""
+"""Name of a loss -> (its weight, its value for each seed ``(seeds,)``); a step minimises the weighted sum."""
 
 
 class EarlyStop:
-    """Keras' rule on the loss of an epoch; the last weights are kept, not the best.
+    """Keras' early stopping on the loss of an epoch, which keeps the last weights, not the best.
 
     Args:
-        patience: stop at the so-manieth epoch in a row whose loss is not lower than the lowest so far by
-            more than ``min_delta``.
+        patience: number of epochs in a row without improvement after which training stops.
+        min_delta: an epoch improves if its loss is below the lowest so far by more than this.
     """
 
     def __init__(self, patience: int, min_delta: float) -> None:
@@ -35,7 +35,7 @@ class EarlyStop:
         self.lowest, self.waited = inf, 0
 
     def after(self, loss: float) -> bool:
-        """Whether to stop after an epoch with this loss."""
+        """Return whether to stop after an epoch with this loss."""
         if loss + self.min_delta < self.lowest:
             self.lowest, self.waited = loss, 0
         else:
@@ -45,19 +45,19 @@ class EarlyStop:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train.
+    """The length and the speed of a training.
 
     Attributes:
-        epochs: an epoch is as many iterations as the longest batch has mini-batches; rows that
-            fill none wait for the next shuffle.
-        batch_size: rows of each batch in a mini-batch; all its rows where no batch has as many.
+        epochs: number of epochs. An epoch has as many iterations as the longest batch has full mini-batches;
+            rows left over wait for the next shuffle.
+        batch_size: rows of each batch in a mini-batch; the size of the longest batch where that is smaller.
         lr: Adam's (or AdamW's) learning rate at the start.
-        learning_step: the learning rate falls by a factor 0.9 over so many iterations (paper) or
-            epochs (released); see ``Rules.lr_decay``.
-        weight_decay: the paper's L2, or AdamW's; see ``Rules.weight_decay``.
+        learning_step: iterations (paper) or epochs (released) over which the learning rate falls by a factor
+            of 0.9; see ``Rules.lr_decay``.
+        weight_decay: the paper's L2 penalty, or AdamW's decay; see ``Rules.weight_decay``.
 
     Raises:
-        CalibError: a value is no number or too small.
+        CalibError: a value is not a number, or is too small.
     """
 
     epochs: int
@@ -73,12 +73,12 @@ class Schedule:
             check_number(key, getattr(self, key), least=0)
 
     def minibatches(self, sizes: Sequence[int]) -> tuple[int, int]:
-        """Rows of each batch in a mini-batch, and mini-batches in an epoch, for batches of these sizes."""
+        """Return the rows of each batch in a mini-batch and the mini-batches in an epoch, for these sizes."""
         rows = min(self.batch_size, max(sizes))
         return rows, max(sizes) // rows
 
     def lr_at(self, epoch: int, iteration: int, decay: str) -> float:
-        """Learning rate in ``epoch`` (from 1) and ``iteration`` (from 0, over all epochs)."""
+        """Return the learning rate in ``epoch`` (from 1) and ``iteration`` (from 0, over all epochs)."""
         exponent = (
             epoch / self.learning_step if decay == "continuous_epochs" else iteration // self.learning_step
         )
@@ -87,7 +87,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Rules:
-    """How mini-batches are drawn and parameters moved; ``conf/protocol/paper.yaml`` says what each means.
+    """Options of the protocol for mini-batches and optimisers; ``conf/protocol/paper.yaml`` explains each.
 
     Raises:
         CalibError: an option has a value outside its choices.
@@ -111,10 +111,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the training: the modules it moves, how often it repeats, and its losses.
+    """One step of the training: the modules that it updates, its number of repeats, and its losses.
 
-    ``losses`` is called with the rows of a mini-batch of every seed, ``(seeds, batches, batch_size)``, and
-    gives values ``(seeds,)``.
+    ``losses`` takes the rows of a mini-batch of every seed, ``(seeds, batches, batch_size)``, and returns
+    values ``(seeds,)``.
     """
 
     modules: Sequence[nn.Module]
@@ -123,7 +123,13 @@ class Step:
 
 
 class Pool:
-    """The rows of several batches, numbered on; sources, whose labels are known, come first."""
+    """Data and labels of several batches on the run's device, for mini-batches.
+
+    Args:
+        x: data of each batch ``(rows, features)``, source batches first.
+        y: class indices of each source batch ``(rows,)``.
+        runtime: gives the device and the number type.
+    """
 
     def __init__(
         self,
@@ -139,12 +145,12 @@ class Pool:
         self._sources = len(y)
 
     def x(self, rows: Tensor) -> Tensor:
-        """Data ``(seeds, batches, batch_size, features)`` of ``rows (seeds, batches, batch_size)``."""
+        """Return data ``(seeds, batches, batch_size, features)`` of ``rows (seeds, batches, batch_size)``."""
         flat = (rows + self._starts).flatten()
         return self._x.take(flat).unflatten(0, rows.shape)
 
     def y(self, rows: Tensor) -> Tensor:
-        """Labels ``(seeds, sources, batch_size)`` of the sources' part of ``rows``."""
+        """Return the labels ``(seeds, sources, batch_size)`` of the sources' part of ``rows``."""
         return self._y[rows[:, : self._sources] + self._starts[: self._sources]]
 
 
@@ -154,23 +160,25 @@ def train(
     schedule: Schedule,
     rules: Rules,
     runtimes: Sequence[Runtime],
-    what: str,
+    training: str,
     limit: int | None = None,
 ) -> None:
-    """Train in place: in every iteration each step in turn, each ``repeats`` times (Eq. 4).
+    """Train networks in place: every iteration carries out each step ``repeats`` times, in turn (Eq. 4).
 
     Args:
-        steps: the paper's steps A and B, or one step for a classifier alone; of stacked networks.
+        steps: the paper's steps A and B, or one step for a classifier alone; their networks are stacked.
         sizes: number of rows of each batch that takes part.
+        schedule: number of epochs, size of mini-batches and learning rate.
+        rules: options of the protocol.
         runtimes: one for each of the seeds that are trained together.
-        what: name of this training in the progress bar and the history.
-        limit: stop after so many iterations.
+        training: name of this training in the progress bar and the history.
+        limit: number of iterations after which to stop; None: all epochs.
 
     Raises:
         DivergedError: a loss is no longer finite.
     """
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
-    sampling = [runtime.generator(f"{what}: mini-batches") for runtime in runtimes]
+    sampling = [runtime.generator(f"{training}: mini-batches") for runtime in runtimes]
     epochs, (rows, iterations) = schedule.epochs, schedule.minibatches(sizes)
     if limit is not None:
         epochs, iterations = 1, min(limit, iterations)
@@ -180,7 +188,7 @@ def train(
         module.train()
     optimizers = _optimizers(steps, schedule, rules)
     draws = iterations * (sum(step.repeats for step in steps) if rules.redraw_each_repetition else 1)
-    for epoch in (bar := runtimes[0].epochs(epochs, what)):
+    for epoch in (bar := runtimes[0].epochs(epochs, training)):
         if rules.rebuild_optimizer_each_epoch:
             optimizers = _optimizers(steps, schedule, rules)
         streams = [lockstep(sizes, rows, generator, rules.discard_first_shuffle) for generator in sampling]
@@ -198,22 +206,23 @@ def train(
                     totals[name] = totals.get(name, 0) + value.detach()
         means = {name: (total / iterations).tolist() for name, total in totals.items()}
         for seed, runtime in enumerate(runtimes):
-            runtime.report(bar, epoch, {name: values[seed] for name, values in means.items()}, what)
+            runtime.report(bar, epoch, {name: values[seed] for name, values in means.items()}, training)
     for module in modules:
         module.eval()
 
 
 def _minimise(losses: Losses, optimizer: torch.optim.Optimizer, lr: float, rules: Rules) -> None:
+    """Carry out one optimiser step on the weighted sum of the losses."""
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=rules.idle_gradient == "none")
-    total = torch.stack([weight * value for weight, value in losses.values()]).sum()  # over seeds, too
+    total = torch.stack([weight * value for weight, value in losses.values()]).sum()  # over losses and seeds
     total.backward()
     optimizer.step()
 
 
 def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list[torch.optim.Optimizer]:
-    """One Adam a step, or one Adam over all that the steps share; always one entry a step."""
+    """Return an optimiser for each step: an Adam of its own, or one Adam shared by all steps."""
 
     def adam(modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
         kind = torch.optim.AdamW if rules.weight_decay == "decoupled" else torch.optim.Adam
@@ -229,11 +238,11 @@ def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list
 def lockstep(
     sizes: Sequence[int], batch_size: int, generator: torch.Generator, discard_first: bool
 ) -> Iterator[Tensor]:
-    """Endless mini-batches of all batches in step: row indices ``(len(sizes), batch_size)``.
+    """Yield mini-batches of all batches without end: row indices ``(len(sizes), batch_size)``.
 
-    Each batch is shuffled, cut into full mini-batches and shuffled again when they are used up; rows
+    Each batch is shuffled, cut into full mini-batches and shuffled again when they are used up. Rows
     left over wait for another shuffle. With ``discard_first`` the first mini-batch comes from a shuffle
-    of its own, as in the released code, whose iterators are made anew right after it.
+    of its own, as in the released code, which makes new iterators right after it.
     """
 
     def stream(size: int) -> Iterator[Tensor]:
@@ -245,7 +254,10 @@ def lockstep(
 
 
 def _one_pass(size: int, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
-    """A shuffle of ``size`` rows in full mini-batches; too small a batch is shuffled until one is full."""
+    """Return one shuffle of ``size`` rows, cut into full mini-batches.
+
+    A batch smaller than a mini-batch is shuffled several times, until one is full.
+    """
     shuffles = [torch.randperm(size, generator=generator) for _ in range(-(-batch_size // size))]
     rows = torch.cat(shuffles)
     return rows[: max(len(rows) // batch_size, 1) * batch_size].view(-1, batch_size).unbind()

@@ -1,4 +1,4 @@
-"""Fixtures: small studies with unequal batches, composed configurations, and where the real files are."""
+"""Fixtures: small studies with unequal batches, composed configurations, and the folders of real files."""
 
 import os
 from collections.abc import Callable
@@ -94,7 +94,7 @@ FAST = {
         "protocol.cv_folds=3",
     ],
 }
-"""Overrides that make a run of each method take no time."""
+"""Overrides that make a run of each method fast."""
 
 FAST_CLASSIFIERS = {
     "logistic": [],
@@ -103,7 +103,7 @@ FAST_CLASSIFIERS = {
     "network": ["method.classifier={widths: [6], epochs: 2, members: 2}"],
     "d": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
 }
-"""The same of classifiers behind the plain corrections."""
+"""Overrides that make the classifiers of the plain corrections fast."""
 
 FAST |= {
     f"{c}_{k}": fast for c in ("standardise", "rank_normal", "combat") for k, fast in FAST_CLASSIFIERS.items()
@@ -112,19 +112,19 @@ FAST |= {
 SEEDLESS = tuple(
     f"{c}_{k}" for c in ("standardise", "rank_normal", "combat") for k in ("logistic", "svm", "boosting")
 )
-"""Methods to which the seed does not matter."""
+"""Methods whose results do not depend on the seed."""
 
 SILENT = (*SEEDLESS, "shuffled_labels", "oracle")
 """Methods that report no losses."""
 
 
 def compose(*overrides: str) -> DictConfig:
-    """The configuration that the command line would give."""
+    """Return the configuration that the command line composes."""
     return calib.config.compose(CONF, *overrides)
 
 
 def small_run(method: str, out: Path, *overrides: str) -> DictConfig:
-    """The configuration of a run that takes no time."""
+    """Return the configuration of a fast run."""
     return compose(f"method={method}", f"out={out}", *SMALL, *FAST[method], *overrides)
 
 
@@ -140,13 +140,16 @@ def protocol(request: pytest.FixtureRequest) -> Protocol:
 
 @pytest.fixture
 def study() -> Study:
-    """Three small batches of different size, float64."""
+    """Return a study of three small batches of different size, in float64."""
     return simulate([8, 6, 9], 4, 12, 5, 0.5, 0.3, 0.5, 0.15, seed=3)[0]
 
 
 @pytest.fixture
 def write_csv(tmp_path: Path) -> Callable[..., list[str]]:
-    """Writes three CSV batches, lets the caller spoil the text of the second, gives the overrides."""
+    """Return a function that writes three CSV batches and returns the overrides that read them.
+
+    Its caller may spoil the lines of the second file.
+    """
 
     def write(spoil: Callable[[list[str]], list[str]] = lambda lines: lines, rows: int = 24) -> list[str]:
         rng = np.random.default_rng(0)
@@ -166,7 +169,7 @@ def write_csv(tmp_path: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder with the real MI and CHD files, where they have been downloaded."""
+    """Return the folder with the real MI and CHD files, or skip the test where they are missing."""
     for folder in data_folders():
         if (folder / "mi" / "1.csv").is_file() and (folder / "chd" / "1.csv").is_file():
             return folder
@@ -175,7 +178,7 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
-    """The folder with reference numbers that cannot be committed."""
+    """Return the folder with reference numbers that cannot be committed, or skip the test without it."""
     folder = os.environ.get("CALIB_GOLDEN_DIR")
     if folder is None:
         pytest.skip("CALIB_GOLDEN_DIR does not name a folder with the reference numbers")

@@ -1,4 +1,4 @@
-"""What the tests of faults have in common: sweeps in processes of their own, and what is in their records."""
+"""Helpers for the tests of faults: sweeps in processes of their own, and the content of their records."""
 
 import json
 import os
@@ -15,44 +15,44 @@ from calib.records.record import RESULT
 from tests.conftest import ROOT
 
 TIMES = ("seconds", "correction", "peak_memory_mb", "git", "files", "checksum")
-"""What in a result differs from one time to the next: times, memory, the commit, and checksums of the files."""
+"""Keys of a result that differ between repetitions: times, memory, the commit, and checksums of the files."""
 
 COMPARED = ("predictions.csv", "embedding.npz", "history.csv", "mmd.csv")
 
 SWEEP = ("--series", "demo", "--methods", "baseline,combat")
-"""Six runs and a correction, some seconds altogether."""
+"""Arguments of a sweep with six runs and a correction, which takes some seconds."""
 
 
 def script(*arguments: str) -> list[str]:
-    """The command line of a reproduction."""
+    """Return the command line of a reproduction."""
     return [sys.executable, str(ROOT / "scripts" / "reproduce.py"), *arguments]
 
 
 def sweep(*arguments: str) -> list[str]:
-    """The command line of ``run.py -m``."""
+    """Return the command line of ``run.py -m``."""
     return [sys.executable, str(ROOT / "run.py"), "-m", *arguments]
 
 
 def called(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-    """The command carried out, with what it says."""
+    """Run the command to its end, and return its exit status and output."""
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
 
 
 def started(command: Sequence[str]) -> subprocess.Popen[str]:
-    """The command begun, in a process group of its own."""
+    """Start the command in a process group of its own."""
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
 
 
 def killed(process: subprocess.Popen[str]) -> None:
-    """SIGKILL to the whole group, as a batch system or a loss of power does it."""
+    """Send SIGKILL to the whole process group, as a batch system does."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
-    """What the condition gives as soon as it gives something, while the process lives."""
+    """Wait until the condition returns something, and return it; fail if the process ends before."""
     until = time.monotonic() + 120
     while not (found := condition()):
         assert process.poll() is None, process.communicate()[0]
@@ -62,7 +62,7 @@ def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> An
 
 
 def results(out: Path) -> dict[Path, bytes]:
-    """The bytes of every result; each is whole."""
+    """Return the bytes of every result, after checking that each is complete."""
     found = {file: file.read_bytes() for file in out.glob(f"runs/*/*/*/{RESULT}")}
     for content in found.values():
         json.loads(content)
@@ -70,7 +70,7 @@ def results(out: Path) -> dict[Path, bytes]:
 
 
 def content(out: Path) -> dict[str, Any]:
-    """All that a sweep recorded, apart from times: place -> bytes of the files, content of the result."""
+    """Return all that a sweep recorded except times: path -> bytes of a file, or content of a result."""
     found: dict[str, Any] = {}
     for file in sorted(out.glob(f"runs/*/*/*/{RESULT}")):
         result = json.loads(file.read_text())
@@ -81,16 +81,16 @@ def content(out: Path) -> dict[str, Any]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """Return the ids of the processes that a process has started."""
     found = []
-    with suppress(OSError):  # it has just ended
+    with suppress(OSError):  # the process has just ended
         for task in Path(f"/proc/{pid}/task").iterdir():
             found += [int(child) for child in (task / "children").read_text().split()]
     return found
 
 
 def workers(pid: int) -> list[int]:
-    """The Python processes that a process has started, without multiprocessing's helpers."""
+    """Return the ids of the Python processes that a process has started, without multiprocessing's helpers."""
     found = []
     for child in children(pid):
         with suppress(OSError):

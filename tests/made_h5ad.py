@@ -1,4 +1,4 @@
-"""h5ad files made for the tests, with the schema of the pancreas study's file."""
+"""Functions that make h5ad files for the tests, with the schema of the pancreas study's file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ TECHNOLOGIES = {
     "celseq": 1004, "celseq2": 2285, "fluidigmc1": 638, "inDrop1": 1937, "inDrop2": 1724,
     "inDrop3": 3605, "inDrop4": 1303, "smarter": 1492, "smartseq2": 2394,
 }  # fmt: skip
-"""Cells of each technology in the real file, 16,382 together."""
+"""Number of cells of each technology in the real file, 16,382 together."""
 
 
 def write_h5ad(
@@ -25,7 +25,7 @@ def write_h5ad(
     layers: Mapping[str, Any] = {},
     cells: Sequence[str] | None = None,
 ) -> Path:
-    """A file as anndata writes it; columns of ``obs`` that are text are stored as categories."""
+    """Write a file as anndata does; text columns of ``obs`` are stored as categories."""
     table = pd.DataFrame({key: _storable(values) for key, values in obs.items()})
     names = pd.Index(cells or [f"cell_{row}" for row in range(len(table))], dtype=object)
     with h5py.File(file, "w") as h5:
@@ -39,7 +39,7 @@ def write_h5ad(
 
 
 def _storable(values: Any) -> Any:
-    """Categories of plain objects: anndata 0.12 does not write the text type of pandas 3."""
+    """Return text as categories of plain objects, because anndata 0.12 does not write the text of pandas 3."""
     column = pd.Series(values)
     if pd.api.types.is_numeric_dtype(column):
         return column
@@ -50,7 +50,7 @@ def _storable(values: Any) -> Any:
 def made_cells(
     composition: Mapping[str, Mapping[str, int]], genes: int, seed: int = 0
 ) -> tuple[pd.DataFrame, Any]:
-    """Technology and type of every cell, in random order, and their counts (CSR, float32).
+    """Return the technology and the type of every cell, in random order, and their counts (CSR, float32).
 
     Types differ in a twelfth of the genes, technologies in depth and in a gain for each gene.
     """
@@ -77,7 +77,10 @@ def made_cells(
 def whole_composition(
     counts: Mapping[str, Sequence[int]], wanted: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """The real file's numbers: those of the wanted technologies as given, the others' types by and large."""
+    """Return the number of cells of each type and technology, as in the real file.
+
+    The numbers of the wanted technologies are the given ones; those of the others are approximate.
+    """
     composition = {tech: {kind: n[i] for kind, n in counts.items()} for i, tech in enumerate(wanted)}
     share = {kind: sum(n) / 4036 for kind, n in counts.items()}
     for tech, cells in TECHNOLOGIES.items():

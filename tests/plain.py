@@ -1,7 +1,8 @@
-"""The joint training of `paper` written plainly, as the released code is: what the engine's speed is compared with.
+"""A plain version of the joint training of `paper`, with which the speed of the package is compared.
 
-A DataLoader for each batch, C applied to one batch after another, a kernel matrix and its exponentials for each
-pair of batches and each width, PyTorch's own layers and Adam. Shares no code with the package.
+It is written like the released code: a DataLoader for each batch, C applied to one batch after another, a
+kernel matrix and its exponentials for each pair of batches and each width, PyTorch's own layers and Adam. It
+shares no code with the package.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,12 +18,12 @@ WIDTHS = (1, 2, 4, 8, 16)
 
 
 def calibrator(features: int, dropout: float) -> nn.Sequential:
-    """C: batch norm, then as R."""
+    """Return C: batch norm, then the layers of R."""
     return nn.Sequential(nn.BatchNorm1d(features), *reconstructor(features, dropout))
 
 
 def reconstructor(features: int, dropout: float) -> nn.Sequential:
-    """R."""
+    """Return R: FC, dropout, Tanhshrink, FC."""
     layers = [nn.Linear(features, features) for _ in range(2)]
     for layer in layers:
         nn.init.orthogonal_(layer.weight)
@@ -31,7 +32,7 @@ def reconstructor(features: int, dropout: float) -> nn.Sequential:
 
 
 def mmd2(x: Tensor, y: Tensor) -> Tensor:
-    """Biased squared MMD of two mini-batches, from the kernels of all their rows."""
+    """Return the biased squared MMD of two mini-batches, from the kernels of all their rows."""
     rows = torch.cat([x, y])
     products = rows @ rows.T
     squares = products.diag()
@@ -42,7 +43,7 @@ def mmd2(x: Tensor, y: Tensor) -> Tensor:
 
 
 def endless(loader: DataLoader) -> Iterator[list[Tensor]]:
-    """Mini-batches without end."""
+    """Yield mini-batches without end."""
     while True:
         yield from loader
 
@@ -56,7 +57,7 @@ def train(
     weights: tuple[float, float, float, float] = (10, 10, 10, 0.01),
     lr: float = 1e-3,
 ) -> tuple[nn.Module, nn.Module]:
-    """Trained C and D; the first ``len(y)`` of the batches are sources.
+    """Train C and D, and return them; the first ``len(y)`` of the batches are sources.
 
     Args:
         x: data of each batch ``(rows, features)``.
@@ -71,10 +72,10 @@ def train(
     step_b = torch.optim.Adam(
         [*c.parameters(), *(p for r in rs for p in r.parameters())], lr, weight_decay=5e-5
     )
-    known = [*y, *(torch.zeros(len(rows)) for rows in x[sources:])]  # a target's are never looked at
+    labels = [*y, *(torch.zeros(len(rows)) for rows in x[sources:])]  # a target's labels are never used
     loaders = [
         endless(DataLoader(TensorDataset(*batch), batch_size, shuffle=True, drop_last=True))
-        for batch in zip(x, known, strict=True)
+        for batch in zip(x, labels, strict=True)
     ]
 
     def calibration(z: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
-"""The training written out naively, to check the engine against: one batch, one pair, one kernel at a time.
+"""A naive version of the training, with which the package is checked: one batch, pair and kernel at a time.
 
-Shares no code with the package. ``python -m tests.reference`` writes tests/golden/trajectory.npz.
+It shares no code with the package. ``python -m tests.reference`` writes tests/golden/trajectory.npz.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ FEATURES, ROWS, SIZES, ITERATIONS = 7, 16, (40, 36, 33), 3
 
 
 def calibrator() -> nn.Sequential:
-    """C without dropout."""
+    """Return C without dropout."""
     return nn.Sequential(
         nn.BatchNorm1d(FEATURES),
         nn.Linear(FEATURES, FEATURES),
@@ -25,12 +25,16 @@ def calibrator() -> nn.Sequential:
 
 
 def reconstructor() -> nn.Sequential:
-    """R without dropout."""
+    """Return R without dropout."""
     return nn.Sequential(nn.Linear(FEATURES, FEATURES), nn.Tanhshrink(), nn.Linear(FEATURES, FEATURES))
 
 
 class Discriminator(nn.Module):
-    """D; the skip starts at BN's output (text) or, overwritten in place, at its LeakyReLU (released)."""
+    """The discriminator D.
+
+    The skip connection starts at the output of BN (text), or at its LeakyReLU, which overwrites that output in
+    place (released).
+    """
 
     def __init__(self, inplace: bool, features: int = FEATURES) -> None:
         super().__init__()
@@ -50,7 +54,7 @@ class Discriminator(nn.Module):
 
 
 def mmd2(x: Tensor, y: Tensor) -> Tensor:
-    """Biased squared MMD, five kernels."""
+    """Return the biased squared MMD with five kernels."""
 
     def k(a: Tensor, b: Tensor) -> Tensor:
         d2 = ((a[:, None] - b[None]) ** 2).sum(-1)
@@ -60,12 +64,12 @@ def mmd2(x: Tensor, y: Tensor) -> Tensor:
 
 
 def cross_entropy(p: Tensor, y: Tensor) -> Tensor:
-    """Eq. 3 for one batch, summed over samples."""
+    """Return the loss of Eq. 3 for one batch, summed over samples."""
     return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).sum()
 
 
 def problem() -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Data of three batches, labels of the two sources, rows of ITERATIONS x 2 mini-batches."""
+    """Return data of three batches, labels of the two sources, and rows of ITERATIONS x 2 mini-batches."""
     rng = np.random.default_rng(20211202)
     x = [torch.tensor(rng.gamma(2, 3, (n, FEATURES)) * (1 + i)) for i, n in enumerate(SIZES)]
     y = [torch.tensor(rng.integers(0, 2, n)) for n in SIZES[:2]]
@@ -74,9 +78,10 @@ def problem() -> tuple[list[Tensor], list[Tensor], Tensor]:
 
 
 def train(protocol: str, initial: dict[str, dict[str, Tensor]]) -> tuple[dict, list[list[float]], Tensor]:
-    """ITERATIONS iterations in one epoch from given weights: final state, losses, target probabilities.
+    """Train for ITERATIONS iterations in one epoch, and return final state, losses and target probabilities.
 
-    Losses: a row an iteration with L_C of step A, L_D, L_C of step B, L_R, as the protocol defines them.
+    Losses have a row for each iteration, with L_C of step A, L_D, L_C of step B, and L_R, as the protocol
+    defines them.
     """
     released = protocol == "released"
     x, y, draws = problem()
@@ -123,7 +128,7 @@ def train(protocol: str, initial: dict[str, dict[str, Tensor]]) -> tuple[dict, l
 
 
 def initial_state() -> dict[str, dict[str, Tensor]]:
-    """Weights to start from."""
+    """Return the initial weights."""
     torch.manual_seed(0)
     parts = {"c": calibrator(), "d": Discriminator(False), "r1": reconstructor(), "r2": reconstructor()}
     return {name: part.double().state_dict() for name, part in parts.items()}

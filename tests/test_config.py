@@ -1,4 +1,4 @@
-"""Nothing that is read can run code, leave its folder, or break out of the page."""
+"""Tests that no file or name can run code, leave its folder, or break out of the report page."""
 
 import ast
 import json
@@ -18,8 +18,8 @@ from calib.data.simulate import demo_study
 from calib.data.split import parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DamagedError, DataError
-from calib.files import read_arrays
-from calib.records.record import correction_record, run_record, safe_name
+from calib.files import read_arrays, safe_name
+from calib.records.record import correction_record, run_record
 from calib.report.assemble import write_report
 from calib.report.exhibits import Table, write_table
 from calib.runs.experiment import run
@@ -168,7 +168,7 @@ NAMES = (
 
 
 def odd_study(**settings: object) -> Study:
-    """The demo study with names that are code."""
+    """Return the demo study with names that are code."""
     study = demo_study(**{**settings, "name": "demo"})
     batches = [
         replace(batch, name=name, subject=np.array([f"{NAMES[0]}{s}" for s in batch.subject]))
@@ -180,7 +180,7 @@ def odd_study(**settings: object) -> Study:
 
 @pytest.mark.slow
 def test_names_from_data_are_shown_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    odd_study.__module__ = demo_study.__module__  # or the configuration may not call it
+    odd_study.__module__ = demo_study.__module__  # otherwise the configuration may not call it
     monkeypatch.setattr("calib.data.simulate.demo_study", odd_study)
     jobs = []
     for method in ("joint", "baseline"):
@@ -192,7 +192,7 @@ def test_names_from_data_are_shown_and_not_run(tmp_path: Path, monkeypatch: pyte
     assert len(list(tmp_path.glob("runs/*/*/*/result.json"))) == 2
     raw = build(small_run("joint", tmp_path).dataset)
     page = write_report(jobs, {study.name: raw}, tmp_path, 1, {f"{NAMES[1]}": NAMES[0]})
-    read = Read(page)  # which refuses attributes such as onerror
+    read = Read(page)  # Read refuses attributes such as onerror
     assert read.tags["script"] == 0
     assert NAMES[0] in read.text
     assert all(source.startswith("data:image/webp") for source in read.sources)

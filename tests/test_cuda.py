@@ -1,4 +1,4 @@
-"""The training on a GPU, where there is one: the same numbers, and the host waits for it once an epoch."""
+"""Tests of the training on a GPU: it gives the same numbers, and the host waits for it once an epoch."""
 
 import warnings
 
@@ -51,5 +51,5 @@ def test_no_iteration_waits_for_the_device(protocol: Protocol) -> None:
                 torch.cuda.set_sync_debug_mode("default")
         return sum("synchronizing" in str(one.message) for one in caught)
 
-    waits(40)  # what is set up once
+    waits(40)  # the first call also sets up CUDA
     assert waits(400) == waits(40)  # 20 iterations wait as often as 2

@@ -1,4 +1,7 @@
-"""The same bytes, whatever carries a run out: launcher, number of threads. Interruptions: ``test_faults``."""
+"""Tests that a run gives the same bytes with every launcher and number of threads.
+
+``test_faults`` tests interruptions.
+"""
 
 from pathlib import Path
 
@@ -17,11 +20,14 @@ pytestmark = pytest.mark.slow
 CHAIN = ("baseline", "combat", "joint", "normae")
 
 THREADED = ("baseline", "combat", "joint")
-"""NormAE's layers are so wide that torch splits their sums: two threads give other last digits."""
+"""Methods that give the same bytes with any number of threads.
+
+NormAE's layers are so wide that torch splits their sums, so two threads give other last digits.
+"""
 
 
 def test_launchers_give_the_same_bytes(tmp_path: Path) -> None:
-    """Embeddings and losses too; ``test_cli`` compares predictions."""
+    """Compare all files, including embeddings and losses; ``test_cli`` compares only predictions."""
     found = []
     for launcher, workers in (("basic", None), ("joblib", 1), ("joblib", 2)):
         out = tmp_path / f"{launcher}{workers}"

@@ -1,3 +1,5 @@
+"""Tests of the scikit-learn estimators."""
+
 import inspect
 
 import numpy as np
@@ -26,7 +28,7 @@ def test_scikit_learns_checks(estimator: JointCalibrator, check: object) -> None
 
 @pytest.fixture(scope="module")
 def table() -> dict[str, np.ndarray]:
-    """The small demo study as arrays; labels are text and unknown in batch 3."""
+    """Return the small demo study as arrays; labels are text, and unknown in batch 3."""
     study, _ = load(compose(*SMALL))
     x = np.concatenate([batch.x for batch in study.batches.values()])
     names = np.array(["a control", "case"], object)  # in the order of the study's classes

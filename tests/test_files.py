@@ -1,4 +1,4 @@
-"""NumPy archives in blocks: the bytes of NumPy's own, and only the rows that are asked for."""
+"""Tests of NumPy archives: they have the bytes that NumPy writes, and single rows can be read."""
 
 import io
 from pathlib import Path

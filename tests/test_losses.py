@@ -1,4 +1,4 @@
-"""Eqs 1-3 against the authors' formulas and naive ones."""
+"""Tests of Eqs 1-3 against the authors' functions and naive formulas."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def test_mmd_of_near_duplicates_far_from_the_origin_is_finite() -> None:
 def test_mmd_of_unequal_groups_is_the_textbook_formula() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(9, 3, dtype=torch.float64), torch.randn(14, 3, dtype=torch.float64) + 1
-    widths = [0.7, 3.0]  # not a doubling sequence
+    widths = [0.7, 3.0]  # the widths do not double
 
     def k(a: Tensor, b: Tensor) -> Tensor:
         d2 = torch.cdist(a, b) ** 2

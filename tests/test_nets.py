@@ -1,4 +1,4 @@
-"""The networks against PyTorch's own layers."""
+"""Tests of the networks against PyTorch's own layers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The plain training that the benchmark compares with is the same training."""
+"""Tests that the plain training of the benchmark is the same training as the package's."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from tests.test_training import joint
 
 
 def test_plain_training_learns_what_the_engine_learns() -> None:
-    """Other random streams, so no equal digits: both tell the classes of a shifted target apart."""
+    """Check that both classify a shifted target; their random streams differ, so their digits do too."""
     rng = np.random.default_rng(0)
     y = [rng.integers(0, 2, 60) for _ in range(3)]
     x = [

@@ -1,4 +1,4 @@
-"""The files around the code agree with each other."""
+"""Tests that the files around the code agree with each other."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Large studies: sparse from file to mini-batch, with the numbers of dense ones and bounded memory."""
+"""Tests of large studies: sparse data stay sparse, need bounded memory, and give the numbers of dense data."""
 
 import subprocess
 import sys
@@ -28,14 +28,14 @@ RECORD = ("predictions.csv", "mmd.csv", "embedding.npz", "history.csv")
 
 @pytest.fixture
 def values() -> np.ndarray:
-    """Counts, most of them zero, that differ between the classes."""
+    """Return counts, most of them zero, that differ between the classes."""
     rng = np.random.default_rng(0)
     high = (np.arange(ROWS)[:, None] // 3 % 2) * (np.arange(GENES) < 5)
     return (rng.poisson(2 + 6 * high) * (rng.random((ROWS, GENES)) < 0.35)).astype(np.float32)
 
 
 def settings(folder: Path, name: str, x: object) -> list[str]:
-    """An h5ad file with these values, and the overrides that read it."""
+    """Write an h5ad file with these values, and return the overrides that read it."""
     obs = {
         "plate": [("a", "b", "c")[row % 3] for row in range(ROWS)],
         "kind": [("sick", "well")[row // 3 % 2] for row in range(ROWS)],
@@ -98,7 +98,7 @@ def test_a_map_is_that_of_the_rows_it_shows(values: np.ndarray, tmp_path: Path) 
 def test_predictions_do_not_depend_on_blocks(
     statistics: str, values: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch that is normalised by its own statistics is never cut."""
+    """Check that a batch that is normalised by its own statistics is never cut into blocks."""
     own = [f"protocol.{network}_test_statistics={statistics}" for network in ("calibrator", "discriminator")]
     settings = method_settings(compose("method=joint", *own, *FAST["joint"]))
     method = build(OmegaConf.create(settings))

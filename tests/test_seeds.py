@@ -1,4 +1,4 @@
-"""Several seeds trained as one: the bytes of every file are those of each seed alone."""
+"""Tests that seeds trained together give the bytes of each seed trained alone."""
 
 import json
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_seeds_together_write_the_bytes_of_each_alone(method: str, tmp_path: Pat
 
 @pytest.mark.parametrize("changes", [["dtype=float64"], ["protocol=released"], ["dataset.features=5"]])
 def test_odd_shapes_and_other_options_keep_the_bytes(changes: list[str]) -> None:
-    """Numbers at the end of an array are computed in another way by some of PyTorch's operations."""
+    """Check shapes at which some of PyTorch's operations compute the end of an array in another way."""
     config = compose(
         "dataset=demo", *SMALL, *FAST["joint"], "method.batch_size=7", "method.lambda1=2", *changes
     )
@@ -114,7 +114,7 @@ def test_the_planner_puts_seeds_together(tmp_path: Path) -> None:
     series = [Series(["demo"], ["joint"], ["paper"], [0, 1, 2], [variant])]
     scheduled = schedule(list(Planner(CONF, tmp_path).jobs(series)), {"runs": {}, "studies": {}})
     groups = together(scheduled)
-    assert sorted(len(group) for group in groups) == [3, 3, 3]  # a group a split
+    assert sorted(len(group) for group in groups) == [3, 3, 3]  # one group for each split
     assert {"seed='0,1,2'", "batch_seeds=true"} <= set(overrides(groups[0]))
     assert overrides(groups[0][:1]) == list(groups[0][0].job.overrides)
 

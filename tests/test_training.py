@@ -1,4 +1,4 @@
-"""Mini-batches in lockstep, learning rates, and which parameters each step moves."""
+"""Tests of mini-batches in lockstep, learning rates, and the parameters that each step moves."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def test_a_pass_takes_no_row_twice_and_short_batches_start_again() -> None:
     assert rows.shape == (6, 2, 4)
     assert sorted(rows[:3, 0].ravel()) == list(range(12))
     assert sorted(rows[3:, 0].ravel()) == list(range(12))
-    for start in (0, 2, 4):  # nine rows: two full mini-batches a shuffle
+    for start in (0, 2, 4):  # a shuffle of nine rows has two full mini-batches
         assert len(set(rows[start : start + 2, 1].ravel())) == 8
 
 
@@ -43,7 +43,9 @@ def test_no_row_repeats_where_every_batch_is_smaller_than_the_minibatch(protocol
     seen: list[torch.Tensor] = []
     task, runtime, method = toy_task(), Runtime(0), joint(protocol, batch_size=128, epochs=2)
     networks = stacked([method.networks(task, runtime)])
-    pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtime)  # 20, 21 and 17 rows
+    pool = Pool(
+        [b.x for b in task.batches], [b.y for b in task.sources], runtime
+    )  # batches of 20, 21 and 17 rows
     step_a, step_b = method.steps(networks, pool, 2, [runtime])
 
     def watched(rows: torch.Tensor) -> object:
@@ -90,7 +92,7 @@ def joint(protocol: Protocol, **changes: object) -> Joint:
     [("per_step", "none", False), ("shared", "none", False), ("shared", "zero", True)],
 )
 def test_who_moves_in_step_b(protocol: Protocol, optimizer: str, idle: str, moves: bool) -> None:
-    """D rests in step B but for one Adam over everything with gradients of zero (torch 1.8)."""
+    """Check that D rests in step B, except with one Adam for all steps and gradients of zero (torch 1.8)."""
     chosen = replace(protocol, optimizer=optimizer, idle_gradient=idle, rebuild_optimizer_each_epoch=False)
     task, runtime, method = toy_task(), Runtime(0), joint(chosen)
     networks = stacked([method.networks(task, runtime)])

@@ -1,4 +1,4 @@
-"""The training engine against trajectories computed elsewhere, in float64, through the code of real runs."""
+"""Tests of the training, by the code of real runs, against trajectories computed elsewhere in float64."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -114,7 +114,7 @@ GOLDEN_NAMES = [
 def test_released_code_on_mi(
     iterations: int, data_dir: Path, golden_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two iterations of the authors' released code on MI, sources 1 and 2, target 3."""
+    """Compare with two iterations of the authors' released code on MI, sources 1 and 2, target 3."""
     with np.load(golden_dir / "released_mi_12_3.npz") as stored:
         golden = dict(stored)
     modules_there = {

@@ -1,1 +1,1 @@
-"""Where batches come from: studies, splits, files and the simulator."""
+"""Studies and their batches: reading files, simulating, transforming and splitting them."""

@@ -1,4 +1,7 @@
-"""Studies of single-cell counts: the paper's pancreas data (Niu et al. 2021, Methods, section 6)."""
+"""Studies of single-cell counts in an h5ad file, such as the paper's pancreas data.
+
+The counts are normalised and reduced to variable genes as in Niu et al. 2021, Methods, section 6.
+"""
 
 import logging
 import re
@@ -21,7 +24,7 @@ from calib.errors import CalibError, DataError, check_choice, check_number
 log = logging.getLogger(__name__)
 
 Composition = Mapping[str, Sequence[int] | None]
-"""Cell type -> its number of cells in each batch, or None where any number will do."""
+"""Cell type -> its expected number of cells in each batch, or None where any number is accepted."""
 
 
 def load_counts_study(
@@ -40,24 +43,25 @@ def load_counts_study(
     figshare: Mapping[str, int] | None = None,
     n_sources: int = 2,
 ) -> Study:
-    """Read raw counts and carry out the paper's steps, none of which looks at a label.
+    """Return a study of raw counts after the paper's preparation, which uses no label.
 
-    Genes detected in every batch; cells with enough of them; the counts of each cell scaled to ``total``;
-    log(1 + x); the genes that vary most within the batches.
+    The steps are: keep the genes detected in every batch; keep the cells with enough genes; scale the counts
+    of each cell to ``total``; take log(1 + x); keep the genes that vary most within the batches.
 
     Args:
+        name: name of the study.
         path, batch, label, batches, layer, sha256, n_sources: see ``h5ad.load_h5ad_study``.
-        cell_types: in the order of the class index, with their number of cells in each batch, against
-            which the file is checked. Spellings may differ in case and in what joins words.
-        min_genes: cells with fewer detected genes are left out; 0 keeps all.
+        cell_types: cell types in the order of the class index, each with its expected number of cells in
+            each batch. Spellings may differ in case and in the characters between words.
+        min_genes: least number of detected genes of a cell that is kept; 0 keeps all cells.
         total: sum of a cell's counts after scaling.
-        genes: how many are kept.
-        flavor: how variation is measured; see ``genes.ranked_genes``.
-        figshare: numbers ``article`` and ``file`` under which a missing file can be downloaded.
+        genes: number of genes that are kept.
+        flavor: measure of variation; see ``genes.ranked_genes``.
+        figshare: numbers ``article`` and ``file`` under which figshare has the file.
 
     Raises:
-        DataError: the file is missing, damaged, or not the one described.
-        CalibError: a setting is wrong, or the packages that read it are not installed.
+        DataError: the file is missing, damaged, or not the expected one.
+        CalibError: a setting is wrong, or the packages that read the file are not installed.
     """
     check_number("dataset.min_genes", min_genes, least=0, whole=True)
     check_number("dataset.total", total, least=1)
@@ -83,16 +87,16 @@ def load_counts_study(
 
 
 def spelling(labels: pd.Series) -> pd.Series:
-    """Labels in lower case with single underscores between words: ``Activated-stellate`` and its like."""
+    """Return labels in lower case with single underscores between words: ``activated_stellate``."""
     return labels.map(lambda label: re.sub(r"[\W_]+", "_", label.strip().lower()), na_action="ignore")
 
 
 def check_composition(cells: Sheet, y: IntArray, cell_types: Composition) -> None:
-    """Compare the numbers of cells with the expected ones.
+    """Check the numbers of cells of each type against the expected ones.
 
     Raises:
         DataError: a type has another number of cells in a batch.
-        CalibError: the numbers expected of a type are not one a batch.
+        CalibError: a type does not have one expected number for each batch.
     """
     batches = pd.unique(cells.batch)
     for index, (cell_type, expected) in enumerate(cell_types.items()):
@@ -112,12 +116,12 @@ def check_composition(cells: Sheet, y: IntArray, cell_types: Composition) -> Non
 
 
 def check_counts(cells: Sheet) -> None:
-    """See that the values can be raw counts: none missing, infinite or negative.
+    """Check that the values can be raw counts: none is missing, infinite or negative.
 
-    Fractions are no error: some protocols' counts are estimates.
+    Fractions are allowed, because the counts of some protocols are estimates.
 
     Raises:
-        DataError: they cannot.
+        DataError: a value cannot be a count.
     """
     values = cells.values.data if sparse.issparse(cells.values) else cells.values
     if not (np.isfinite(values).all() and (values >= 0).all()):

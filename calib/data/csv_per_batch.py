@@ -1,4 +1,7 @@
-"""Studies kept as one CSV file a batch: a label column and one column a feature."""
+"""Studies with one CSV file for each batch, such as the paper's MI and CHD: a label column and features.
+
+``table_study`` reads the tables of users, which name the batch of each row in a column.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,17 +28,18 @@ def load_csv_study(
     impute: Impute | None = None,
     n_sources: int = 2,
 ) -> Study:
-    """Read a study.
+    """Return a study read from one CSV file for each batch.
 
     Args:
+        name: name of the study.
         files: batch name -> ``path`` (relative to the data folders, or absolute) and ``sha256``.
         label: name of the label column.
         classes: value in the label column -> class name, in the order of the class index; with two
             classes the second is the positive one.
         ignore: columns that are neither label nor feature.
         url: folder from which missing files are downloaded.
-        replicates: replicates of a subject in adjacent rows, to infer subjects; None: unknown.
-        impute: what replaces missing and infinite values, feature by feature within the batch; None
+        replicates: usual number of adjacent rows of a subject, to infer subjects; None: unknown.
+        impute: value that replaces missing and infinite values, feature by feature within the batch; None
             refuses them.
         n_sources: number of source batches in ``split=all``.
 
@@ -49,12 +53,13 @@ def load_csv_study(
     for batch, file in files.items():
         path = str(file["path"])
         source = f"{url.rstrip('/')}/{Path(path).name}" if url else None
-        table = read_frame(found := locate(path, source, file.get("sha256")))
-        y = _labels(table, label, [str(value) for value in classes], found)
+        local = locate(path, source, file.get("sha256"))
+        table = read_frame(local)
+        y = _labels(table, label, [str(value) for value in classes], local)
         table = table.drop(columns=[label, *(column for column in ignore if column in table)])
         features = features or list(table.columns)
-        x = numbers(_aligned(table, features, found), found)
-        x = filled(x, features, f"File {found}", [f"line {i + 2}" for i in range(len(x))], impute)
+        x = numbers(_aligned(table, features, local), local)
+        x = filled(x, features, f"File {local}", [f"line {i + 2}" for i in range(len(x))], impute)
         subject = infer_subjects(y, replicates) if replicates else None
         replicate = find_replicates(x, replicates) if replicates else None
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
@@ -64,6 +69,7 @@ def load_csv_study(
 
 
 def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) -> NDArray[np.int64]:
+    """Return the class index of each row of a table, or raise DataError."""
     if label not in table:
         raise DataError(
             f"File {file} has no label column '{label}'; name it with dataset.label "
@@ -81,15 +87,15 @@ def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) 
 
 
 def _aligned(table: pd.DataFrame, features: Sequence[str], file: Path) -> pd.DataFrame:
-    """The columns in the order of the study's first batch; they must be the same features."""
-    for what, names in (
+    """Return the columns in the order of the study's first batch, or raise DataError if they differ."""
+    for problem, names in (
         ("lacks", [f for f in features if f not in table]),
         ("has in addition", [c for c in table if c not in set(features)]),
     ):
         if names:
             shown = ", ".join(f"'{name}'" for name in names[:3]) + (", ..." if names[3:] else "")
             raise DataError(
-                f"File {file} {what} {len(names)} feature(s) compared with the first batch: {shown}; "
+                f"File {file} {problem} {len(names)} feature(s) compared with the first batch: {shown}; "
                 "all batches of a study need the same features."
             )
     return table[list(features)]

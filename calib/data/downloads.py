@@ -1,4 +1,7 @@
-"""Where a study's files are: the user's data folder, the cache, or the authors' repository."""
+"""Finding and downloading data files of any format, which the readers then open by their path.
+
+Files are looked for in the user's data folder and the cache, and are downloaded from the authors' repository.
+"""
 
 import os
 import shutil
@@ -12,36 +15,35 @@ from calib.errors import DataError
 
 
 def data_folders() -> list[Path]:
-    """Folders searched for data files: ``CALIB_DATA_DIR`` where set, then the download cache."""
+    """Return the folders to search for data files: ``CALIB_DATA_DIR`` where set, then the download cache."""
     named = os.environ.get("CALIB_DATA_DIR")
     return [*([Path(named)] if named else []), Path(pooch.os_cache("calib"))]
 
 
 def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path:
-    """The file on this machine, downloaded if need be.
+    """Return the path of a data file on this machine, after downloading the file if it is missing.
 
     Args:
-        path: absolute, or relative to the data folders.
-        url: where to download it from when it is in none of them.
+        path: absolute path, or path relative to the data folders.
+        url: address from which to download a file that is in none of the folders.
         sha256: checksum that the content must have; None accepts any.
 
     Raises:
         DataError: the file is missing and cannot be downloaded, or has another checksum.
     """
-    folders = data_folders()
     if (found := find(path)) is not None:
         return _verified(found, sha256)
     if url is None or Path(path).is_absolute():
-        searched = path if Path(path).is_absolute() else " or ".join(str(f / path) for f in folders)
+        searched = path if Path(path).is_absolute() else " or ".join(str(f / path) for f in data_folders())
         raise DataError(f"File {searched} does not exist; check the path in the dataset's settings.")
     return _download(url, cached(path), sha256)
 
 
 def cached(path: str) -> Path:
-    """Where a file belongs in the download cache.
+    """Return the place of a file in the download cache.
 
     Raises:
-        DataError: that is outside the cache.
+        DataError: the place is outside the cache.
     """
     if ".." in Path(path).parts or Path(path).is_absolute():
         raise DataError(
@@ -51,22 +53,24 @@ def cached(path: str) -> Path:
 
 
 def retrieve(url: str, checksum: str | None, file: Path, downloader: Any = None) -> None:
-    """Download a file whole or not at all; several processes that want it download it once.
+    """Download a file completely or not at all; several processes that need it download it once.
 
-    It arrives in a folder of its own, so that nothing is left in the cache of a download that was killed: the
-    next one begins by removing that folder.
+    The file arrives in a temporary folder, which the next download removes if this one is killed. So the
+    cache never holds a part of a file.
 
     Args:
-        checksum: as pooch wants it, with the algorithm before it unless it is sha256; None accepts any.
-        downloader: pooch's, if not its own.
+        url: address of the file.
+        checksum: checksum in pooch's format, ``<algorithm>:<digest>`` or a sha256; None accepts any.
+        file: where the file is to be.
+        downloader: function in pooch's format that downloads; None: pooch's own.
 
     Raises:
         ValueError: the content has another checksum.
-        OSError: there is no network, no such address, or no room.
+        OSError: there is no network, no such address, or no room on the disk.
     """
     place = file.with_name(f".{file.name}.download")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock")):  # others wait, and then find it
+    with FileLock(file.with_name(f".{file.name}.lock")):  # other processes wait here and then find the file
         if not file.is_file():
             shutil.rmtree(place, ignore_errors=True)
             pooch.retrieve(url, checksum, file.name, place, downloader=downloader, progressbar=not downloader)
@@ -75,11 +79,12 @@ def retrieve(url: str, checksum: str | None, file: Path, downloader: Any = None)
 
 
 def find(path: str) -> Path | None:
-    """The file in the first data folder that has it (an absolute path is in all), or None."""
+    """Return the file in the first data folder that has it, or None; an absolute path is taken as it is."""
     return next((file for folder in data_folders() if (file := folder / path).is_file()), None)
 
 
 def _verified(file: Path, sha256: str | None) -> Path:
+    """Return the file if it has the checksum, else raise DataError."""
     try:
         found = pooch.file_hash(str(file), alg="sha256") if sha256 else None
     except OSError as error:
@@ -93,17 +98,18 @@ def _verified(file: Path, sha256: str | None) -> Path:
 
 
 def _download(url: str, file: Path, sha256: str | None) -> Path:
+    """Download the file, check it, and return it; raise DataError if that fails."""
     try:
         retrieve(url, sha256, file)
-    except ValueError as error:  # pooch's word for a checksum mismatch; it keeps no such file
+    except ValueError as error:  # pooch found another checksum and removed the file
         raise DataError(
             f"The download of {url} does not have the expected sha256 {sha256}; "
             "try again, and report it if it happens twice."
         ) from error
-    except OSError as error:  # no network, no such address, or no room
+    except OSError as error:
         raise DataError(
             f"File {file.name} is not in {file.parent} and could not be downloaded from {url} "
             f"({type(error).__name__}): connect to the network, or put the file into the folder named "
             "by CALIB_DATA_DIR."
         ) from error
-    return _verified(file, sha256)  # which another process may have downloaded
+    return _verified(file, sha256)  # another process may have downloaded it

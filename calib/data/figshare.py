@@ -1,4 +1,4 @@
-"""Large files that figshare holds: downloaded in one go or in several, checked by the MD5 it publishes."""
+"""Downloads of large files from figshare, which resume after a break and are checked by the published MD5."""
 
 import logging
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ from calib.files import write_whole
 
 API = "https://api.figshare.com/v2"
 ATTEMPTS = 5
-"""Broken connections that one call goes on after."""
+"""Connections that one call tries before it gives up."""
 TIMEOUT = (10, 60)
-"""Seconds to wait for a connection and for the next bytes."""
+"""Seconds to wait for a connection, and for the next bytes."""
 BLOCK = 1 << 20
+"""Bytes that are read and written at a time."""
 BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Published:
-    """What the host says of a file: address, size in bytes and MD5."""
+    """The address, the size in bytes and the MD5 that figshare publishes for a file."""
 
     url: str
     size: int
@@ -34,23 +35,23 @@ class Published:
 
 
 def locate_published(path: str, article: int, file: int) -> Path:
-    """The file in the data folders, downloaded from figshare if it is in none of them.
+    """Return the path of a file in the data folders, after downloading it from figshare if it is missing.
 
-    The sha256 of what was downloaded is written beside it, as ``<name>.sha256``, and checked from then on.
+    The sha256 of the downloaded file is written beside it, as ``<name>.sha256``, and checked from then on.
 
     Args:
-        path: relative to the data folders, or absolute.
-        article, file: figshare's numbers.
+        path: path relative to the data folders, or absolute path.
+        article, file: figshare's numbers of the article and of the file.
 
     Raises:
-        DataError: the file cannot be downloaded, is not what the host publishes, or has changed since.
+        DataError: the file cannot be downloaded, is not the published one, or has changed since.
     """
     found = find(path)
     if found is None and Path(path).is_absolute():
-        return locate(path)  # which says that it is not there
+        return locate(path)  # raises the error for a missing file
     if found is None:
         return _download(cached(path), article, file)
-    recorded = _beside(found)
+    recorded = _checksum_file(found)
     if recorded.is_file() and recorded.read_text().split()[:1] != [_sha256(found)]:
         raise DataError(
             f"File {found} is no longer what was downloaded: its sha256 is not the one in {recorded.name}. "
@@ -60,11 +61,11 @@ def locate_published(path: str, article: int, file: int) -> Path:
 
 
 def published(article: int, file: int) -> Published:
-    """What figshare says of a file.
+    """Return the address, size and MD5 that figshare publishes for a file.
 
     Raises:
         OSError: figshare cannot be reached.
-        DataError: the article has no such file, or the file no MD5.
+        DataError: the article has no such file, or the file has no MD5.
     """
     answer = requests.get(f"{API}/articles/{article}", timeout=TIMEOUT)
     answer.raise_for_status()
@@ -81,25 +82,26 @@ def published(article: int, file: int) -> Published:
 
 
 def _download(file: Path, article: int, number: int) -> Path:
+    """Download the file, record its sha256, and return it; raise DataError if that fails."""
     part = file.with_name(f".{file.name}.part")
     try:
-        known = published(article, number)
+        entry = published(article, number)
 
         def resumed(url: str, output: str, _: pooch.Pooch | None) -> None:
-            _stream(url, part, known.size)
+            _stream(url, part, entry.size)
             part.replace(output)
 
-        retrieve(known.url, f"md5:{known.md5}", file, resumed)
+        retrieve(entry.url, f"md5:{entry.md5}", file, resumed)
         line = f"{_sha256(file)}  {file.name}\n"
-        write_whole(_beside(file), lambda temporary: temporary.write_text(line))
+        write_whole(_checksum_file(file), lambda temporary: temporary.write_text(line))
     except OSError as error:
-        kept = f" {part.stat().st_size / 1e6:.0f} MB have arrived and are kept." if part.is_file() else ""
+        arrived = f" {part.stat().st_size / 1e6:.0f} MB have arrived and are kept." if part.is_file() else ""
         raise DataError(
             f"File {file.name} is not in {file.parent} and could not be downloaded from figshare, article "
             f"{article} ({type(error).__name__}): connect to the network and repeat the command, or put "
-            f"the file into the folder named by CALIB_DATA_DIR.{kept}"
+            f"the file into the folder named by CALIB_DATA_DIR.{arrived}"
         ) from error
-    except ValueError as error:  # pooch's word for a checksum mismatch; it keeps no such file
+    except ValueError as error:  # pooch found another checksum and removed the file
         raise DataError(
             f"The download of {file.name} does not have the MD5 that figshare publishes; try again, and "
             "report it if it happens twice."
@@ -108,13 +110,13 @@ def _download(file: Path, article: int, number: int) -> Path:
 
 
 def _stream(url: str, part: Path, size: int) -> None:
-    """Fill ``part`` up to ``size`` bytes, going on where an earlier call or a broken connection ended."""
+    """Fill ``part`` up to ``size`` bytes, from where an earlier call or a broken connection ended."""
     for attempt in range(1, ATTEMPTS + 1):
         done = part.stat().st_size if part.is_file() else 0
         if done >= size:
             return
         try:
-            _go_on(url, part, done, size)
+            _append(url, part, done, size)
         except BROKEN as error:
             if attempt == ATTEMPTS:
                 raise
@@ -123,20 +125,25 @@ def _stream(url: str, part: Path, size: int) -> None:
         raise ConnectionError(f"{url} ended early")
 
 
-def _go_on(url: str, part: Path, done: int, size: int) -> None:
-    wanted = {"Range": f"bytes={done}-"} if done else {}
-    with requests.get(url, headers=wanted, stream=True, timeout=TIMEOUT) as answer:
+def _append(url: str, part: Path, done: int, size: int) -> None:
+    """Append the bytes after the first ``done``, or write all of them if the server sends the whole file."""
+    headers = {"Range": f"bytes={done}-"} if done else {}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         answer.raise_for_status()
         resumed = answer.status_code == requests.codes.partial_content
-        begun = done if resumed else 0
-        shown: dict[str, Any] = {"initial": begun, "unit": "B", "unit_scale": True, "disable": None}
-        with part.open("ab" if resumed else "wb") as file, tqdm(desc="download", total=size, **shown) as bar:
+        start = done if resumed else 0
+        shown: dict[str, Any] = {"initial": start, "unit": "B", "unit_scale": True, "disable": None}
+        with (
+            part.open("ab" if resumed else "wb") as file,
+            tqdm(desc="download", total=size, **shown) as bar,
+        ):
             for block in answer.iter_content(BLOCK):
                 file.write(block)
                 bar.update(len(block))
 
 
-def _beside(file: Path) -> Path:
+def _checksum_file(file: Path) -> Path:
+    """Return the file beside a download that records its sha256."""
     return file.with_name(f"{file.name}.sha256")
 
 

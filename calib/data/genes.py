@@ -1,4 +1,4 @@
-"""Which genes of a study of counts: scanpy's steps, and the choice remembered."""
+"""Normalising counts and choosing variable genes with scanpy; the choice is stored in the download cache."""
 
 import hashlib
 import importlib.metadata
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from calib.data.downloads import data_folders
 from calib.data.sheet import Sheet
 from calib.errors import CalibError, DataError
-from calib.files import write_whole
-from calib.records.record import safe_name, short_hash
+from calib.files import safe_name, short_hash, write_whole
 
 log = logging.getLogger(__name__)
 
 FLAVORS = ("cell_ranger", "seurat")
+"""Measures of a gene's variation; see ``ranked_genes``."""
 
 VERSION = 1
-"""Raised when a change here can choose other genes."""
+"""Version of the choice, to be raised when a change in this module can choose other genes."""
 
 
 def common_genes(cells: Sheet) -> Sheet:
-    """Only the genes detected in every batch: at least one cell of the batch has a count.
+    """Return only the genes detected in every batch, where at least one cell has a count.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such gene.
     """
     detected = [_sums(cells.values[cells.batch == b] != 0, axis=0) > 0 for b in pd.unique(cells.batch)]
     common = np.logical_and.reduce(detected)
@@ -42,12 +42,14 @@ def common_genes(cells: Sheet) -> Sheet:
 
 
 def detected_genes(cells: Sheet) -> NDArray[np.int64]:
-    """Number of genes with a count in each cell ``(cells,)``."""
+    """Return the number of genes with a count in each cell ``(cells,)``."""
     return _sums(cells.values != 0, axis=1)
 
 
 def normalised(cells: Sheet, total: float) -> Sheet:
-    """Counts of each cell scaled to the same ``total``, then log(1 + x); a cell's values depend on it alone.
+    """Scale the counts of each cell to the same ``total``, then take log(1 + x).
+
+    The values of a cell do not depend on other cells.
 
     Raises:
         DataError: a cell has no counts at all.
@@ -67,12 +69,12 @@ def normalised(cells: Sheet, total: float) -> Sheet:
 
 
 def ranked_genes(cells: Sheet, count: int, flavor: str) -> list[str]:
-    """The ``count`` genes that vary most within the batches, from log-normalised values.
+    """Return the ``count`` genes that vary most within the batches, from log-normalised values.
 
-    In each batch by itself a gene's dispersion (variance over mean) is compared with that of genes of
-    similar mean (``seurat``: mean and standard deviation over 20 bins; ``cell_ranger``: median and its
-    absolute deviation). Genes among the first ``count`` in most batches come first, ties in the order of
-    the mean over the batches (``scanpy.pp.highly_variable_genes`` with a batch key).
+    Within each batch a gene's dispersion (variance over mean) is compared with that of genes of similar mean:
+    ``seurat`` uses mean and standard deviation over 20 bins, ``cell_ranger`` uses the median and the median
+    absolute deviation. Genes that are among the first ``count`` in the most batches come first; ties are in
+    the order of the mean over the batches (``scanpy.pp.highly_variable_genes`` with a batch key).
     """
     with _scanpy() as (sc, anndata):
         obs = pd.DataFrame({"batch": pd.Categorical(cells.batch)}, index=cells.names.astype(str))
@@ -84,11 +86,16 @@ def ranked_genes(cells: Sheet, count: int, flavor: str) -> list[str]:
 
 
 def chosen_genes(cells: Sheet, count: int, flavor: str, name: str, origin: Mapping[str, Any]) -> Sheet:
-    """Only the genes that vary most; the choice is kept in the download cache, ``genes/<name>-<key>.txt``.
+    """Return only the genes that vary most, and store the choice in ``genes/<name>-<key>.txt``.
+
+    The file is in the download cache and is read instead of choosing again.
 
     Args:
-        name: of the study.
-        origin: what decides ``cells``: the file's checksum and the steps so far.
+        cells: log-normalised values.
+        count: number of genes.
+        flavor: measure of variation; see ``ranked_genes``.
+        name: name of the study.
+        origin: all that decides ``cells``: the file's checksum and the steps so far.
 
     Raises:
         CalibError: there are fewer than ``count`` genes.
@@ -100,16 +107,16 @@ def chosen_genes(cells: Sheet, count: int, flavor: str, name: str, origin: Mappi
     choice = {"count": count, "flavor": flavor, "version": VERSION, "scanpy": _version()}
     key = short_hash({**origin, **choice})
     file = data_folders()[-1] / "genes" / f"{safe_name(name)}-{key}.txt"
-    chosen = _remembered(file, count, cells.features)
+    chosen = _stored(file, count, cells.features)
     if chosen is None:
         chosen = ranked_genes(cells, count, flavor)
-        _remember(file, chosen)
+        _store(file, chosen)
     log.info("%d of the %d genes common to all batches are kept: %s", count, len(cells.features), file)
     return cells.of_features(np.isin(cells.features, chosen))
 
 
-def _remembered(file: Path, count: int, features: list[str]) -> list[str] | None:
-    """The choice in a file, or None where there is none or it is damaged."""
+def _stored(file: Path, count: int, features: list[str]) -> list[str] | None:
+    """Return the choice stored in a file, or None where the file is missing or damaged."""
     try:
         first, *genes = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -120,8 +127,8 @@ def _remembered(file: Path, count: int, features: list[str]) -> list[str] | None
     return genes if whole else None
 
 
-def _remember(file: Path, genes: list[str]) -> None:
-    """Write the choice whole or not at all; without a place to write to it is made again next time."""
+def _store(file: Path, genes: list[str]) -> None:
+    """Store the choice in a file; where the file cannot be written, the choice is made again next time."""
     text = "\n".join([_heading(genes), *genes]) + "\n"
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,15 +136,18 @@ def _remember(file: Path, genes: list[str]) -> None:
 
 
 def _heading(genes: list[str]) -> str:
+    """Return the first line of a stored choice, which holds its checksum."""
     checksum = hashlib.sha256("\n".join(genes).encode()).hexdigest()
     return f"# {len(genes)} genes, sha256 {checksum}"
 
 
 def _sums(values: Any, axis: int) -> Any:
+    """Return the sums of a dense or sparse matrix along an axis, as a flat array."""
     return np.asarray(values.sum(axis=axis)).ravel()
 
 
 def _version() -> str:
+    """Return the version of scanpy, or ``none`` where it is not installed."""
     try:
         return importlib.metadata.version("scanpy")
     except importlib.metadata.PackageNotFoundError:
@@ -146,9 +156,9 @@ def _version() -> str:
 
 @contextmanager
 def _scanpy() -> Iterator[tuple[Any, Any]]:
-    """The packages scanpy and anndata, imported where they are needed because that takes seconds."""
+    """Import scanpy and anndata, which takes seconds, and silence their warnings of deprecated functions."""
     with warnings.catch_warnings():
-        # both use spellings that pandas 3 announces to end
+        # both packages call pandas functions that pandas 3 announces to remove
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(anndata|scanpy)\.")
         try:
             import anndata

@@ -1,4 +1,7 @@
-"""Studies kept in one h5ad file: a table of cells whose columns name their batch and their label."""
+"""Studies in h5ad files, whose table ``obs`` names the batch and the label of each cell.
+
+``counts`` reads raw counts with this module and prepares them.
+"""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +21,7 @@ from calib.data.table_files import matching
 from calib.errors import CalibError, DataError, nearest
 
 CHUNK = 2048
-"""Rows read at a time, so that cells that are not wanted do not fill the memory."""
+"""Rows that are read at a time, so that cells of other batches do not fill the memory."""
 
 
 def load_h5ad_study(
@@ -36,28 +39,29 @@ def load_h5ad_study(
     sha256: str | None = None,
     n_sources: int = 2,
 ) -> Study:
-    """Read a study whose values are taken as they are.
+    """Return a study read from h5ad files, with the stored values unchanged.
 
     Args:
+        name: name of the study.
         path: one file, or several whose common features are used; absolute or relative to the data folders.
-        batch: column of ``obs`` with the batch; None: every file is a batch of its name.
+        batch: column of ``obs`` with the batch; None: every file is a batch, named after the file.
         label, subject: columns of ``obs``; without them labels and subjects are unknown.
         batches: batch name -> value in the batch column, in the order of the study; None: every value
             that occurs, sorted.
         classes, positive, unlabelled: see ``sheet.labelled``.
-        layer: where the values are; None: ``X``.
+        layer: layer that holds the values; None: ``X``.
         features: patterns of the features that are used, such as ``ENSG*``; None: all.
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
 
     Raises:
-        DataError: the file is missing, damaged, of another kind, or lacks what is named.
-        CalibError: the packages that read it are not installed.
+        DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
+        CalibError: the packages that read h5ad files are not installed.
     """
     paths = [path] if isinstance(path, str) else list(path)
     sheets = [
-        read_h5ad(locate(one, sha256=sha256), batch, label, batches, layer, subject, features)
-        for one in paths
+        read_h5ad(locate(each, sha256=sha256), batch, label, batches, layer, subject, features)
+        for each in paths
     ]
     sheet = joined(sheets)
     y, names = labelled(sheet, classes, positive, unlabelled)
@@ -73,7 +77,7 @@ def read_h5ad(
     subject: str | None = None,
     features: str | Sequence[str] | None = None,
 ) -> Sheet:
-    """The samples of the named batches; arguments and errors as in ``load_h5ad_study``."""
+    """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``."""
     with _opened(file) as (h5, io):
         obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
         genes = [str(feature) for feature in var.index]
@@ -81,11 +85,11 @@ def read_h5ad(
         owner = text(obs[batch]) if batch else pd.Series(file.stem, index=obs.index)
         batches = batches or {value: value for value in sorted(owner.dropna().unique())}
         _check_batches(file, owner, batches, batch)
-        number = pd.Index(list(batches.values())).get_indexer(pd.Index(owner))  # -1: not wanted
-        kept = np.flatnonzero(number >= 0)
-        values = _rows(_stored(h5, file, layer), io, kept)
-    order = np.argsort(number[kept], kind="stable")
-    rows = kept[order]
+        number = pd.Index(list(batches.values())).get_indexer(pd.Index(owner))  # -1: of another batch
+        chosen = np.flatnonzero(number >= 0)
+        values = _rows(_stored(h5, file, layer), io, chosen)
+    order = np.argsort(number[chosen], kind="stable")
+    rows = chosen[order]
     obs = obs.iloc[rows]
     if subject and obs[subject].isna().any():
         raise DataError(f"File {file}: column '{subject}' of obs has samples without a subject; fill them.")
@@ -102,14 +106,14 @@ def read_h5ad(
 
 
 def obs_columns(file: Path) -> list[str]:
-    """Names of the columns of ``obs``; errors as in ``load_h5ad_study``."""
+    """Return the names of the columns of ``obs``; errors are those of ``load_h5ad_study``."""
     with _opened(file) as (h5, io):
         return list(map(str, io.read_elem(h5["obs"]).columns))
 
 
 @contextmanager
 def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
-    """The open file and anndata's readers; only its first bytes and its table of contents are read."""
+    """Open a file after checking that it is h5ad, and yield it with anndata's readers."""
     try:
         import h5py
         from anndata import io
@@ -122,7 +126,7 @@ def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
         raise DataError(f"File {file} is no h5ad file: it is not HDF5; check dataset.path.")
     try:
         with h5py.File(file, "r") as h5, warnings.catch_warnings():
-            # files of anndata 0.7, as the pancreas study's, are read as they are
+            # anndata warns of files from its version 0.7, such as the pancreas study's
             warnings.filterwarnings("ignore", "Element .* was written without encoding metadata")
             for table in ("obs", "var"):
                 if "_index" not in getattr(h5.get(table), "attrs", {}):
@@ -133,12 +137,13 @@ def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
             yield h5, io
     except CalibError:
         raise
-    except Exception as error:  # what h5py and anndata raise on damage is of a dozen kinds
+    except Exception as error:  # h5py and anndata raise a dozen kinds of errors on damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(f"File {file} cannot be read: {reason}; fetch it again.") from error
 
 
 def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise DataError if a column is missing, the file is empty, or two features have the same name."""
     for column in columns:
         if column not in obs:
             raise DataError(
@@ -155,6 +160,7 @@ def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str], column
 
 
 def _check_batches(file: Path, owner: pd.Series, batches: Mapping[str, str], column: str | None) -> None:
+    """Raise CalibError if two batches have the same value, or no cell has a batch's value."""
     found, values = sorted(owner.dropna().unique()), list(batches.values())
     if len(set(values)) < len(values):
         raise CalibError("Two batches have the same value in dataset.batches; give each a value of its own.")
@@ -167,7 +173,7 @@ def _check_batches(file: Path, owner: pd.Series, batches: Mapping[str, str], col
 
 
 def _stored(h5: Any, file: Path, layer: str | None) -> Any:
-    """Where the values are in the open file: a group if sparse, else a dataset."""
+    """Return the values in the open file: a group if they are sparse, else a dataset."""
     place = f"layers/{layer}" if layer else "X"
     stored = h5.get(place)
     if stored is None or stored.attrs.get("encoding-type") == "null":
@@ -179,27 +185,27 @@ def _stored(h5: Any, file: Path, layer: str | None) -> Any:
     return stored
 
 
-def _rows(stored: Any, io: Any, kept: NDArray[np.integer]) -> Any:
-    """These rows (increasing): CSR where the file is sparse, else an array.
+def _rows(stored: Any, io: Any, chosen: NDArray[np.integer]) -> Any:
+    """Return these rows (in ascending order): CSR where the file is sparse, else an array.
 
-    Read in pieces by hand because anndata's own reader of sparse rows does not go with every SciPy.
+    The rows are read in pieces here, because anndata's reader of sparse rows does not work with every SciPy.
     """
     pieces: Iterable[tuple[int, Any]]
     if not hasattr(stored, "keys"):
         pieces = ((start, stored[start : start + CHUNK]) for start in range(0, len(stored), CHUNK))
     elif stored.attrs["encoding-type"] == "csr_matrix":
         pieces = _sparse_pieces(stored)
-    else:  # by columns, from which rows cannot be read
+    else:  # CSC: single rows cannot be read
         pieces = [(0, io.read_elem(stored).tocsr())]
     parts = []
     for start, piece in pieces:
-        first, last = np.searchsorted(kept, [start, start + piece.shape[0]])
-        parts.append(piece[kept[first:last] - start])
+        first, last = np.searchsorted(chosen, [start, start + piece.shape[0]])
+        parts.append(piece[chosen[first:last] - start])
     return sparse.vstack(parts, "csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
 
 
 def _sparse_pieces(stored: Any) -> Iterator[tuple[int, sparse.csr_matrix]]:
-    """First row and content of one piece after another of a CSR matrix on disk."""
+    """Yield the first row and the content of one piece after another of a CSR matrix on disk."""
     ends, columns = stored["indptr"][:], stored.attrs["shape"][1]
     for start in range(0, len(ends) - 1, CHUNK):
         ptr = ends[start : start + CHUNK + 1]

@@ -1,4 +1,4 @@
-"""Data that may be sparse: as an array, in blocks of rows, and what has to be the same either way."""
+"""Data matrices that may be sparse: their rows as arrays and tensors, with the same results as dense data."""
 
 from collections.abc import Callable, Iterator, Sequence, Sized
 from math import prod
@@ -13,33 +13,25 @@ from torch import Tensor
 from calib.runtime import Runtime
 
 Matrix: TypeAlias = NDArray[np.floating] | sparse.csr_array
-"""``(samples, features)``."""
+"""Data ``(samples, features)``, dense or sparse."""
 
 BLOCK = 2**25
-"""Most numbers of a block: 128 MB in float32."""
+"""Most numbers of a block of rows: 128 MB in float32."""
+
+MERGED = 2**27
+"""Most numbers (512 MB in float32) that are copied into one tensor, from which rows are gathered fastest."""
 
 
 def dense(x: Matrix) -> NDArray[np.floating]:
-    """The matrix as an array."""
+    """Return the matrix as an array."""
     return x if isinstance(x, np.ndarray) else x.toarray()
 
 
-def pieces(x: NDArray[Any], of: Sequence[Sized]) -> list[NDArray[Any]]:
-    """The rows of ``x``, cut into pieces as long as the things that were stacked to make it."""
-    return np.split(x, np.cumsum([len(one) for one in of])[:-1])
-
-
-def blocks(x: Matrix) -> Iterator[slice]:
-    """Its rows in order, in slices of at most ``BLOCK`` numbers; at least one slice, empty without rows."""
-    samples, features = x.shape
-    step = max(BLOCK // max(features, 1), 1)
-    return (slice(start, min(start + step, samples)) for start in range(0, max(samples, 1), step))
-
-
 def as_floats(values: Any) -> Matrix:
-    """Values of any number type without loss, float32 where that holds them, else float64.
+    """Return values of any number type without loss: float32 where that can hold them, else float64.
 
-    Sparse ones stay so where fewer than half are not zero: otherwise the array takes less memory.
+    A sparse matrix stays sparse where fewer than half of its values differ from zero. Otherwise the array
+    takes less memory.
     """
     kind = np.promote_types(values.dtype, np.float32)
     if not sparse.issparse(values):
@@ -51,8 +43,23 @@ def as_floats(values: Any) -> Matrix:
     return x
 
 
+def blocks(x: Matrix) -> Iterator[slice]:
+    """Return slices that cover the rows in order, each of at most ``BLOCK`` numbers.
+
+    A matrix without rows has one empty slice.
+    """
+    samples, features = x.shape
+    step = max(BLOCK // max(features, 1), 1)
+    return (slice(start, min(start + step, samples)) for start in range(0, max(samples, 1), step))
+
+
+def pieces(x: NDArray[Any], parts: Sequence[Sized]) -> list[NDArray[Any]]:
+    """Cut the rows of ``x`` into pieces as long as the ``parts`` that were stacked to make it."""
+    return np.split(x, np.cumsum([len(part) for part in parts])[:-1])
+
+
 def infinite_feature(x: Matrix) -> int | None:
-    """Position of the first feature with a missing or infinite value, or None."""
+    """Return the position of the first feature with a missing or infinite value, or None."""
     if isinstance(x, np.ndarray):
         finite = np.logical_and.reduce([np.isfinite(x[rows]).all(axis=0) for rows in blocks(x)])
         wrong = np.flatnonzero(~finite)
@@ -62,32 +69,28 @@ def infinite_feature(x: Matrix) -> int | None:
 
 
 def feature_means(x: Matrix) -> NDArray[np.floating]:
-    """Mean of every feature ``(features,)``; the same bits whether sparse or not."""
+    """Return the mean of every feature ``(features,)``; sparse and dense data give the same bits."""
     return x.mean(axis=0) if isinstance(x, np.ndarray) else x.sum(axis=0) / x.shape[0]
 
 
-MERGED = 2**27
-"""Most numbers (512 MB in float32) that are copied into one tensor, from which rows are gathered fastest."""
-
-
 class Rows:
-    """The rows of several batches, counted on from one batch to the next.
+    """The rows of several batches, numbered from the first batch to the last, as tensors on demand.
 
-    Sparse batches stay sparse and large ones stay where they are; only the rows that are taken become
-    dense and are copied.
+    Sparse batches stay sparse, and large batches stay separate. Only the rows that are taken are made dense
+    and copied.
     """
 
     def __init__(self, x: Sequence[Matrix], runtime: Runtime) -> None:
         self._runtime = runtime
         self._features = x[0].shape[1]
-        whole = not any(map(sparse.issparse, x))
-        if whole and (runtime.device.type != "cpu" or sum(prod(part.shape) for part in x) <= MERGED):
-            x = [np.ascontiguousarray(np.concatenate(x))]  # tables come column by column
+        all_dense = not any(map(sparse.issparse, x))
+        if all_dense and (runtime.device.type != "cpu" or sum(prod(part.shape) for part in x) <= MERGED):
+            x = [np.ascontiguousarray(np.concatenate(x))]  # pandas keeps tables column by column
         self._parts = [runtime.tensor(part) if isinstance(part, np.ndarray) else part for part in x]
         self._ends = np.cumsum([part.shape[0] for part in x]).tolist()
 
     def take(self, index: Tensor) -> Tensor:
-        """The rows ``(len(index), features)`` at these places, on the run's device."""
+        """Return the rows with these numbers, ``(len(index), features)``, on the run's device."""
         if len(self._parts) == 1:
             return self._part(0, index)
         rows = torch.empty(len(index), self._features, dtype=self._runtime.dtype, device=self._runtime.device)
@@ -99,6 +102,7 @@ class Rows:
         return rows
 
     def _part(self, number: int, index: Tensor) -> Tensor:
+        """Return rows of one batch, by their numbers within it."""
         part = self._parts[number]
         if isinstance(part, Tensor):
             return part.index_select(0, index)
@@ -109,11 +113,13 @@ class Rows:
 def by_blocks(
     judge: Callable[[Tensor], Tensor], x: Matrix, runtime: Runtime, whole: bool = False
 ) -> NDArray[np.floating]:
-    """What a trained network makes of every row of a batch, ``(rows, ...)``.
+    """Apply a trained network to every row of a batch, and return its outputs ``(rows, ...)``.
 
     Args:
-        judge: takes rows as ``(1, rows, features)`` and gives ``(1, rows, ...)``.
-        whole: pass all rows at once, for networks to which a row's neighbours matter.
+        judge: the network; takes rows as ``(1, rows, features)`` and returns ``(1, rows, ...)``.
+        x: the batch ``(rows, features)``.
+        runtime: gives the device and the number type.
+        whole: whether to pass all rows at once, for networks whose output for a row depends on the others.
     """
     out = None
     for rows in [slice(0, x.shape[0])] if whole else blocks(x):

@@ -1,4 +1,4 @@
-"""Reference samples: the same material in every batch, kept apart from the samples to be classified."""
+"""Reference samples, which measure the same material in every batch and are not classified."""
 
 from dataclasses import replace
 
@@ -12,32 +12,33 @@ from calib.data.study import Study
 from calib.errors import DataError
 
 MARKS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""Words in the reference column -> whether they mark a reference sample."""
 
 
 def marked(column: pd.Series, where: str) -> NDArray[np.bool_]:
-    """Which samples a column of text marks ``(samples,)``.
+    """Return whether a column of text marks each sample ``(samples,)``.
 
     Args:
         column: true, yes or 1 for reference samples, and false, no, 0 or nothing for others.
-        where: names the column in messages.
+        where: name of the column, for messages.
 
     Raises:
-        DataError: a cell says something else.
+        DataError: a cell has another content.
     """
-    known = column.str.lower().map(MARKS)
-    if (wrong := known.isna() & column.notna()).any():
+    marks = column.str.lower().map(MARKS)
+    if (wrong := marks.isna() & column.notna()).any():
         raise DataError(
             f"{where} has '{column[wrong].iloc[0]}'; mark reference samples by true, yes or 1, others by "
             "false, no, 0 or an empty cell."
         )
-    return (known == True).to_numpy(bool)  # noqa: E712
+    return (marks == True).to_numpy(bool)  # noqa: E712
 
 
 def set_apart(sheet: Sheet) -> tuple[Sheet, Sheet | None]:
-    """The samples to be classified, and the reference samples where a column marks any.
+    """Return the samples to be classified, and the reference samples where a column marks them.
 
     Raises:
-        DataError: it marks none, or all.
+        DataError: the column marks none of the samples, or all.
     """
     if sheet.reference is None:
         return sheet, None
@@ -50,10 +51,10 @@ def set_apart(sheet: Sheet) -> tuple[Sheet, Sheet | None]:
 
 
 def with_references(study: Study, references: Sheet) -> Study:
-    """The study with each batch's reference samples.
+    """Return the study with each batch's reference samples.
 
     Raises:
-        DataError: a batch has no other samples, or a value is missing or infinite.
+        DataError: a batch has reference samples only, or one of their values is missing or infinite.
     """
     batches = dict(study.batches)
     for name in pd.unique(references.batch):

@@ -1,4 +1,8 @@
-"""Which rows are repeated measurements of one sample, found in the measurements and never from labels."""
+"""Replicates and subjects of files that name neither, and the averaging of predictions over replicates.
+
+``find_replicates`` looks at the measurements only, so methods may use its result. ``infer_subjects`` looks at
+the labels, so its result may only be used to evaluate and to group folds.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +15,16 @@ OTHER_LENGTH = 2.0
 
 
 def find_replicates(x: Matrix, expected: int) -> NDArray[np.int64]:
-    """Number of the sample that each row ``(rows,)`` measures, where replicates stand in adjacent rows.
+    """Return the number of the sample that each row ``(rows,)`` measures, found without labels.
 
-    The rows are cut into blocks that are alike inside: the cut with the least sum of squared deviations from
-    the block's mean, in units of the usual deviation between replicates, plus ``OTHER_LENGTH`` for every
-    row by which a block is longer or shorter than expected. Found by dynamic programming over the rows.
+    Replicates of a sample stand in adjacent rows. The rows are cut into blocks, by dynamic programming, so
+    that the cost is least. The cost is the sum of squared deviations from each block's mean, in units of the
+    usual deviation between replicates, plus ``OTHER_LENGTH`` for every row by which a block is longer or
+    shorter than expected.
 
     The MI and CHD files name no subject, and fixed blocks of five slip after the first subject with
-    fewer rows. ``subjects.infer_subjects`` mends that with the labels, so its result may only be used to
-    evaluate; this one looks at the measurements alone, so that a method may average over replicates.
+    fewer rows. ``infer_subjects`` mends that with the labels, so its result may only be used to evaluate.
+    This function looks at the measurements alone, so a method may average over the replicates it finds.
 
     Args:
         x: data ``(rows, features)`` in the order of the file; intensities are compared as arcsinh(x / 100).
@@ -51,10 +56,29 @@ def find_replicates(x: Matrix, expected: int) -> NDArray[np.int64]:
     return np.cumsum(first) - 1
 
 
-def over_replicates(probability: NDArray[np.floating], sample: NDArray) -> NDArray[np.floating]:
-    """Probabilities ``(rows, classes)`` replaced by the mean of their logarithms over each sample's rows.
+def infer_subjects(labels: NDArray[np.integer], replicates: int = 5) -> NDArray[np.int64]:
+    """Return the subject number of each row ``(rows,)``, for files with replicates in adjacent rows.
+
+    The MI and CHD files have no subject column. Most subjects have five rows and some have fewer, so plain
+    ``row // 5`` slips after the first short subject and stays wrong. A subject has one label. So blocks of
+    ``replicates`` rows start anew at every change of label, and an error ends with its run of labels.
+    The result is used for evaluation and for grouping folds, never in training.
 
     Args:
+        labels: class index of each row ``(rows,)``.
+        replicates: usual number of rows of a subject.
+    """
+    starts = np.flatnonzero(np.diff(labels, prepend=labels[:1] - 1))
+    run_start = np.repeat(starts, np.diff(starts, append=len(labels)))
+    new_subject = (np.arange(len(labels)) - run_start) % replicates == 0
+    return np.cumsum(new_subject) - 1
+
+
+def over_replicates(probability: NDArray[np.floating], sample: NDArray) -> NDArray[np.floating]:
+    """Replace probabilities ``(rows, classes)`` by the mean of their logarithms over each sample's rows.
+
+    Args:
+        probability: class probabilities of each row.
         sample: number or name of the sample that each row measures ``(rows,)``.
     """
     _, owner = np.unique(sample, return_inverse=True)
@@ -64,17 +88,3 @@ def over_replicates(probability: NDArray[np.floating], sample: NDArray) -> NDArr
     means = sums / np.bincount(owner)[:, None]
     weights = np.exp(means - means.max(axis=1, keepdims=True))
     return (weights / weights.sum(axis=1, keepdims=True))[owner].astype(probability.dtype)
-
-
-def infer_subjects(labels: NDArray[np.integer], replicates: int = 5) -> NDArray[np.int64]:
-    """Subject numbers ``(rows,)`` for files whose replicates stand in adjacent rows.
-
-    The MI and CHD files have no subject column. Most subjects have five rows, some fewer, so plain
-    ``row // 5`` slips after the first short subject and stays wrong. A subject has one label, so blocks
-    of ``replicates`` rows are begun anew at every change of label: an error ends with its run of labels.
-    Used for evaluation and for grouping folds, never in training.
-    """
-    starts = np.flatnonzero(np.diff(labels, prepend=labels[:1] - 1))
-    run_start = np.repeat(starts, np.diff(starts, append=len(labels)))
-    new_subject = (np.arange(len(labels)) - run_start) % replicates == 0
-    return np.cumsum(new_subject) - 1

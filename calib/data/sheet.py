@@ -1,4 +1,7 @@
-"""Samples as they come out of a file, and the study that they make."""
+"""The common form of the samples read from a table or an h5ad file, and the study made from it.
+
+``table_study``, ``h5ad`` and ``counts`` read files into a ``Sheet``; ``as_study`` makes the study.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,16 +23,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sheet:
-    """The wanted samples of a file, batch after batch.
+    """The samples of a file, batch after batch.
 
     Attributes:
-        file: where they come from, for messages.
-        values: ``(samples, features)``, sparse (CSR) where the file is, in its number type.
+        file: name of the file, for messages.
+        values: data ``(samples, features)`` in the file's number type, sparse (CSR) where the file is sparse.
         names: the samples' names, or their places in the file ``(samples,)``.
+        features: names of the features.
         batch: the study's name of each sample's batch ``(samples,)``.
         label: label as text ``(samples,)``, missing where the file has none.
         subject: name of each sample's subject as text ``(samples,)``, or None where no column names it.
-        reference: which are reference samples ``(samples,)``, or None where no column says so.
+        reference: whether each sample is a reference sample ``(samples,)``, or None where no column says so.
     """
 
     file: str
@@ -41,34 +45,34 @@ class Sheet:
     subject: NDArray[np.str_] | None
     reference: NDArray[np.bool_] | None = None
 
-    def of_features(self, kept: NDArray[Any]) -> "Sheet":
-        """Only the features at these positions, or where the mask is true."""
-        names = np.array(self.features, object)[kept]
-        return replace(self, values=self.values[:, kept], features=list(names))
+    def of_features(self, chosen: NDArray[Any]) -> "Sheet":
+        """Return the sheet with only the features at these positions, or where the mask is true."""
+        names = np.array(self.features, object)[chosen]
+        return replace(self, values=self.values[:, chosen], features=list(names))
 
-    def of_rows(self, kept: NDArray[Any]) -> "Sheet":
-        """Only the samples at these positions, or where the mask is true."""
+    def of_rows(self, chosen: NDArray[Any]) -> "Sheet":
+        """Return the sheet with only the samples at these positions, or where the mask is true."""
         return replace(
             self,
-            values=self.values[kept],
-            names=self.names[kept],
-            batch=self.batch[kept],
-            label=self.label[kept].reset_index(drop=True),
-            subject=None if self.subject is None else self.subject[kept],
-            reference=None if self.reference is None else self.reference[kept],
+            values=self.values[chosen],
+            names=self.names[chosen],
+            batch=self.batch[chosen],
+            label=self.label[chosen].reset_index(drop=True),
+            subject=None if self.subject is None else self.subject[chosen],
+            reference=None if self.reference is None else self.reference[chosen],
         )
 
     def aligned(self, features: Sequence[str]) -> "Sheet":
-        """The samples with just these features, in this order.
+        """Return the sheet with just these features, in this order.
 
         Raises:
-            DataError: one is missing.
+            DataError: a feature is missing.
         """
         if self.features == list(features):
             return self
-        place = pd.Index(self.features).get_indexer(pd.Index(features))
-        if (place < 0).any():
-            missing = [name for name, at in zip(features, place, strict=True) if at < 0]
+        positions = pd.Index(self.features).get_indexer(pd.Index(features))
+        if (positions < 0).any():
+            missing = [name for name, position in zip(features, positions, strict=True) if position < 0]
             raise DataError(
                 f"File {self.file} lacks {len(missing)} of {len(features)} features, the first "
                 f"'{missing[0]}'{nearest(missing[0], self.features)} All batches need the same features."
@@ -77,17 +81,17 @@ class Sheet:
             "%s: %d of its %d features are used, put in order by name.",
             *(self.file, len(features), len(self.features)),
         )
-        return self.of_features(place)
+        return self.of_features(positions)
 
 
 def text(column: pd.Series) -> pd.Series:
-    """A column as text, its missing values kept; whole numbers without a decimal point."""
+    """Return a column as text: missing values stay missing, whole numbers have no decimal point."""
     column = whole_numbers(column)
     return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
 
 
 def joined(sheets: Sequence[Sheet]) -> Sheet:
-    """One sheet of several: the features common to all, in the order of the first.
+    """Return one sheet of several, with the features common to all in the order of the first.
 
     Raises:
         DataError: there is no common feature, or a batch is in two files.
@@ -130,15 +134,17 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
 def labelled(
     sheet: Sheet, classes: Mapping[str, str] | None, positive: str | None, unlabelled: Sequence[str]
 ) -> tuple[IntArray, list[str]]:
-    """Class index of every sample, -1 where the label is missing, and the names of the classes.
+    """Return the class index of every sample, -1 where the label is missing, and the names of the classes.
 
     Args:
+        sheet: the samples.
         classes: label -> class name, in the order of the class index; None: the labels that occur, sorted.
-        positive: of two classes the positive one, which comes last; None: the last as they are.
-        unlabelled: labels that mean that it is not known.
+        positive: label of the positive class, which is moved to the end; None: the order stays.
+        unlabelled: labels that mark a sample whose label is unknown.
 
     Raises:
-        DataError: fewer than two classes, a label that occurs once or is no class, or no such positive.
+        DataError: there are fewer than two classes, a label occurs once or is not a class, or no sample has
+            the positive label.
     """
     label = known_labels(sheet, unlabelled)
     found = label.value_counts()
@@ -168,12 +174,12 @@ def labelled(
 
 
 def known_labels(sheet: Sheet, unlabelled: Sequence[str]) -> pd.Series:
-    """The labels as text, missing where the file has none or a word that means that it is not known."""
+    """Return the labels as text, missing where the file has none or a word of ``unlabelled``."""
     return sheet.label.where(~sheet.label.isin([str(word) for word in unlabelled]), None)
 
 
 def class_indices(sheet: Sheet, labels: pd.Series, classes: Sequence[str]) -> IntArray:
-    """Class index of every sample ``(samples,)``, -1 where a label is missing.
+    """Return the class index of every sample ``(samples,)``, -1 where a label is missing.
 
     Raises:
         DataError: a label is none of the classes.
@@ -191,10 +197,10 @@ def class_indices(sheet: Sheet, labels: pd.Series, classes: Sequence[str]) -> In
 
 
 def as_study(name: str, sheet: Sheet, y: IntArray, classes: Sequence[str], n_sources: int) -> Study:
-    """A study of the samples; see ``batches_of``.
+    """Return the study of the samples; see ``batches_of``.
 
     Raises:
-        DataError: there are fewer than two batches, or one cannot be used.
+        DataError: there are fewer than two batches, or a batch cannot be used.
     """
     batches = batches_of(sheet, y)
     if len(batches) < 2:
@@ -203,7 +209,9 @@ def as_study(name: str, sheet: Sheet, y: IntArray, classes: Sequence[str], n_sou
 
 
 def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
-    """The batches by name, their values as ``as_floats``; one without any label becomes one without labels.
+    """Return the batches by name, with values as ``as_floats`` returns them.
+
+    A batch in which no sample has a label becomes a batch without labels.
 
     Raises:
         DataError: a batch has labels for some samples only, or a value is missing or infinite.

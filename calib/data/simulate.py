@@ -1,4 +1,4 @@
-"""The embedded demo study: simulated plates of skewed positive intensities, with known truth."""
+"""The demo study: simulated plates of skewed positive intensities, whose truth is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Truth:
-    """What the simulator knows and no method sees.
+    """The truth behind a simulated study, which no method sees.
 
     Attributes:
         clean: batch name -> intensities before any batch distortion ``(samples, features)``.
@@ -26,7 +26,7 @@ class Truth:
 
 
 def demo_study(name: str, **settings: Any) -> Study:
-    """The simulated study called ``name``; the settings are those of ``simulate``."""
+    """Return the simulated study called ``name``; the settings are those of ``simulate``."""
     study, _ = simulate(**settings)
     return replace(study, name=name)
 
@@ -43,19 +43,19 @@ def simulate(
     seed: int,
     n_sources: int = 2,
 ) -> tuple[Study, Truth]:
-    """Simulate one batch for each entry of ``subjects``.
+    """Simulate a study with one batch for each entry of ``subjects``, and return it with its truth.
 
-    Log intensities are a feature's level, plus five shared biological factors, plus the class signal
-    (the same in all batches), plus noise of subject and replicate. Each batch then distorts what it
-    measures: intensity**power (non-linear), a gain for each feature (multiplicative) and a background
-    for each feature (additive).
+    A log intensity is the sum of the feature's level, five shared biological factors, the class signal
+    (the same in all batches), and noise of subject and replicate. Each batch then distorts the intensities
+    by a power (non-linear), a gain for each feature (multiplicative) and a background for each feature
+    (additive).
 
     Args:
-        subjects: number of subjects in each batch; half of them, as nearly as can be, in each class.
-        replicates: adjacent rows of each subject.
+        subjects: number of subjects in each batch; half of them, as nearly as possible, in each class.
+        replicates: number of adjacent rows of each subject.
         features: number of features, of which ``informative`` carry the class signal.
         effect: size of the class signal, in log units.
-        additive: background, in units of the median intensity.
+        additive: largest background of a feature, in units of the mean over features of the median intensity.
         multiplicative: standard deviation of the log gain of a batch and feature.
         bend: largest deviation of a batch's power from 1.
         seed: seed of the whole study.

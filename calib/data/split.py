@@ -1,6 +1,6 @@
-"""Splits: which batches are sources and which are targets.
+"""Splits: the choice of source and target batches, its spellings, and the task that it makes.
 
-``12_3`` names batches by position, ``plate_1+plate_2:plate_3`` by name, ``all`` means every choice of
+``12_3`` names batches by position and ``plate_1+plate_2:plate_3`` by name. ``all`` stands for every choice of
 the study's number of sources.
 """
 
@@ -13,14 +13,14 @@ from calib.data.study import LabelledTask, Study, Task
 from calib.errors import SplitError, nearest
 
 MAX_POSITIONS = 9
-"""Studies with more batches than this have to be split by name."""
+"""Most batches of a study that can be split by position; larger studies are split by name."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the source and target batches, in the order given.
+    """The names of the source and target batches, in the given order.
 
-    ``label`` is the one spelling used in records: positions where they are single digits, else names.
+    ``label`` is the spelling used in records: positions where all are single digits, else names.
     """
 
     sources: tuple[str, ...]
@@ -29,17 +29,17 @@ class Split:
 
     @property
     def override(self) -> str:
-        """The override that names it, in quotes, without which Hydra reads 12_3 as a number."""
-        # Hydra takes a backslash as it is, but before a quote as the first of two
+        """Return the override that names the split, quoted because Hydra reads 12_3 as a number."""
+        # Hydra reads a backslash literally, except before a quote, where it must be doubled
         label = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), self.label)
         return f"split='{label}'"
 
 
 def parse_splits(text: object, study: Study) -> list[Split]:
-    """The splits that ``text`` stands for: one, or every one for ``all``.
+    """Return the splits that ``text`` names: one split, or every split for ``all``.
 
     Raises:
-        SplitError: an unknown batch, a batch twice, a side left empty, or a spelling that is neither.
+        SplitError: a batch is unknown or named twice, a side is empty, or the spelling is none of the three.
     """
     if text == "all":
         return all_splits(study)
@@ -47,7 +47,7 @@ def parse_splits(text: object, study: Study) -> list[Split]:
 
 
 def all_splits(study: Study) -> list[Split]:
-    """Every choice of ``study.n_sources`` batches with labels as sources, the rest as targets."""
+    """Return every split with ``study.n_sources`` labelled batches as sources and the rest as targets."""
     names = list(study.batches)
     labelled = [name for name in names if study.batches[name].y is not None]
     most = min(len(labelled), len(names) - 1)
@@ -63,12 +63,12 @@ def all_splits(study: Study) -> list[Split]:
 
 
 def leave_one_source_out(split: Split, study: Study) -> list[Split]:
-    """For every source of a split, the split with it as the only target and the other sources as sources.
+    """Return a split for each source of a split: that source is the target, the others are the sources.
 
-    The targets of the given split are in none of them: what these splits choose is chosen without them.
+    The targets of the given split take no part, so a setting can be chosen on these splits without them.
 
     Raises:
-        SplitError: there is one source only.
+        SplitError: the split has only one source.
     """
     if len(split.sources) < 2:
         raise SplitError(
@@ -82,7 +82,7 @@ def leave_one_source_out(split: Split, study: Study) -> list[Split]:
 
 
 def parse_split(text: object, study: Study) -> Split:
-    """One split from its spelling; see ``parse_splits``."""
+    """Return one split from its spelling; see ``parse_splits``."""
     if not isinstance(text, str):
         raise SplitError(
             f"split={text} has lost its underscore: 12_3 is the number 123 to YAML and Hydra, "
@@ -119,33 +119,35 @@ def parse_split(text: object, study: Study) -> Split:
 
 
 def _sides(text: str, names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Names before and after the colon; a name may have a colon or a plus of its own."""
+    """Return the names before and after the colon; names may contain a colon or a plus."""
     for place in (found.start() for found in re.finditer(":", text)):
-        sides = _known(text[:place].split("+"), names), _known(text[place + 1 :].split("+"), names)
+        left, right = text[:place].split("+"), text[place + 1 :].split("+")
+        sides = _joined_names(left, names), _joined_names(right, names)
         if sides[0] and sides[1]:
             return sides[0], sides[1]
-    left, _, right = text.partition(":")
-    return [name for name in left.split("+") if name], [name for name in right.split("+") if name]
+    before, _, after = text.partition(":")
+    return [name for name in before.split("+") if name], [name for name in after.split("+") if name]
 
 
-def _known(parts: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The names that the parts between plus signs make up; none if they do not."""
+def _joined_names(parts: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the batch names that the parts between plus signs add up to, or none if they do not."""
     for length in range(len(parts), 0, -1):
         name = "+".join(parts[:length])
         if name in names:
-            rest = _known(parts[length:], names)
+            rest = _joined_names(parts[length:], names)
             if rest or length == len(parts):
                 return [name, *rest]
     return []
 
 
 def _split(sources: Sequence[str], targets: Sequence[str], study: Study, text: str = "") -> Split:
-    for side, what in ((sources, "source"), (targets, "target")):
+    """Return the split of two lists of names, after checking them; ``text`` is its spelling, for messages."""
+    for side, role in ((sources, "source"), (targets, "target")):
         if not side:
-            raise SplitError(f"split={text} has no {what} batch; study '{study.name}' has: {_listed(study)}.")
-    taken = [*sources, *targets]
-    for name in taken:
-        if taken.count(name) > 1:
+            raise SplitError(f"split={text} has no {role} batch; study '{study.name}' has: {_listed(study)}.")
+    both = [*sources, *targets]
+    for name in both:
+        if both.count(name) > 1:
             raise SplitError(
                 f"split={text} uses batch '{name}' more than once; a batch is either source or target. "
                 f"Study '{study.name}' has: {_listed(study)}."
@@ -164,10 +166,10 @@ def _split(sources: Sequence[str], targets: Sequence[str], study: Study, text: s
 
 
 def make_task(study: Study, split: Split) -> Task:
-    """The task of a split; the targets' labels stay behind.
+    """Return the task of a split, without the targets' labels.
 
     Raises:
-        DataError: a source without labels or with one class.
+        DataError: a source has no labels, or one class only.
     """
     return Task(
         [study.batches[name].source() for name in split.sources],
@@ -177,7 +179,7 @@ def make_task(study: Study, split: Split) -> Task:
 
 
 def make_labelled_task(study: Study, split: Split) -> LabelledTask:
-    """The task of a split with the targets' labels, for references only."""
+    """Return the task of a split with the targets' labels, for upper-bound methods only."""
     return LabelledTask(
         [study.batches[name].source() for name in split.sources],
         [study.batches[name].labelled() for name in split.targets],
@@ -187,4 +189,5 @@ def make_labelled_task(study: Study, split: Split) -> LabelledTask:
 
 
 def _listed(study: Study) -> str:
+    """Return the positions and names of a study's batches as text."""
     return ", ".join(f"{i} = '{name}'" for i, name in enumerate(study.batches, start=1))

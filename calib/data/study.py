@@ -1,4 +1,4 @@
-"""Batches, studies and tasks: the types that keep target labels away from methods."""
+"""Types for batches, studies and tasks, which keep target labels away from methods."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,17 @@ Subjects = NDArray[np.int64] | NDArray[np.str_]
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples measured together, without labels: what a method sees of a target batch.
+    """The samples of one batch without labels, as a method sees a target batch.
 
-    ``replicate`` says which rows measure the same: number or name ``(samples,)``, or None where unknown.
-    ``reference`` is what the batch's reference samples measured ``(references, features)``, or None.
+    Attributes:
+        name: name of the batch.
+        x: data ``(samples, features)``.
+        replicate: number or name of the sample that each row measures ``(samples,)``, or None where unknown.
+        reference: data of the batch's reference samples ``(references, features)``, or None.
     """
 
     name: str
-    x: Matrix  # (samples, features)
+    x: Matrix
     replicate: Subjects | None = field(default=None, kw_only=True)
     reference: Matrix | None = field(default=None, kw_only=True)
 
@@ -33,37 +36,40 @@ class Samples:
 
     @property
     def dense(self) -> FloatArray:
-        """``x`` as an array, for methods that need all of it at once."""
+        """Return ``x`` as an array, for methods that need all of it at once."""
         return dense(self.x)
 
 
 @dataclass(frozen=True)
 class LabelledSamples(Samples):
-    """Samples with their class indices ``y (samples,)``: what a method sees of a source batch."""
+    """The samples of one batch with their class indices ``y (samples,)``, as a method sees a source batch."""
 
     y: IntArray
 
 
 def by_batch(x: FloatArray, batches: Sequence[Samples]) -> dict[str, FloatArray]:
-    """The rows of ``x``, which is of all batches in this order, by the name of their batch."""
+    """Return the rows of ``x``, the data of all batches in this order, by the name of their batch."""
     return {batch.name: part for batch, part in zip(batches, pieces(x, batches), strict=True)}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One plate, one protocol: all that is known of it.
+    """Samples measured together, such as one plate, with all that is known of them.
 
     Attributes:
-        x: ``(samples, features)``, an array or CSR where most values are zero; as loaded in the smallest
-            number type that holds them, prepared in the run's (float32 unless ``dtype=float64``).
+        name: name of the batch.
+        x: data ``(samples, features)``, an array, or CSR where most values are zero. Loaded data have the
+            smallest number type that holds them; prepared data have the run's (float32 unless
+            ``dtype=float64``).
         y: class index ``(samples,)``, or None where labels are unknown.
-        subject: number or name of each sample's subject ``(samples,)``, or None where unknown; it may have
+        subject: number or name of each sample's subject ``(samples,)``, or None where unknown. It may have
             been inferred with the labels, so methods do not see it.
-        names: name of each sample ``(samples,)``, or None where they have none.
-        replicate: number or name of what each row measures, known without labels: the subject that a file
-            names, or what ``find_replicates`` finds; None where unknown.
-        reference: measurements ``(references, features)`` of the same material in every batch, such as pooled
-            samples, which are no samples to be classified; None where there are none.
+        names: name of each sample ``(samples,)``, or None where samples have no names.
+        replicate: number or name of the sample that each row measures, known without labels. It is the
+            subject that a file names, or the result of ``find_replicates``; None where unknown.
+        reference: data ``(references, features)`` of reference samples, or None where there are none.
+            Reference samples measure the same material in every batch, such as a pool, and are not
+            classified.
     """
 
     name: str
@@ -79,28 +85,28 @@ class Batch:
 
     @property
     def dense(self) -> FloatArray:
-        """``x`` as an array."""
+        """Return ``x`` as an array."""
         return dense(self.x)
 
     def unlabelled(self) -> Samples:
-        """This batch as a target."""
+        """Return this batch as a target."""
         return Samples(self.name, self.x, replicate=self.replicate, reference=self.reference)
 
     def labelled(self) -> LabelledSamples:
-        """This batch with its labels.
+        """Return this batch with its labels.
 
         Raises:
-            DataError: it has none.
+            DataError: the batch has no labels.
         """
         if self.y is None:
             raise DataError(f"Batch '{self.name}' has no labels, which a source or reference needs.")
         return LabelledSamples(self.name, self.x, self.y, replicate=self.replicate, reference=self.reference)
 
     def source(self) -> LabelledSamples:
-        """This batch as a source.
+        """Return this batch as a source.
 
         Raises:
-            DataError: it has no labels, or one class only.
+            DataError: the batch has no labels, or one class only.
         """
         if self.y is not None and len(np.unique(self.y)) < 2:
             raise DataError(
@@ -112,10 +118,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Study:
-    """Several batches over the same features and classes.
+    """A data set of several batches over the same features and classes.
 
-    ``classes`` are the class names in the order of the class index; with two classes the second is the
-    positive one. ``n_sources`` is how many batches are sources in ``split=all``.
+    Attributes:
+        name: name of the study.
+        batches: batches by name, in the order of their positions.
+        features: names of the features.
+        classes: class names in the order of the class index; with two classes the second is the positive one.
+        n_sources: number of source batches in ``split=all``.
     """
 
     name: str
@@ -125,9 +135,10 @@ class Study:
     n_sources: int = 2
 
     def sha256(self) -> str:
-        """Checksum of all that decides results: batches, features, classes, values, labels, subjects.
+        """Return the checksum of all that decides results: names, values, labels and subjects.
 
-        Values count as float64 and dense, block by block, so it does not matter how they are stored.
+        Names are those of batches, features and classes. Values are hashed block by block as dense float64,
+        so the checksum does not depend on how they are stored.
         """
         digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
         for batch in self.batches.values():
@@ -144,7 +155,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Task:
-    """What a method is given: labelled sources and unlabelled targets. It has no place for a target label."""
+    """The input of a method: labelled sources and unlabelled targets.
+
+    The type has no place for a target label.
+    """
 
     sources: Sequence[LabelledSamples]
     targets: Sequence[Samples]
@@ -152,15 +166,15 @@ class Task:
 
     @property
     def batches(self) -> list[Samples]:
-        """All batches, sources first."""
+        """Return all batches, sources first."""
         return [*self.sources, *self.targets]
 
 
 @dataclass(frozen=True)
 class LabelledTask:
-    """For references only, which declare that they use target labels: the targets with theirs.
+    """The input of an upper-bound method, which declares that it uses target labels.
 
-    ``subjects`` gives the subjects of each target batch, or None.
+    ``subjects`` holds the subjects of each target batch, or None.
     """
 
     sources: Sequence[LabelledSamples]
@@ -170,5 +184,5 @@ class LabelledTask:
 
     @property
     def batches(self) -> list[Samples]:
-        """All batches, sources first."""
+        """Return all batches, sources first."""
         return [*self.sources, *self.targets]

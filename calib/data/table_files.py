@@ -1,4 +1,7 @@
-"""Tables as people keep them, CSV, TSV or Parquet: reading one, and the numbers in it."""
+"""Reading a single table file (CSV, TSV or Parquet) and the numbers in it.
+
+``csv_per_batch`` and ``table_study`` make studies of what this module reads.
+"""
 
 import gzip
 import zlib
@@ -20,15 +23,15 @@ SEPARATORS = ",;\t"
 
 
 def read_frame(file: Path) -> pd.DataFrame:
-    """The table in a file: Parquet by its name, otherwise text whose header shows the separator.
+    """Return the table in a file: Parquet by its name, otherwise text whose header shows the separator.
 
     Raises:
-        DataError: it is empty, damaged or of another kind, or has a column twice.
+        DataError: the file is empty, damaged or of another kind, or has a column twice.
         CalibError: the package that reads Parquet is not installed.
     """
     try:
         table = _parquet(file) if file.suffix in PARQUET else _text(file)
-    except (ValueError, IndexError, OSError, EOFError, zlib.error) as error:  # parser and encoding errors too
+    except (ValueError, IndexError, OSError, EOFError, zlib.error) as error:  # ValueError: parser or encoding
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"File {file} cannot be read as a table: {reason}.") from error
     if table.empty:
@@ -37,6 +40,7 @@ def read_frame(file: Path) -> pd.DataFrame:
 
 
 def _parquet(file: Path) -> pd.DataFrame:
+    """Return the table in a Parquet file."""
     try:
         return pd.read_parquet(file)
     except ImportError as error:
@@ -46,6 +50,7 @@ def _parquet(file: Path) -> pd.DataFrame:
 
 
 def _text(file: Path) -> pd.DataFrame:
+    """Return the table in a text file, which may be compressed with gzip."""
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
         start = stream.read(65536)
     if b"\0" in start:
@@ -57,7 +62,7 @@ def _text(file: Path) -> pd.DataFrame:
         twice = header[header.duplicated()].iloc[0]
         raise DataError(f"File {file} has column '{twice}' twice; rename or remove one of them.")
     table = pd.read_csv(file, sep=separator, low_memory=False, encoding="utf-8-sig")
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first cells for names of the rows
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first cells for row names
         raise DataError(
             f"File {file} has rows of more cells than its header has names; name every column, or take "
             "separators away from the ends of the lines."
@@ -66,17 +71,17 @@ def _text(file: Path) -> pd.DataFrame:
 
 
 def whole_numbers(column: pd.Series) -> pd.Series:
-    """Whole numbers that missing values have made decimal, as such again; any other column as it is."""
+    """Return a column of whole numbers as integers, even with missing values; any other column unchanged."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         return column.astype("Int64")
     return column
 
 
 def numbers(table: pd.DataFrame, file: Path) -> NDArray[np.float64]:
-    """The values ``(rows, columns)`` of a table of numbers; NaN where one is missing.
+    """Return the values ``(rows, columns)`` of a table of numbers, NaN where a value is missing.
 
     Raises:
-        DataError: a cell is not a number; rows are counted as lines of a text file with a header.
+        DataError: a cell is not a number; the message counts rows as lines of a text file with a header.
     """
     for column in table.columns[~table.dtypes.map(pd.api.types.is_numeric_dtype)]:
         numeric = pd.to_numeric(table[column], errors="coerce")
@@ -89,10 +94,12 @@ def numbers(table: pd.DataFrame, file: Path) -> NDArray[np.float64]:
 
 
 def matching(columns: Sequence[str], patterns: str | Sequence[str], where: str) -> NDArray[np.intp]:
-    """Positions of the columns that fit one of the patterns, ``*`` for any characters and ``?`` for one.
+    """Return the positions of the columns that fit a pattern.
+
+    In a pattern ``*`` stands for any characters and ``?`` for one character.
 
     Raises:
-        DataError: a pattern fits none.
+        DataError: a pattern fits no column.
     """
     chosen = np.zeros(len(columns), bool)
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -113,15 +120,17 @@ def filled(
     rows: Sequence[str],
     impute: Impute | None,
 ) -> NDArray[np.float64]:
-    """A batch's values ``(rows, features)``, the missing and infinite ones replaced feature by feature.
+    """Return a batch's values with missing and infinite ones replaced, feature by feature.
 
     Args:
-        where: the file or batch, for messages.
+        x: values ``(rows, features)``.
+        features: name of every feature.
+        where: name of the file or batch, for messages.
         rows: name of every row.
-        impute: mean or median of the batch, zero, or None to refuse.
+        impute: replacement: mean or median of the batch, zero, or None to refuse such values.
 
     Raises:
-        DataError: there are such values and ``impute`` is None, or a feature has no other.
+        DataError: there are such values and ``impute`` is None, or a feature has no finite value.
     """
     bad = ~np.isfinite(x)
     if not bad.any():

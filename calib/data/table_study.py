@@ -1,4 +1,7 @@
-"""Studies kept in tables with a row a sample, whose columns name batch, label and features."""
+"""Studies in users' tables (CSV, TSV, Parquet), whose columns name the batch and label of each row.
+
+``csv_per_batch`` reads the fixed format of one file for each batch, ``h5ad`` reads h5ad files.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -35,27 +38,28 @@ def load_table_study(
     n_sources: int = 2,
     reference: str | None = None,
 ) -> Study:
-    """Read a study.
+    """Return a study read from one or more tables with a row for each sample.
 
     Args:
+        name: name of the study.
         path: one file, or several whose common features are used; absolute or relative to the data folders.
-        batch: column with the batch; None: every file is a batch of its name.
+        batch: column with the batch; None: every file is a batch, named after the file.
         label: column with the label; None: no label is known.
         classes, positive, unlabelled: see ``sheet.labelled``.
         subject, sample: columns with the names of subject and sample; None: unknown.
         features: patterns of the feature columns, such as ``mz_*``; None: all columns that are not named.
-        ignore: columns that are no features.
-        impute: what replaces missing and infinite values; see ``frames.filled``.
+        ignore: columns that are not features.
+        impute: value that replaces missing and infinite values; see ``table_files.filled``.
         sha256: checksum of a single file; None accepts any.
         n_sources: number of source batches in ``split=all``.
         reference: column that marks reference samples, which need no label; None: there are none.
 
     Raises:
-        DataError: a file is missing, damaged, or lacks what is named.
+        DataError: a file is missing or damaged, or lacks a named column.
     """
     check_choice("dataset.impute", impute, IMPUTE)
     paths = [path] if isinstance(path, str) else list(path)
-    files = [locate(one, sha256=sha256) for one in paths]
+    files = [locate(each, sha256=sha256) for each in paths]
     named = (batch, label, subject, sample, features, ignore)
     sheet, references = set_apart(
         joined([as_sheet(read_frame(file), file, *named, reference=reference) for file in files])
@@ -77,9 +81,10 @@ def as_sheet(
     wanted: Sequence[str] | None = None,
     reference: str | None = None,
 ) -> Sheet:
-    """The samples of one file's table, batch after batch, missing values as NaN; see ``load_table_study``.
+    """Return the samples of one file's table, batch after batch, with missing values as NaN.
 
-    ``wanted`` names the features one by one, in place of ``features`` and ``ignore``.
+    ``wanted`` names the features one by one, in place of ``features`` and ``ignore``. The other arguments are
+    those of ``load_table_study``.
     """
     table = table.set_axis(table.columns.map(str), axis=1)
     described = [column for column in (batch, label, subject, sample, reference) if column]
@@ -124,7 +129,7 @@ def as_sheet(
 
 
 def complete(sheet: Sheet, impute: Impute | None) -> Sheet:
-    """The sheet with missing values filled, batch by batch; see ``frames.filled``."""
+    """Return the sheet with missing values filled, batch by batch; see ``table_files.filled``."""
     values = sheet.values.copy()
     for batch in pd.unique(sheet.batch):
         rows = sheet.batch == batch
@@ -134,6 +139,7 @@ def complete(sheet: Sheet, impute: Impute | None) -> Sheet:
 
 
 def _all_text(column: pd.Series) -> bool:
+    """Return whether a column has values and none of them is a number."""
     if pd.api.types.is_numeric_dtype(column):
         return False
     return bool(pd.to_numeric(column.dropna(), errors="coerce").isna().all() and column.notna().any())

@@ -1,4 +1,4 @@
-"""Scaling of a study before any method sees it (fact: paper and released code use none)."""
+"""Transformation and scaling of a study before any method sees it; paper and released code use none."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,14 +21,14 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
     "arcsinh": lambda x: np.arcsinh(x / 100),
     "log2": lambda x: np.log2(np.maximum(x, 0) + 1),
 }
-"""All keep zeros, so that of sparse data they need the other values only."""
+"""Functions of the intensities; all keep zeros, so sparse data need only their other values transformed."""
 
 
 def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -> Study:
-    """The study with every batch ``prepared``; reference samples are scaled with their batch.
+    """Return the study with every batch ``prepared``; reference samples are scaled with their batch.
 
     Raises:
-        DataError: a value is too large for it.
+        DataError: a value is too large for the transformation or the number type.
     """
 
     def prepare_batch(batch: Batch) -> Batch:
@@ -51,29 +51,34 @@ def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -
 
 
 def prepared(x: Matrix, transform: Transform, scale: BatchScale, dtype: str) -> Matrix:
-    """One batch ``(samples, features)`` transformed and scaled; sparse data stay so unless they are scaled.
+    """Return one batch ``(samples, features)`` transformed and scaled.
+
+    Sparse data stay sparse unless they are scaled.
 
     Args:
-        transform: ``arcsinh`` of x/100 or ``log2`` of x+1 with negative values set to 0 (the released
+        x: data of the batch.
+        transform: ``arcsinh`` of x/100, or ``log2`` of x+1 with negative values set to 0 (the released
             code's log gives NaN for them).
-        scale: per feature within the batch, mean 0 and variance 1, or range 0 to 1: this alone is a
-            batch correction. Constant features become 0.
+        scale: ``standardise`` gives each feature mean 0 and variance 1 within the batch, ``minmax`` a range
+            of 0 to 1; either is a batch correction by itself. Constant features become 0.
+        dtype: number type of the result.
     """
     if not isinstance(x, np.ndarray) and scale == "none":
         values = prepared(x.data, transform, scale, dtype)
         return sparse.csr_array((values, x.indices, x.indptr), shape=x.shape)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # values that are too large become infinite
         return _prepared(dense(x), transform, scale).astype(dtype, copy=False)
 
 
 def _prepared(x: Array, transform: Transform, scale: BatchScale) -> Array:
+    """Return a dense batch transformed and scaled, in float64 unless neither is asked for."""
     if (transform, scale) != ("none", "none"):
-        x = x.astype(np.float64, copy=False)  # rounded once, at the end
+        x = x.astype(np.float64, copy=False)  # the caller rounds once, at the end
     x = TRANSFORMS[transform](x)
     if scale != "none":
         low, width = (
             (x.mean(axis=0), x.std(axis=0)) if scale == "standardise" else (x.min(axis=0), np.ptp(x, axis=0))
         )
-        varies = (np.ptp(x, axis=0) > 0) & (width > 0)  # rounding gives constants a deviation, too
+        varies = (np.ptp(x, axis=0) > 0) & (width > 0)  # rounding gives a constant feature a small deviation
         x = np.where(varies, x - low, 0) / np.where(varies, width, 1)
     return x

@@ -1,1 +1,1 @@
-"""What a prediction is worth: classification metrics and distances between batches."""
+"""Evaluation of predictions and of calibrated data: metrics, intervals, distances and novelty."""

@@ -1,9 +1,9 @@
-"""Features that differ between case and control in each batch: the paper's Figure S1a.
+"""Tests of the features that differ between case and control in each batch, for the paper's Figure S1a.
 
 The paper uses BPSC (Vu et al. 2016, doi 10.1093/bioinformatics/btw202): a quasi-likelihood GLM with log
 link whose variance, lambda2 mu + phi2 mu^2, comes from a Beta-Poisson distribution fitted to the controls.
-At MALDI intensities the Poisson part vanishes beside phi2 mu^2, and phi2 cancels from the test, so the
-fit decides nothing and V(mu) = mu^2, the Gamma quasi-GLM, takes its place here.
+At MALDI intensities the Poisson part is negligible beside phi2 mu^2, and phi2 cancels from the test. So the
+fit does not change the test, and this module uses V(mu) = mu^2 instead, the Gamma quasi-GLM.
 """
 
 from collections.abc import Iterable
@@ -20,36 +20,38 @@ from calib.data.study import Batch, FloatArray, IntArray, Study
 from calib.errors import CalibError, check_choice
 
 ALPHA = 0.05
-"""Bound of p below which the authors call a feature differential: raw, not adjusted for many tests."""
+"""Bound of p below which the authors call a feature differential, not adjusted for multiple tests."""
 
 MOST_BATCHES = 10
-"""Most batches of which all sets are counted, 1023."""
+"""Most batches of which all sets are counted: 10 batches have 1023 sets."""
 
 Level = Literal["sample", "subject"]
 LEVELS: tuple[Level, ...] = ("sample", "subject")
+"""Units of a test: every sample, or the mean of each subject's samples."""
 
 
 def two_group_glm(
     x: FloatArray, case: IntArray, linear: ArrayLike = 0.0, quadratic: ArrayLike = 1.0
 ) -> tuple[FloatArray, FloatArray]:
-    """Test of case against control by a quasi-likelihood GLM with log link, in closed form.
+    """Test cases against controls by a quasi-likelihood GLM with log link, in closed form.
 
-    With one factor of two levels the fitted means are the group means m, so with n samples a group,
-    w = m^2 / V(m) and Pearson's dispersion phi = sum (x - m)^2 / V(m) / (n - 2),
+    With one factor of two levels the fitted means are the group means m. With n samples, w = m^2 / V(m) and
+    Pearson's dispersion phi = sum (x - m)^2 / V(m) / (n - 2), the statistic is
     t = ln(m_case / m_control) / sqrt(phi (1 / (n_case w_case) + 1 / (n_control w_control))), on n - 2
-    degrees of freedom. Single values may be zero or negative (MALDI intensities after baseline
-    subtraction are): they enter as they are. A group's mean must be positive, or there is no logarithm.
+    degrees of freedom. Single values may be zero or negative, as MALDI intensities are after baseline
+    subtraction; they are used unchanged. The mean of a group must be positive to have a logarithm.
 
     Args:
-        x: ``(samples, features)``, on the scale of intensities or counts, not logged.
+        x: data ``(samples, features)`` on the scale of intensities or counts, not logged.
         case: 1 for a case, 0 for a control ``(samples,)``.
-        linear: coefficient of mu in the variance, one number or one a feature; BPSC's lambda2.
-        quadratic: coefficient of mu^2; BPSC's phi2 = beta / (alpha (alpha + beta + 1)). Only their ratio
-            matters: the defaults are the Gamma, ``linear=1, quadratic=0`` the quasi-Poisson.
+        linear: coefficient of mu in the variance, one number or one for each feature; BPSC's lambda2.
+        quadratic: coefficient of mu^2; BPSC's phi2 = beta / (alpha (alpha + beta + 1)). Only the ratio of the
+            two coefficients matters: the defaults give the Gamma model, ``linear=1, quadratic=0`` the
+            quasi-Poisson model.
 
     Returns:
-        t and two-sided p, each ``(features,)``; NaN where a group's mean is not positive or no sample
-        differs from its group's mean.
+        The statistic t and the two-sided p, each ``(features,)``. They are NaN where a group's mean is not
+        positive, or no sample differs from its group's mean.
 
     Raises:
         CalibError: a group has no sample, or there are fewer than three samples.
@@ -71,17 +73,17 @@ def two_group_glm(
 
 
 def p_values(study: Study, level: Level = "sample") -> pd.DataFrame:
-    """The p-value of every feature in every batch: features as rows, batches as columns.
+    """Return the p-value of every feature (row) in every batch (column).
 
     Batches without labels, without subjects (at level ``subject``) or with one class only are left out.
 
     Args:
-        study: with two classes, on the scale of intensities or counts.
-        level: ``sample`` tests all rows, as the authors do; ``subject`` the mean over each subject's rows,
-            since replicates of one person are not independent and make p too small.
+        study: study with two classes, on the scale of intensities or counts.
+        level: ``sample`` tests all rows, as the authors do. ``subject`` tests the mean over each subject's
+            rows, because replicates of one person are not independent and make p too small.
 
     Raises:
-        CalibError: the study has not two classes, or no batch that can be tested.
+        CalibError: the study does not have two classes, or has no batch that can be tested.
     """
     check_choice("level", level, LEVELS)
     if len(study.classes) != 2:
@@ -100,27 +102,28 @@ def p_values(study: Study, level: Level = "sample") -> pd.DataFrame:
 
 
 def differential(p: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
-    """Whether p is below ``alpha``: the table of ``p_values`` as booleans; a feature without p is not."""
+    """Return whether each p-value is below ``alpha``; a feature without a p-value is not differential."""
     return p < alpha
 
 
 def overlaps(found: pd.DataFrame) -> dict[tuple[str, ...], int]:
-    """How many features are differential in exactly these batches, for every non-empty set of batches.
+    """Count the features that are differential in exactly these batches, for every set of batches.
 
-    Larger sets come first; the first is all batches: the features that they have in common. Above
-    ``MOST_BATCHES``, of which there would be too many sets, the others are those that some feature has.
+    Larger sets come first. The first set is all batches, and counts the features that they have in common.
+    With more than ``MOST_BATCHES`` batches, the other sets are only those in which some feature is
+    differential.
     """
     batches = tuple(found.columns)
     rows, counts = np.unique(found.to_numpy(bool), axis=0, return_counts=True)
     occurring = {tuple(compress(batches, row)): int(n) for row, n in zip(rows, counts, strict=True)}
     sets: Iterable[tuple[str, ...]] = sorted(filter(None, {batches: 0} | occurring), key=len, reverse=True)
     if len(batches) <= MOST_BATCHES:
-        sets = (chosen for size in range(len(batches), 0, -1) for chosen in combinations(batches, size))
-    return {chosen: occurring.get(chosen, 0) for chosen in sets}
+        sets = (subset for size in range(len(batches), 0, -1) for subset in combinations(batches, size))
+    return {subset: occurring.get(subset, 0) for subset in sets}
 
 
 def _rows(batch: Batch, level: Level) -> tuple[FloatArray, IntArray]:
-    """Data and labels to test; no rows where labels or subjects are not known."""
+    """Return the data and labels to test, without rows where labels or subjects are unknown."""
     if batch.y is None or (level == "subject" and batch.subject is None):
         return np.empty((0, batch.x.shape[1])), np.empty(0, np.int64)
     x = dense(batch.x)

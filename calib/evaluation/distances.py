@@ -1,4 +1,4 @@
-"""How far apart batches lie, before and after calibration: the paper's Figure S1b as numbers."""
+"""Distances between batches before and after calibration, as in the paper's Figure S1b."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -11,32 +11,34 @@ from calib.data.matrix import Matrix, dense, feature_means
 from calib.mmd import MEDIAN_FACTORS, PAPER_WIDTHS, median_distance, mmd2_matrix
 
 ROWS, DRAWS = 500, 30
+"""Most rows of a batch in a draw, and number of draws."""
 LIMIT = 5000
-"""Most rows of all batches together in a draw: kernels are computed between all of them."""
+"""Most rows of all batches together in a draw, because kernels are computed between all of them."""
 
 
 def most_rows(batches: int) -> int:
-    """Rows that a draw has of each of so many batches; all rows of a smaller one."""
+    """Return the number of rows that a draw takes from each of so many batches, at most all of its rows."""
     return min(ROWS, max(LIMIT // batches, 2))
 
 
 def batch_distances(
     spaces: Mapping[str, Mapping[str, Matrix]], seed: int, rows: int | None = None, draws: int = DRAWS
 ) -> pd.DataFrame:
-    """Biased squared MMD between all pairs of batches, over random draws of rows.
+    """Compute the biased squared MMD between all pairs of batches, over random draws of rows.
 
-    The same rows are drawn in every space. Two sets of kernel widths: ``fixed``, the paper's 1 to 16,
-    and ``median``, around the median distance between the rows of the first draw, all batches pooled,
-    so that spaces of different scale can be compared.
+    The same rows are drawn in every space. There are two sets of kernel widths. ``fixed`` is the paper's 1 to
+    16. ``median`` lies around the median distance between the rows of the first draw, all batches pooled, so
+    that spaces of different scale can be compared.
 
     Args:
         spaces: name of a space (before, after) -> batch name -> data ``(samples, dimensions)``.
         seed: seed of the draws.
-        rows: rows drawn from each batch, or all of them where it has fewer; None: ``most_rows``.
+        rows: number of rows drawn from each batch, or all of them where it has fewer; None: ``most_rows``.
+        draws: number of draws.
 
     Returns:
-        One row for each draw, space, kind of width and pair of batches, with columns ``space, kernel,
-        widths, batch_a, batch_b, draw, mmd2``; widths in the unit of the space.
+        A table with one row for each draw, space, set of widths and pair of batches, and columns ``space,
+        kernel, widths, batch_a, batch_b, draw, mmd2``; widths are in the unit of the space.
     """
     rng = np.random.default_rng([seed, ROWS])
     batches = list(next(iter(spaces.values())))
@@ -48,7 +50,7 @@ def batch_distances(
     pairs = list(combinations(range(len(batches)), 2))
     table = []
     for space, data in spaces.items():
-        centre = np.mean([feature_means(x) for x in data.values()], axis=0)  # spares float32 its digits
+        centre = np.mean([feature_means(x) for x in data.values()], axis=0)  # saves digits of float32
         widths: dict[str, list[float]] = {}
         for draw, chosen in enumerate(drawn):
             groups = [torch.as_tensor(dense(data[name][chosen[name]]) - centre) for name in batches]
@@ -60,16 +62,19 @@ def batch_distances(
                 }
             for kernel, values in widths.items():
                 mmd2 = mmd2_matrix(groups, values)
-                stated = " ".join(f"{width:.4g}" for width in values)
+                listed = " ".join(f"{width:.4g}" for width in values)
                 table += [
-                    (space, kernel, stated, batches[i], batches[j], draw, float(mmd2[i, j])) for i, j in pairs
+                    (space, kernel, listed, batches[i], batches[j], draw, float(mmd2[i, j])) for i, j in pairs
                 ]
     columns = ["space", "kernel", "widths", "batch_a", "batch_b", "draw", "mmd2"]
     return pd.DataFrame(table, columns=columns)
 
 
 def summarise(distances: pd.DataFrame) -> dict[str, dict[str, dict[str, object]]]:
-    """Mean and standard deviation over the draws: space -> kernel -> widths, and each pair ``a-b``."""
+    """Return mean and standard deviation over the draws, as space -> kernel -> pair ``a-b``.
+
+    Each kernel also has its ``widths``.
+    """
     summary: dict[str, dict[str, dict[str, object]]] = {}
     for (space, kernel), part in distances.groupby(["space", "kernel"], sort=False):
         entry: dict[str, object] = {"widths": part["widths"].iloc[0]}

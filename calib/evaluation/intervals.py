@@ -1,9 +1,9 @@
-"""Intervals of average accuracies: a bootstrap over subjects and seeds at once.
+"""Intervals of average accuracies, from a bootstrap over subjects and seeds at once.
 
-Replicates of a subject are not independent, and one target batch is a target in several splits. So whole
-subjects are drawn, in each target batch, and the same ones in every split, seed and method; seeds are drawn
-too, the same ones for all methods (pigeonhole bootstrap, Owen 2007, doi 10.1214/07-AOAS122). What is
-compared is paired by subject and by seed.
+Replicates of a subject are not independent, and a batch is a target in several splits. So the bootstrap draws
+whole subjects in each target batch, the same ones in every split, seed and method. It also draws seeds, the
+same ones for all methods (pigeonhole bootstrap, Owen 2007, doi 10.1214/07-AOAS122). Comparisons are therefore
+paired by subject and by seed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +17,24 @@ from calib.data.study import FloatArray
 from calib.errors import CalibError
 
 DRAWS, LEVEL = 2000, 0.95
+"""Number of bootstrap draws, and coverage of the intervals."""
 
 SEED = 20211202
 """Seed of every bootstrap of the report."""
 
 Line = tuple[str, str]
-"""Split and target batch: a line of the paper's tables."""
+"""Split and target batch, which make a line of the paper's tables."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Samples and right answers of every subject of one target batch in one run, each ``(subjects,)``."""
+    """The samples and correct predictions of every subject of one target batch in one run.
+
+    Attributes:
+        subjects: names of the subjects ``(subjects,)``.
+        samples: number of samples of each subject ``(subjects,)``.
+        right: number of correctly predicted samples of each subject ``(subjects,)``.
+    """
 
     subjects: NDArray[np.str_]
     samples: NDArray[np.int64]
@@ -35,15 +42,15 @@ class Tally:
 
 
 Runs = Mapping[int, Mapping[Line, Tally]]
-"""Runs of one method: seed -> line -> tally; every seed has the same lines."""
+"""Runs of one method, as seed -> line -> tally; every seed has the same lines."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its percentile interval, and the number of seeds behind it.
+    """A number with its percentile interval and its number of seeds.
 
-    With one seed the interval holds no variation between trainings. Its ends are NaN where some draw has
-    no value.
+    With one seed the interval holds no variation between trainings. Its ends are NaN where a draw has no
+    value.
     """
 
     value: float
@@ -53,9 +60,9 @@ class Estimate:
 
 
 def tallies(predictions: pd.DataFrame) -> dict[str, Tally]:
-    """Target batch -> tally, from the table of a ``predictions.csv`` with its columns read as text.
+    """Return the tally of each target batch, from a ``predictions.csv`` whose columns were read as text.
 
-    Samples of batches without subjects count as a subject each; batches without labels are left out.
+    In a batch without subjects every sample counts as a subject. Batches without labels are left out.
     """
     found = {}
     for name, part in predictions.groupby("batch", sort=False):
@@ -70,10 +77,13 @@ def tallies(predictions: pd.DataFrame) -> dict[str, Tally]:
 
 
 def averages(runs: Runs, seeds: Sequence[int], weights: Mapping[str, FloatArray]) -> FloatArray:
-    """Mean over target batches of the mean over that batch's splits of accuracy: ``(draws, seeds)``.
+    """Compute the average accuracy ``(draws, seeds)``.
+
+    Accuracy is averaged over the splits of each target batch first, and then over the target batches.
 
     Args:
-        seeds: which runs, in the order of the columns.
+        runs: runs of one method.
+        seeds: seeds of the runs, in the order of the columns.
         weights: target batch -> how often each of its subjects counts ``(draws, subjects)``.
     """
     by_batch: dict[str, list[Line]] = {}
@@ -81,7 +91,7 @@ def averages(runs: Runs, seeds: Sequence[int], weights: Mapping[str, FloatArray]
         by_batch.setdefault(line[1], []).append(line)
     means = []
     for batch, lines in by_batch.items():
-        # the same subjects in every split: right answers can be averaged over splits before they are drawn
+        # every split has the same subjects, so their correct predictions are averaged before the draw
         right = [np.mean([runs[seed][line].right for line in lines], axis=0) for seed in seeds]
         samples = runs[seeds[0]][lines[0]].samples
         means.append(weights[batch] @ np.transpose(right) / (weights[batch] @ samples)[:, None])
@@ -89,7 +99,7 @@ def averages(runs: Runs, seeds: Sequence[int], weights: Mapping[str, FloatArray]
 
 
 def shared_seeds(methods: Sequence[Runs]) -> list[int]:
-    """Seeds that every method has been run with, in ascending order."""
+    """Return the seeds that every method has been run with, in ascending order."""
     return sorted(set.intersection(*(set(runs) for runs in methods)))
 
 
@@ -99,11 +109,14 @@ def estimate(
     rng: np.random.Generator,
     draws: int = DRAWS,
 ) -> Estimate:
-    """A function of the average accuracies of several methods, with its interval.
+    """Estimate a function of the average accuracies of several methods, with its interval.
 
     Args:
-        statistic: takes an array of averages a method, of one shape, and gives an array of that shape.
+        statistic: takes one array of averages for each method, all of one shape, and returns an array of that
+            shape.
         methods: runs of each method, paired by seed; only seeds that all of them have are used.
+        rng: source of the random draws.
+        draws: number of draws.
 
     Raises:
         CalibError: the methods share no seed, or were judged on different samples.
@@ -122,22 +135,23 @@ def estimate(
 
 
 def _resampled(size: int, draws: int, rng: np.random.Generator) -> FloatArray:
-    """How often each of ``size`` things is drawn, with replacement, in each draw ``(draws, size)``."""
+    """Return how often each of ``size`` items occurs in each draw with replacement ``(draws, size)``."""
     return rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(np.float64)
 
 
 def _sizes(runs: Sequence[Mapping[Line, Tally]]) -> dict[str, int]:
-    """Target batch -> number of subjects, which all runs have to agree on; batches in order of name.
+    """Return the number of subjects of each target batch, after checking that all runs have the same.
 
-    The order is that of the random numbers, so it must not hang on the order of the runs.
+    Batches are in the order of their names. Random numbers are drawn in this order, so it must not depend on
+    the order of the runs.
     """
     first: dict[str, Tally] = {}
     for lines in runs:
         for (_, batch), tally in lines.items():
-            known = first.setdefault(batch, tally)
+            expected = first.setdefault(batch, tally)
             if not (
-                np.array_equal(known.subjects, tally.subjects)
-                and np.array_equal(known.samples, tally.samples)
+                np.array_equal(expected.subjects, tally.subjects)
+                and np.array_equal(expected.samples, tally.samples)
             ):
                 raise CalibError(f"Runs on target batch '{batch}' were made with different data; rerun them.")
     return {batch: len(first[batch].samples) for batch in sorted(first)}

@@ -1,4 +1,4 @@
-"""Accuracy, F-score, AUC and MCC (Eqs 5-7), for samples and for subjects."""
+"""Accuracy, F-score, AUC and MCC (Eqs 5-7) of samples and of subjects."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,24 +10,25 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, roc_auc
 from calib.data.study import FloatArray, IntArray, Subjects
 
 METRICS = ("accuracy", "f_score", "auc", "auc_hard", "mcc")
+"""Names of the metrics that ``score`` computes."""
 
 
 def score(probability: FloatArray, y: IntArray) -> dict[str, float | None]:
-    """The paper's metrics of one target batch.
+    """Compute the paper's metrics of one target batch.
 
-    With two classes the F-score is that of the positive class (index 1). With more it is the mean over the
-    classes that occur among the true labels or predictions (macro F); the AUC is the mean of one class
-    against the rest over the classes that occur among the true labels, so a class that the target lacks
-    counts in neither, unless it is predicted; the MCC is Gorodkin's. ``auc`` ranks by probability;
-    ``auc_hard`` is computed from predicted labels, as the released code does, and so equals balanced
-    accuracy for two classes.
+    With two classes the F-score is that of the positive class (index 1). With more, the F-score is the mean
+    over the classes that occur among the true labels or predictions (macro F), and the AUC is the mean of one
+    class against the rest over the classes that occur among the true labels. So a class that the target lacks
+    counts in neither, unless it is predicted. The MCC of several classes is Gorodkin's. ``auc`` ranks by
+    probability. ``auc_hard`` is computed from predicted labels, as in the released code, and so equals
+    balanced accuracy for two classes.
 
     Args:
-        probability: ``(n, classes)``.
+        probability: class probabilities ``(n, classes)``.
         y: true class indices ``(n,)``.
 
     Returns:
-        One value a metric, None where it is not defined (AUC and MCC with a single true class).
+        The value of each metric, None where it is not defined (AUC and MCC with a single true class).
     """
     predicted = probability.argmax(axis=1)
     classes = probability.shape[1]
@@ -44,6 +45,7 @@ def score(probability: FloatArray, y: IntArray) -> dict[str, float | None]:
 
 
 def _auc(scores: NDArray[np.floating], y: IntArray) -> float | None:
+    """Return the AUC, averaged over the true classes if there are more than two, or None with one class."""
     present = np.unique(y)
     if len(present) < 2:
         return None
@@ -53,27 +55,27 @@ def _auc(scores: NDArray[np.floating], y: IntArray) -> float | None:
 
 
 def count_classes(y: IntArray, classes: Sequence[str]) -> dict[str, int]:
-    """Number of samples of every class, in the order of the class index."""
+    """Return the number of samples of every class, in the order of the class index."""
     return dict(zip(classes, np.bincount(y, minlength=len(classes)).tolist(), strict=True))
 
 
 def unseen_classes(
     counts: Mapping[str, Mapping[str, int]], sources: Sequence[str], targets: Sequence[str]
 ) -> dict[str, dict[str, int]]:
-    """Target -> the classes of its samples that no source has, with their number.
+    """Return, for each target, the classes of its samples that no source has, with their number.
 
-    No method can learn them. They stay in every metric, as errors, and are named beside it.
+    No method can learn these classes. Their samples count as errors in every metric, and reports name them.
 
     Args:
         counts: batch -> class -> number of samples, of all batches with labels.
     """
     seen = {c for source in sources for c, count in counts[source].items() if count}
-    found = {t: {c: n for c, n in counts[t].items() if n and c not in seen} for t in targets if t in counts}
-    return {target: classes for target, classes in found.items() if classes}
+    unseen = {t: {c: n for c, n in counts[t].items() if n and c not in seen} for t in targets if t in counts}
+    return {target: classes for target, classes in unseen.items() if classes}
 
 
 def by_subject(probability: FloatArray, y: IntArray, subject: Subjects) -> tuple[FloatArray, IntArray]:
-    """Median probability of each subject's samples, and the subject's label ``(subjects,)``."""
+    """Return the median probability of each subject's samples, and each subject's label ``(subjects,)``."""
     _, first, medians = median_by_subject(probability, subject)
     return medians, y[first]
 
@@ -81,9 +83,9 @@ def by_subject(probability: FloatArray, y: IntArray, subject: Subjects) -> tuple
 def median_by_subject(
     probability: FloatArray, subject: Subjects
 ) -> tuple[NDArray[Any], NDArray[np.intp], FloatArray]:
-    """The subjects in order, the first sample of each, and the median probability of its samples.
+    """Return the sorted subjects, the first sample of each, and the median probability of its samples.
 
-    With more than two classes the medians of the classes need not sum to one; only their order counts.
+    With more than two classes the medians of the classes need not sum to one; only their order is used.
     """
     subjects, first, owner = np.unique(subject, return_index=True, return_inverse=True)
     order, ends = np.argsort(owner, kind="stable"), np.bincount(owner).cumsum()[:-1]
@@ -92,10 +94,10 @@ def median_by_subject(
 
 
 def mean_over(scores: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
-    """Mean of each metric over the targets; None where a target has none."""
+    """Return the mean of each metric over the targets, or None where a target does not have the metric."""
 
     def mean(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return float(np.mean(known)) if known and len(known) == len(values) else None
+        defined = [value for value in values if value is not None]
+        return float(np.mean(defined)) if defined and len(defined) == len(values) else None
 
     return {metric: mean([s.get(metric) for s in scores.values()]) for metric in METRICS}

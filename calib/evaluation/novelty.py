@@ -1,10 +1,10 @@
-"""Whether a new batch lies outside what a model was trained on: without labels, against its training batches.
+"""Novelty of a new batch: whether it lies outside the training batches of a model, found without labels.
 
-A batch has two sides. How its features lie and spread is its ``place``: other units or another machine
-show there. How its samples lie to each other, once each feature is brought to normal scores within the batch
-(as any correction does in some way), is its ``shape``: noise and exchanged features show there. Each
-measure of a new batch is judged against the same measure of the training batches themselves, each left out
-in turn, so what is usual between the batches of a study is no news.
+Two kinds of measures describe a batch. Its ``place`` is the location and spread of its features, which show
+other units or another machine. Its ``shape`` is how its samples lie relative to each other, once each feature
+is replaced by normal scores within the batch (as any correction does in some way); it shows noise and
+exchanged features. Each measure of a new batch is compared with the same measure of the training batches,
+each left out in turn. So differences that are usual between the batches of a study give no warning.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,37 +20,39 @@ from calib.data.study import FloatArray, IntArray
 from calib.mmd import MEDIAN_FACTORS, median_distance, mmd2_matrix
 
 ROWS = 200
-"""Rows of a batch that are kept and compared, drawn at random; all of a smaller one."""
+"""Most rows of a batch that are stored and compared, drawn at random."""
 
 NUMBERS = 2**22
-"""Most numbers kept of all batches together (16 MB); of broad data there are fewer rows."""
+"""Most numbers that are stored of all batches together (16 MB), so many features leave fewer rows."""
 
 LEAST = 20
-"""Rows below which a batch has neither spread nor shape to speak of."""
+"""Least number of rows of a batch whose spread and shape are measured."""
 
 NEIGHBOURS = 5
-"""A sample is as far out as its fifth nearest neighbour among the training's."""
+"""Rank of the nearest neighbour in the training data whose distance says how far out a sample lies."""
 
 FAR = 0.99
-"""Quantile of that distance in the training beyond which a sample lies far out."""
+"""Quantile of that distance in the training data beyond which a sample lies far out."""
 
 MARGIN = 2.0
-"""How many times the largest value among the training batches is still taken for usual: of exchangeable
-batches the newest is beyond the largest of K others once in K + 1."""
+"""Factor of the largest value among the training batches up to which a new value counts as usual.
+
+Without it, the newest of exchangeable batches would be beyond the largest of K others once in K + 1.
+"""
 
 SHARE = 0.05
-"""Share of samples far out that is still taken for usual; 1 % is expected."""
+"""Share of samples far out up to which a batch counts as usual; 1 % is expected."""
 
 ALIKE = 0.01
-"""Squared MMD, of at most 10, up to which batches are alike: its sampling error with so many rows."""
+"""Squared MMD (at most 10) up to which batches count as alike: the sampling error with this many rows."""
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What is kept of the training batches with ``LEAST`` rows or more, none of it a label.
+class TrainingStatistics:
+    """The statistics of the training batches with at least ``LEAST`` rows, without any label.
 
     Attributes:
-        names: of the batches ``(batches,)``.
+        names: names of the batches ``(batches,)``.
         location, spread: median and 1.4826 times the median absolute deviation of each feature in each batch,
             in the unit of the file ``(batches, features)``.
         rows: normal scores of some samples of each batch ``(rows, features)``.
@@ -66,28 +68,31 @@ class Reference:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of a new batch and the limit that the training sets; NaN where it cannot be taken."""
+    """A measure of a new batch and the limit set by the training batches; NaN where it cannot be computed."""
 
     value: float
     limit: float
 
     @property
     def outside(self) -> bool:
-        """Whether it is beyond the limit."""
+        """Return whether the value is beyond the limit."""
         return bool(self.value > self.limit)
 
 
-def reference(batches: Mapping[str, Matrix]) -> Reference | None:
-    """What to keep of the training batches: name -> data as loaded ``(samples, features)``.
+def training_statistics(batches: Mapping[str, Matrix]) -> TrainingStatistics | None:
+    """Return the statistics of the training batches.
 
-    None with fewer than two batches of ``LEAST`` rows: nothing says what is usual between batches.
+    Fewer than two batches of ``LEAST`` rows give None, because they do not show the usual differences.
+
+    Args:
+        batches: batch name -> data as loaded ``(samples, features)``.
     """
     large = {name: x for name, x in batches.items() if x.shape[0] >= LEAST}
     if len(large) < 2:
         return None
     parts = [_part(x, len(large)) for x in large.values()]
     places = [_place(part) for part in parts]
-    return Reference(
+    return TrainingStatistics(
         list(large),
         np.stack([location for location, _ in places]),
         np.stack([spread for _, spread in places]),
@@ -96,31 +101,36 @@ def reference(batches: Mapping[str, Matrix]) -> Reference | None:
     )
 
 
-def novelty(new: Matrix, known: Reference) -> dict[str, Measure]:
-    """How far a new batch ``(samples, features)``, as loaded, lies from the training's, measure by measure.
+def novelty(new: Matrix, training: TrainingStatistics) -> dict[str, Measure]:
+    """Measure how far a new batch lies from the training batches.
 
-    ``location``: median over features of the distance of the batch's median to that of the training
+    ``location``: median over features of the distance between the batch's median and that of the training
     batches, in units of the usual spread within a batch. ``spread``: median over features of the
     absolute log2 ratio of the batch's spread to the usual one. ``distance``: unbiased squared MMD to the
-    nearest training batch, kernel widths around the median distance. ``far``: share of samples whose
-    ``NEIGHBOURS``-th nearest neighbour in the training is farther than ``FAR`` of the training's samples
-    have theirs in the other batches.
+    nearest training batch, with kernel widths around the median distance. ``far``: share of samples that lie
+    far out. Such a sample is farther from its ``NEIGHBOURS``-th nearest training sample than a share ``FAR``
+    of the training samples are from theirs in the other batches.
 
-    The first three have ``MARGIN`` times the largest value of a training batch, left out, as their limit.
+    The limit of the first three is ``MARGIN`` times the largest value of a training batch that is left out.
+
+    Args:
+        new: data as loaded ``(samples, features)``.
+        training: statistics of the training batches.
     """
-    part = _part(new, len(known.names))
-    own = _shift(*_place(part), known.location, known.spread)
+    count = len(training.names)
+    part = _part(new, count)
+    shift = _shift(*_place(part), training.location, training.spread)
     usual = [
-        _shift(known.location[i], known.spread[i], known.location[others], known.spread[others])
-        for i in range(len(known.names))
-        for others in [np.arange(len(known.names)) != i]
+        _shift(training.location[i], training.spread[i], training.location[others], training.spread[others])
+        for i in range(count)
+        for others in [np.arange(count) != i]
     ]
-    limits = MARGIN * np.fmax.reduce(usual, axis=0)  # of those that can be told
-    location = {"location": Measure(own[0], float(limits[0]))}
+    limits = MARGIN * np.fmax.reduce(usual, axis=0)  # fmax leaves out NaN
+    location = {"location": Measure(shift[0], float(limits[0]))}
     if len(part) < LEAST:
         unknown = Measure(np.nan, np.nan)
         return location | dict.fromkeys(("spread", "distance", "far"), unknown)
-    return location | {"spread": Measure(own[1], float(limits[1]))} | _shape(_scores(part), known)
+    return location | {"spread": Measure(shift[1], float(limits[1]))} | _shape(_scores(part), training)
 
 
 WORDS: Mapping[str, Callable[[float], str]] = {
@@ -129,14 +139,15 @@ WORDS: Mapping[str, Callable[[float], str]] = {
     "distance": lambda value: f"its squared MMD to the nearest training batch is {value:.3f}",
     "far": lambda value: f"{value:.0%} of its samples lie far out",
 }
+"""Measure -> the words of a warning that describe its value."""
 
 
 def warning(batch: str, found: Mapping[str, Measure]) -> str:
-    """One sentence that names a batch and says how far outside it is, or "" if it is not."""
+    """Return one sentence that says how far a batch lies outside, or "" if it does not."""
     parts = [
-        f"{WORDS[name](one.value)} (limit {_limit(name, one.limit)})"
-        for name, one in found.items()
-        if one.outside
+        f"{WORDS[name](measure.value)} (limit {_limit(name, measure.limit)})"
+        for name, measure in found.items()
+        if measure.outside
     ]
     if not parts:
         return ""
@@ -148,16 +159,18 @@ def warning(batch: str, found: Mapping[str, Measure]) -> str:
 
 
 def _limit(name: str, limit: float) -> str:
+    """Return the limit of a measure as text."""
     return {"spread": f"{2**limit:.1f}", "distance": f"{limit:.3f}", "far": f"{limit:.0%}"}.get(
         name, f"{limit:.1f}"
     )
 
 
-def _shape(scores: FloatArray, known: Reference) -> dict[str, Measure]:
-    groups = [known.rows[known.owner == i] for i in range(len(known.names))]
-    widths = float(median_distance(torch.as_tensor(known.rows))) * np.array(MEDIAN_FACTORS)
-    every = [torch.as_tensor(group) for group in (*groups, scores.astype(np.float32))]
-    distances = mmd2_matrix(every, widths.tolist(), biased=False).numpy().copy()
+def _shape(scores: FloatArray, training: TrainingStatistics) -> dict[str, Measure]:
+    """Return the measures ``distance`` and ``far`` of a new batch, from its normal scores."""
+    groups = [training.rows[training.owner == i] for i in range(len(training.names))]
+    widths = float(median_distance(torch.as_tensor(training.rows))) * np.array(MEDIAN_FACTORS)
+    with_new = [torch.as_tensor(group) for group in (*groups, scores.astype(np.float32))]
+    distances = mmd2_matrix(with_new, widths.tolist(), biased=False).numpy().copy()
     np.fill_diagonal(distances, np.inf)
     nearest = distances[:-1, :-1].min(axis=1)
     usual = [
@@ -165,7 +178,7 @@ def _shape(scores: FloatArray, known: Reference) -> dict[str, Measure]:
         for i, group in enumerate(groups)
     ]
     limit = np.quantile(np.concatenate(usual), FAR)
-    far = _neighbour(scores, known.rows) > limit
+    far = _neighbour(scores, training.rows) > limit
     return {
         "distance": Measure(float(distances[-1, :-1].min()), max(MARGIN * float(nearest.max()), ALIKE)),
         "far": Measure(float(far.mean()), SHARE),
@@ -173,14 +186,17 @@ def _shape(scores: FloatArray, known: Reference) -> dict[str, Measure]:
 
 
 def _part(x: Matrix, batches: int) -> FloatArray:
-    """Some rows of a batch, the same ones each time."""
+    """Return some rows of a batch, drawn with a fixed seed."""
     most = max(min(ROWS, NUMBERS // (batches * x.shape[1])), LEAST)
     chosen = np.random.default_rng(ROWS).permutation(x.shape[0])[:most].copy()
     return dense(x[np.sort(chosen)]).astype(np.float64)
 
 
 def _place(x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Median and spread of every feature, by the MAD, or where half the values are equal by the SD."""
+    """Return the median and the spread of every feature.
+
+    The spread comes from the MAD, or from the SD where half the values are equal.
+    """
     location = np.median(x, axis=0)
     spread = 1.4826 * np.median(np.abs(x - location), axis=0)
     return location, np.where(spread > 0, spread, x.std(axis=0))
@@ -189,25 +205,25 @@ def _place(x: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _shift(
     location: FloatArray, spread: FloatArray, locations: FloatArray, spreads: FloatArray
 ) -> tuple[float, float]:
-    """Shift of location and of spread; of features that vary, NaN where none does."""
+    """Return the shift of location and of spread over the features that vary, NaN where none varies."""
     usual = np.median(spreads, axis=0)
     varies = usual > 0
     if not varies.any():
         return np.nan, np.nan
     shifts = np.abs(location - np.median(locations, axis=0))[varies] / usual[varies]
-    with np.errstate(divide="ignore"):  # a feature that no longer varies is infinitely far off
+    with np.errstate(divide="ignore"):  # the ratio of a feature that no longer varies is infinite
         ratios = np.abs(np.log2(spread[varies] / usual[varies]))
     return float(np.median(shifts)), float(np.median(ratios))
 
 
 def _scores(x: FloatArray) -> FloatArray:
-    """Normal scores of every feature within the batch: the normal quantile of (rank - 1/2) / samples."""
+    """Return each feature's normal scores within the batch: the normal quantile of (rank - 1/2) / samples."""
     scores: FloatArray = norm.ppf((rankdata(x, axis=0) - 0.5) / len(x))
     return scores
 
 
 def _neighbour(x: FloatArray, rows: FloatArray) -> FloatArray:
-    """Distance of each row of ``x`` to its ``NEIGHBOURS``-th nearest among ``rows``."""
+    """Return the distance of each row of ``x`` to its ``NEIGHBOURS``-th nearest among ``rows``."""
     nth = min(NEIGHBOURS, len(rows)) - 1
     distances: FloatArray = np.partition(cdist(x, rows), nth, axis=1)[:, nth]
     return distances

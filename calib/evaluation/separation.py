@@ -1,4 +1,4 @@
-"""Whether batches mix and classes separate in a space: silhouettes of standardised data."""
+"""Silhouettes of standardised data, which measure whether batches mix and classes separate."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,26 +7,26 @@ from sklearn.metrics import silhouette_score
 from calib.data.study import FloatArray
 
 LIMIT = 5000
-"""Most rows of a study that are looked at."""
+"""Most rows of a study that enter a silhouette or a map."""
 
 
 def standardised(z: FloatArray) -> FloatArray:
-    """Each dimension with mean 0 and variance 1 over all rows, constant ones 0; float64.
+    """Return each dimension with mean 0 and variance 1 over all rows, in float64; constants become 0.
 
-    Spaces of 20 codes and of 200 intensities have other scales; without this neither distances nor the
-    maps made from them could be set side by side.
+    Spaces of 20 codes and of 200 intensities have different scales. Without this, neither their distances nor
+    their maps could be compared.
     """
     z = z.astype(np.float64)
     centred = z - z.mean(axis=0)
     spread = centred.std(axis=0)
-    varies = spread > 1e-7 * np.abs(z).max(axis=0, initial=0)  # float32 leaves constants a little unequal
+    varies = spread > 1e-7 * np.abs(z).max(axis=0, initial=0)  # float32 makes constants slightly unequal
     return np.where(varies, centred, 0) / np.where(varies, spread, 1)
 
 
 def chosen_rows(count: int, seed: int, limit: int = LIMIT) -> NDArray[np.int64]:
-    """All rows, or ``limit`` drawn without replacement from all batches together, in ascending order.
+    """Return all row numbers, or ``limit`` of them drawn without replacement, in ascending order.
 
-    The draw depends on number and seed only, so all methods of a study show the same samples.
+    The draw depends only on the number of rows and the seed, so all methods of a study show the same samples.
     """
     if count <= limit:
         return np.arange(count)
@@ -34,14 +34,16 @@ def chosen_rows(count: int, seed: int, limit: int = LIMIT) -> NDArray[np.int64]:
 
 
 def silhouette(x: FloatArray, group: NDArray[np.int64]) -> float:
-    """Mean silhouette of the rows, from -1 to 1: above 0 where groups lie apart, about 0 where they mix.
+    """Compute the mean silhouette of the rows, from -1 to 1.
+
+    It is above 0 where groups lie apart, and about 0 where they mix.
 
     Args:
-        x: ``(rows, dimensions)``.
+        x: data ``(rows, dimensions)``.
         group: number of each row's group, negative where unknown; such rows are left out.
 
     Returns:
-        NaN where fewer than two groups are known, or every row has its own.
+        The mean silhouette, NaN where fewer than two groups are known or every row has its own group.
     """
     x, group = x[group >= 0], group[group >= 0]
     if not 2 <= len(np.unique(group)) < len(group):

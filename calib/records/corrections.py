@@ -15,9 +15,9 @@ import pandas as pd
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, Samples
 from calib.errors import DamagedError
-from calib.files import read_arrays
+from calib.files import read_arrays, short_hash
 from calib.records.provenance import peak_memory_mb
-from calib.records.record import Record, correction_record, short_hash
+from calib.records.record import Record, correction_record
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)

@@ -1,9 +1,7 @@
 """Run directories: the key that names one, writing and reading one whole, and collecting a table of them."""
 
-import hashlib
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,17 +14,11 @@ from filelock import FileLock
 
 from calib.errors import CalibError, DamagedError
 from calib.evaluation.metrics import METRICS
-from calib.files import checksum, facts, remove_leftovers, same, write_archive, write_whole
+from calib.files import checksum, facts, remove_leftovers, safe_name, same, write_archive, write_whole
 
 log = logging.getLogger(__name__)
 
 RESULT, ERROR = "result.json", "error.txt"
-
-
-def short_hash(identity: Mapping[str, Any]) -> str:
-    """Twelve characters that stand for all that decides a result."""
-    text = json.dumps(identity, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
@@ -205,14 +197,6 @@ class Record:
     def write_table(self, name: str, table: pd.DataFrame, digits: int) -> None:
         """Write a CSV file whole or not at all, with ``digits`` significant digits."""
         self.write(name, lambda f: table.to_csv(f, index=False, float_format=f"%.{digits}g"))
-
-
-def safe_name(name: str) -> str:
-    """A name as a folder: up to 80 letters, digits and ``._+-``; any other is cleaned, cut and hashed."""
-    cleaned = re.sub(r"[^\w.+-]", "-", name, flags=re.ASCII).lstrip(".")[:80]
-    if name and cleaned == name:
-        return name
-    return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 def collect(out: Path) -> pd.DataFrame:

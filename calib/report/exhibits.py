@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from calib.records.record import Record, safe_name
+from calib.files import safe_name
+from calib.records.record import Record
 
 MISSING = "–"
 

@@ -20,7 +20,7 @@ from calib.data.study import FloatArray, IntArray, Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.distances import batch_distances, summarise
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
-from calib.evaluation.novelty import Reference, reference
+from calib.evaluation.novelty import TrainingStatistics, training_statistics
 from calib.files import Stack
 from calib.methods.base import Fitted, Savable, calibrated_rows
 from calib.records.corrections import Corrections
@@ -224,10 +224,11 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     return result
 
 
-def _reference(run: Run) -> Reference | None:
+def _reference(run: Run) -> TrainingStatistics | None:
     """What the batches of the training were like before they were scaled, which would hide other units."""
     as_loaded: Study = run.study if run.data["scaling"] == "none none" else build(run.config.dataset)
-    return reference({name: as_loaded.batches[name].x for name in (*run.split.sources, *run.split.targets)})
+    names = (*run.split.sources, *run.split.targets)
+    return training_statistics({name: as_loaded.batches[name].x for name in names})
 
 
 def _score(study: Study, name: str, probability: FloatArray) -> Result:

@@ -17,7 +17,7 @@ from yaml import YAMLError
 from calib.config import build
 from calib.data.study import Study
 from calib.errors import CalibError, DamagedError
-from calib.evaluation.novelty import Reference
+from calib.evaluation.novelty import TrainingStatistics
 from calib.files import read_arrays
 from calib.methods.base import Savable
 from calib.records.record import Record
@@ -27,24 +27,24 @@ from calib.runtime import Runtime
 MODEL = "model.npz"
 FEATURES, CLASSES = "study/features", "study/classes"
 REFERENCE = "reference/"
-"""Start of the names of what ``Reference`` holds."""
+"""Start of the names of the arrays that hold the ``TrainingStatistics``."""
 
 
 @dataclass(frozen=True)
 class Model:
     """A trained method with the settings it was trained with.
 
-    ``reference`` is what its training batches were like, None where they were too few or too small.
+    ``training_statistics`` describe its training batches, None where they were too few or too small.
     """
 
     config: DictConfig
     features: Sequence[str]
     classes: Sequence[str]
     fitted: Savable
-    reference: Reference | None = None
+    training_statistics: TrainingStatistics | None = None
 
 
-def save_model(record: Record, fitted: Savable, study: Study, known: Reference | None) -> None:
+def save_model(record: Record, fitted: Savable, study: Study, known: TrainingStatistics | None) -> None:
     """Write a trained method into its record, with what its training batches were like."""
     kept = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
     state = {
@@ -88,7 +88,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     method = build(settings)
     with _damage_told(files[0], KeyError, ValueError, RuntimeError):  # arrays that do not fit the networks
         fitted = method.restore(state, len(features), len(classes), runtime)
-    return Model(config, features, classes, fitted, Reference(**kept) if kept else None)
+    return Model(config, features, classes, fitted, TrainingStatistics(**kept) if kept else None)
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
         return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
 
     study = Study(dataset["name"], batches, model.features, model.classes)
-    known = model.reference
+    known = model.training_statistics
     found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
     return Prediction(study, {name: judged(batch) for name, batch in batches.items()}, found)
 

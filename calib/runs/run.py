@@ -11,9 +11,10 @@ from calib.data.split import Split
 from calib.data.study import Study
 from calib.data.transform import prepare
 from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.files import short_hash
 from calib.methods.base import AnyMethod
 from calib.protocol import Protocol
-from calib.records.record import Record, run_record, short_hash
+from calib.records.record import Record, run_record
 from calib.runtime import DTYPES
 
 RECORD_VERSION = 2

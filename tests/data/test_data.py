@@ -1,4 +1,4 @@
-"""Files: found, verified, read; and one sentence for each way in which they can be wrong."""
+"""Tests of finding, verifying and reading files, and of the error for each way in which they can be wrong."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -158,7 +158,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Answer:
-    """As much of an HTTP answer as pooch reads."""
+    """The part of an HTTP answer that pooch reads."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content

@@ -1,4 +1,4 @@
-"""Downloads that are cut off, changed, or killed: nothing but the whole file is ever found in the cache."""
+"""Tests that the cache never holds a part of a file, whether a download is cut off, changed or killed."""
 
 import hashlib
 import http.server
@@ -21,7 +21,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Host(http.server.BaseHTTPRequestHandler):
-    """Serves the content: whole, slowly, changed or cut off, as the address says."""
+    """A server of the content, which is slow, changed or cut off if the address says so."""
 
     served: int = 0
 
@@ -36,7 +36,7 @@ class Host(http.server.BaseHTTPRequestHandler):
             time.sleep(0.2 if "slow" in self.path else 0)
             try:
                 self.wfile.write(content[start : start + 65536])
-            except OSError:  # the other side was killed
+            except OSError:  # the client was killed
                 return
 
     def log_message(self, *_: object) -> None:

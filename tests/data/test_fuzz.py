@@ -1,4 +1,4 @@
-"""Study files as nobody should write them: the only outcomes are a result or an error in one sentence."""
+"""Tests that odd study files give a result or an error of one sentence, and nothing else."""
 
 import functools
 import io
@@ -89,7 +89,7 @@ PLAIN: dict[str, Any] = {
     "sources": 2,
     "split": "first",
 }
-"""A study in which nothing is wrong."""
+"""A case in which nothing is wrong."""
 
 ODD: dict[str, st.SearchStrategy[Any]] = {
     "batches": st.lists(NAMES, min_size=1, max_size=12, unique=True),
@@ -116,12 +116,12 @@ ODD: dict[str, st.SearchStrategy[Any]] = {
     "sources": st.sampled_from([1, 3]),
     "split": st.sampled_from(["all", "all", "1_2", "12_3", "_", "a:b", "12"]),
 }
-"""What may be odd about another, and how."""
+"""Settings of a case that may be odd -> their odd values."""
 
 
 @st.composite
 def studies(draw: st.DrawFn) -> dict[str, Any]:
-    """A table with up to five oddities, how it is written, and the settings that read it."""
+    """Draw a case: a table with up to five oddities, its file format, and the settings that read it."""
     method = draw(st.sampled_from(METHODS))
     odd = draw(st.lists(st.sampled_from(list(ODD)), max_size=5, unique=True))
     case = (
@@ -135,7 +135,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def table(case: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:
-    """The table of a case."""
+    """Return the table of a case."""
     owner = np.repeat(np.array(case["batches"], object), case["rows"])
     shape = (len(owner), case["features"])
     x = VALUES[case["values"]](rng, shape)
@@ -164,13 +164,13 @@ def table(case: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:
 
 
 def written(case: dict[str, Any], folder: Path, rng: np.random.Generator) -> Path:
-    """The file of a case, spoilt as it says."""
+    """Write the file of a case, spoilt as the case says."""
     made = table(case, rng)
     file = folder / f"study.{case['kind']}"
     if case["kind"] == "parquet":
         try:
             made.astype({c: str for c in made.columns if made[c].dtype == object}).to_parquet(file)
-        except ValueError:  # which cannot be written at all
+        except ValueError:  # Parquet cannot hold this table
             file.write_bytes(b"PAR1")
     elif case["kind"] == "h5ad":
         features = [c for c in made.columns if str(c).startswith("f")]
@@ -178,7 +178,7 @@ def written(case: dict[str, Any], folder: Path, rng: np.random.Generator) -> Pat
         numbers = made[features].apply(pd.to_numeric, errors="coerce").to_numpy(float)
         try:
             write_h5ad(file, obs, list(map(str, features)), numbers)
-        except ValueError:  # a name that HDF5 cannot hold
+        except ValueError:  # HDF5 cannot hold this name
             file.write_bytes(b"\x89HDF\r\n\x1a\n")
     else:
         stream = io.StringIO()
@@ -210,7 +210,7 @@ def composed(method: str, protocol: str, kind: str) -> DictConfig:
 
 
 def configured(case: dict[str, Any], file: Path, out: Path) -> DictConfig:
-    """The configuration that reads the file and carries out a short run."""
+    """Return the configuration that reads the file and carries out a short run."""
     h5ad = case["kind"] == "h5ad"
     config = composed(case["method"], case["protocol"], "h5ad" if h5ad else "table").copy()
     dataset = {
@@ -238,7 +238,7 @@ def configured(case: dict[str, Any], file: Path, out: Path) -> DictConfig:
 
 
 def judge(case: dict[str, Any], folder: Path) -> str:
-    """What becomes of a case: "result" or "sentence"."""
+    """Run a case and return its outcome, "result" or "sentence"."""
     rng = np.random.default_rng(case["seed"])
     folder.mkdir()
     file = written(case, folder, rng)

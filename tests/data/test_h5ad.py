@@ -1,4 +1,4 @@
-"""h5ad files: found, checked, read batch by batch; and one sentence for each way in which they can be wrong."""
+"""Tests of reading h5ad files, and of the error for each way in which they can be wrong."""
 
 import sys
 import time
@@ -86,7 +86,7 @@ def test_every_storage_gives_the_same(
 
 
 def test_a_file_of_an_older_anndata(made: Path, tmp_path: Path) -> None:
-    """Version 0.7 wrote categories into a folder of their own and no type at the root."""
+    """Check a file of version 0.7, with categories in a group of their own and no type at the root."""
     old = tmp_path / "old.h5ad"
     with h5py.File(old, "w") as h5:
         for table, index in (("obs", np.arange(ROWS).astype("S")), ("var", np.array(FEATURES, "S"))):
@@ -195,7 +195,7 @@ def test_files_of_another_kind(tmp_path: Path, made: Path) -> None:
 
 def test_a_big_file_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
     with (big := tmp_path / "big.h5ad").open("wb") as stream:
-        stream.truncate(2 << 30)  # two gigabytes of nothing, which take no room
+        stream.truncate(2 << 30)  # two gigabytes of zeros, which take no room on the disk
     started = time.perf_counter()
     with pytest.raises(DataError, match="it is not HDF5"):
         load(big)

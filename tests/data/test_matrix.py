@@ -1,4 +1,4 @@
-"""Sparse data: kept so, and wherever their rows become dense, the same numbers."""
+"""Tests that sparse data stay sparse and give the same numbers as dense data."""
 
 import numpy as np
 import pytest

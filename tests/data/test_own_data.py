@@ -1,4 +1,7 @@
-"""A study of named plates with one unlabelled plate, from every kind of file, to predictions for new plates."""
+"""Tests of a user's study, from every kind of file to predictions for new plates.
+
+Its plates have names, and one plate is unlabelled.
+"""
 
 import subprocess
 import sys
@@ -23,7 +26,7 @@ PLATES = {"north": 21, "south": 17, "new": 14}
 
 @pytest.fixture
 def plates() -> pd.DataFrame:
-    """Diagnoses as text, none on the plate ``new``; eight peaks, two rows a person."""
+    """Return a table of eight peaks with two rows a person and diagnoses as text, none on plate ``new``."""
     rng = np.random.default_rng(SEED)
     rows = []
     for shift, (plate, count) in enumerate(PLATES.items()):
@@ -44,7 +47,7 @@ TABLE = ["dataset=table", "dataset.sample=id", *COLUMNS]
 
 
 def written(table: pd.DataFrame, folder: Path, kind: str) -> list[str]:
-    """Write the table as a file of this kind; the overrides that read it."""
+    """Write the table as a file of this kind, and return the overrides that read it."""
     file = folder / f"plates.{kind}"
     if kind == "h5ad":
         peaks = table.filter(like="mz_")
@@ -161,7 +164,7 @@ def test_what_is_wrong_is_said(
 def test_files_of_the_wrong_kind_are_refused_at_once(tmp_path: Path, plates: pd.DataFrame) -> None:
     big = tmp_path / "big.csv"
     with big.open("wb") as stream:
-        stream.truncate(2 * 1024**3)  # sparse: takes no room
+        stream.truncate(2 * 1024**3)  # a sparse file takes no room on the disk
     with pytest.raises(DataError, match="is no text table: it holds binary data"):
         study(*TABLE, f"dataset.path={big}")
     for kind, reader in (("parquet", "table"), ("h5ad", "h5ad")):
@@ -259,7 +262,7 @@ def test_predicting_without_a_model(plates: pd.DataFrame, tmp_path: Path) -> Non
     (folder,) = tmp_path.glob("runs/plates/*/*")
     with pytest.raises(CalibError, match="holds no saved model"):
         predict(folder, tmp_path / "plates.csv")
-    run(compose(*overrides, *FAST["joint"], "save_model=true"))  # the record was there, the model is new
+    run(compose(*overrides, *FAST["joint"], "save_model=true"))  # the record is there, but without a model
     plates.drop(columns="mz_3").to_csv(tmp_path / "short.csv", index=False)
     with pytest.raises(DataError, match=r"lacks 1 of 8 features, the first 'mz_3'"):
         predict(folder, tmp_path / "short.csv")

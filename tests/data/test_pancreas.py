@@ -1,4 +1,4 @@
-"""The pancreas study: cell types counted, genes chosen and remembered, the file downloaded; on made and real cells."""
+"""Tests of the pancreas study, on simulated and real cells: cell types, genes, and the download."""
 
 import csv
 import hashlib
@@ -44,7 +44,7 @@ GENES = 400
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A download cache of the test's own."""
+    """Return a download cache of the test's own."""
     monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path / "cache")
     return tmp_path / "cache"
 
@@ -241,15 +241,15 @@ def test_without_a_place_for_the_choice(few: Path, cache: Path) -> None:
 
 @dataclass
 class Host:
-    """As much of figshare as the download asks for, on this machine."""
+    """A local server that answers like figshare to a download."""
 
     content: bytes
     md5: str = ""
     cut: list[int] = field(default_factory=list)
-    """Bytes after which the next answers end."""
+    """Number of bytes after which each of the next answers ends."""
     ranges: bool = True
     asked: list[str | None] = field(default_factory=list)
-    """The Range of every request for the file."""
+    """The Range header of every request for the file."""
     address: str = ""
 
     def article(self) -> bytes:
@@ -396,7 +396,7 @@ def test_methods_on_the_real_piece(method: str, mini: Path, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_a_file_of_full_size(tmp_path: Path) -> None:
-    """16,382 cells of nine technologies, 19,093 genes: read, checked and reduced in 60 s and 4 GB."""
+    """Check that 16,382 cells of nine technologies with 19,093 genes are prepared in 60 s and 4 GB."""
     composition = whole_composition(EXPECTED, WANTED)
     assert {tech: sum(kinds.values()) for tech, kinds in composition.items()} == TECHNOLOGIES
     obs, x = made_cells(composition, 19_093)

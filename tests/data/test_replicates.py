@@ -1,4 +1,4 @@
-"""Replicates found in the measurements, and probabilities averaged over them."""
+"""Tests of finding replicates in the measurements, and of averaging probabilities over them."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.conftest import build, compose
 
 
 def rows_of_samples(sizes: list[int], noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    """Intensities of samples with so many adjacent replicates, and which row is whose."""
+    """Return intensities of samples with these numbers of adjacent replicates, and each row's sample."""
     rng = np.random.default_rng(1)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     level = rng.normal(6, 1, (len(sizes), 30))
@@ -56,7 +56,7 @@ def test_a_task_tells_replicates_and_no_subjects(study: Study) -> None:
 @pytest.mark.parametrize("name", ["mi", "chd"])
 @pytest.mark.usefixtures("data_dir")
 def test_real_replicates_are_found_without_labels(name: str) -> None:
-    """Labels are looked at here only: no batch has more than one block of two classes."""
+    """Check with the labels that no batch has more than one block of two classes."""
     for batch in build(compose(f"dataset={name}").dataset).batches.values():
         assert batch.y is not None
         assert batch.replicate is not None

@@ -1,4 +1,4 @@
-"""Every spelling of a split, and what is said of wrong ones."""
+"""Tests of every spelling of a split, and of the errors for wrong ones."""
 
 from dataclasses import replace
 

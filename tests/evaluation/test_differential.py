@@ -1,4 +1,4 @@
-"""Differential features against BPSC's own numbers, against statsmodels, and on the real MI data."""
+"""Tests of differential features against BPSC's own numbers, against statsmodels, and on the real MI data."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ GOLDEN = ROOT / "tests" / "golden" / "bpsc"
 
 @pytest.fixture(scope="module")
 def bpsc() -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Samples by features, 1 for a patient, and what BPSC 0.99.2 made of them."""
+    """Return samples by features, 1 for each patient, and the results of BPSC 0.99.2."""
     table = pd.read_csv(GOLDEN / "input.csv", index_col=0)
     expected = pd.read_csv(GOLDEN / "bpglm_out.csv", skipinitialspace=True)
     assert list(table.index) == list(expected["feature"])
@@ -32,7 +32,7 @@ def test_the_closed_form_is_bpsc_given_its_fit(bpsc: tuple) -> None:
     x, case, expected = bpsc
     alpha, beta = expected["alpha"], expected["beta"]
     t, p = two_group_glm(x, case, expected["lambda2"], beta / (alpha * (alpha + beta + 1)))
-    fitted = expected["lambda2"].notna().to_numpy()  # one feature went to BPSC's fallback, a Welch test
+    fitted = expected["lambda2"].notna().to_numpy()  # BPSC tested one feature by its fallback, a Welch test
     assert fitted.sum() == 23
     np.testing.assert_allclose(t[fitted], expected["tval"][fitted], rtol=0, atol=1e-6)
     assert_same_p(p[fitted], expected["pval"][fitted])
@@ -41,9 +41,9 @@ def test_the_closed_form_is_bpsc_given_its_fit(bpsc: tuple) -> None:
 def test_the_poisson_variance_is_the_quasi_poisson_glm(bpsc: tuple) -> None:
     x, case, expected = bpsc
     t, p = two_group_glm(x, case, linear=1, quadratic=0)
-    absent = (x[case == 0] == 0).all(axis=0)  # no control has it: R's t of 0.01 says nothing, ours is NaN
+    absent = (x[case == 0] == 0).all(axis=0)  # all controls are 0: R's t of 0.01 means nothing, ours is NaN
     assert np.isnan(t).tolist() == np.isnan(p).tolist() == absent.tolist()
-    # R stops iterating at a relative change of 1e-8 in the deviance, which leaves 5e-6 in t
+    # R stops iterating at a relative change of 1e-8 in the deviance, an error of 5e-6 in t
     np.testing.assert_allclose(t[~absent], expected["quasipoisson_t"][~absent], rtol=1e-5)
     assert_same_p(p[~absent], expected["quasipoisson_p"][~absent], 1e-4)
 

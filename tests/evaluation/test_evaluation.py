@@ -1,4 +1,4 @@
-"""Metrics against the paper's formulas, subjects, and distances between batches."""
+"""Tests of metrics against the paper's formulas, of subjects, and of distances between batches."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_metrics_where_something_is_missing() -> None:
 
 
 def test_metrics_of_more_classes() -> None:
-    y = np.array([0, 0, 2, 2, 2])  # class 1 and 3 do not occur
+    y = np.array([0, 0, 2, 2, 2])  # classes 1 and 3 do not occur
     p = np.full((5, 4), 0.1)
     p[[0, 1, 2, 3, 4], [0, 0, 2, 2, 1]] = 0.7
     got = score(p, y)

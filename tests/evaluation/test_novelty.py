@@ -1,4 +1,4 @@
-"""Batches that lie outside the training's: an unseen plate passes, spoiled ones warn."""
+"""Tests that an unseen plate passes as usual, and that spoiled plates give a warning."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from scipy import sparse
 
 from calib.data.simulate import simulate
 from calib.data.study import FloatArray
-from calib.evaluation.novelty import LEAST, Reference, novelty, reference, warning
+from calib.evaluation.novelty import LEAST, TrainingStatistics, novelty, training_statistics, warning
 from calib.evaluation.trust import temperature
 from calib.runs.experiment import run
 from calib.runs.models import load_model
@@ -24,14 +24,14 @@ RNG = np.random.default_rng
 
 
 def plates(seed: int) -> list[FloatArray]:
-    """Four plates of one cohort."""
+    """Return four plates of one cohort."""
     made, _ = simulate([60, 56, 64, 50], 5, 40, 12, 0.5, 0.3, 0.5, 0.15, seed)
     return [batch.dense for batch in made.batches.values()]
 
 
-def known_and_new(seed: int) -> tuple[Reference, FloatArray]:
+def known_and_new(seed: int) -> tuple[TrainingStatistics, FloatArray]:
     *training, new = plates(seed)
-    known = reference({str(i): x for i, x in enumerate(training)})
+    known = training_statistics({str(i): x for i, x in enumerate(training)})
     assert known is not None
     return known, new
 
@@ -40,7 +40,7 @@ def known_and_new(seed: int) -> tuple[Reference, FloatArray]:
 def test_an_unseen_plate_of_the_same_cohort_passes(seed: int) -> None:
     known, new = known_and_new(seed)
     assert warning("4", novelty(new, known)) == ""
-    assert warning("4", novelty(new[:3], known)) == ""  # too few for a spread or a shape
+    assert warning("4", novelty(new[:3], known)) == ""  # too few samples for a spread or a shape
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_sparse_data_are_compared_as_dense_ones() -> None:
     data = [np.where(x > np.median(x), x, 0) for x in plates(1)]
     found = []
     for kind in (np.asarray, sparse.csr_array):
-        known = reference({str(i): kind(x) for i, x in enumerate(data[:3])})
+        known = training_statistics({str(i): kind(x) for i, x in enumerate(data[:3])})
         assert known is not None
         found.append(novelty(kind(data[3]), known))
     assert found[0] == found[1]
@@ -83,7 +83,7 @@ def test_sparse_data_are_compared_as_dense_ones() -> None:
 
 def test_too_few_batches_give_no_reference() -> None:
     first, *_ = plates(0)
-    assert reference({"1": first, "2": first[: LEAST - 1]}) is None
+    assert training_statistics({"1": first, "2": first[: LEAST - 1]}) is None
 
 
 @pytest.mark.parametrize("sparse", [1, 2])
@@ -91,7 +91,7 @@ def test_mostly_zero_features_are_told_apart_too(sparse: int) -> None:
     rng = np.random.default_rng(0)
     dense, zeros = rng.poisson(3, (2, 80, 30)), rng.poisson(0.3, (3, 80, 30))
     batches = [zeros[0], zeros[1] if sparse == 2 else dense[0]]
-    known = reference({str(i): np.log1p(x) for i, x in enumerate(batches)})
+    known = training_statistics({str(i): np.log1p(x) for i, x in enumerate(batches)})
     found = novelty(1000 * np.log1p(zeros[2]), known)
     assert found["spread"].value > found["spread"].limit
     assert warning("new", found)
@@ -108,9 +108,9 @@ def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
     overrides = ["method=joint", f"out={tmp_path}", "split='12_3'", "save_model=true", *FAST["joint"]]
     run(compose(*overrides, "protocol.batch_scale=standardise"))
     (folder,) = tmp_path.glob("runs/*/*/*")
-    known = load_model(folder).reference
+    known = load_model(folder).training_statistics
     assert known is not None
-    assert known.location.max() > 100  # in the unit of the file, though the model's data are scaled
+    assert known.location.max() > 100  # the unit of the file, although the model's data are scaled
     made, _ = simulate([60, 56, 64, 50], 5, 40, 12, 0.5, 0.3, 0.5, 0.15, 20211202)
     table = pd.DataFrame(made.batches["4"].dense, columns=made.features)
     command = [
@@ -135,9 +135,7 @@ def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
     assert f": {sure.sum()} of {len(rows)} samples answered" in passed.stdout
     assert "Warning: Batch 'new' lies outside" in predicted(table * 1000).stderr
     left_out = pd.read_csv(folder / "predictions.csv", dtype={"batch": str})
-    told = (
-        tmp_path / "source.csv"
-    )  # as if batch 1 had been the target, beside one whose labels may have no say
+    told = tmp_path / "source.csv"  # batch 1 acts as the target; the labels of the other must not count
     wrong = left_out.assign(label=left_out["label"].map({"case": "control", "control": "case"}))
     pd.concat([left_out.assign(batch="1"), wrong]).to_csv(told, index=False)
     toned = predicted(table, f"temperature={told},{told}")

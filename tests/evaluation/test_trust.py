@@ -1,4 +1,4 @@
-"""Trust in a prediction: scores against scikit-learn and cases worked out by hand."""
+"""Tests of trust in predictions, against scikit-learn and cases worked out by hand."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from calib.evaluation.trust import (
 
 
 def drawn(n: int, classes: int, sharpness: float = 1.0) -> tuple[FloatArray, IntArray]:
-    """Labels drawn from probabilities that are then made ``sharpness`` times surer."""
+    """Draw labels from probabilities, and return the probabilities made ``sharpness`` times more confident."""
     rng = np.random.default_rng(3)
     truth = rng.dirichlet(np.ones(classes), n)
     y = np.array([rng.choice(classes, p=p) for p in truth])
@@ -82,7 +82,7 @@ def test_a_temperature_undoes_too_much_and_too_little_confidence(classes: int, s
 
 def test_a_temperature_without_a_peak_stops_at_an_end() -> None:
     p = two([0.9, 0.2, 0.7])
-    assert LOWEST <= temperature(p, np.array([1, 0, 1])) < 0.05  # from there on the likelihood is 1
+    assert LOWEST <= temperature(p, np.array([1, 0, 1])) < 0.05  # below, the likelihood is 1
     assert temperature(p, np.array([0, 1, 0])) == pytest.approx(HIGHEST, rel=1e-3)
     assert np.isfinite(tempered(two([1.0, 0.0]), LOWEST)).all()
     with pytest.raises(CalibError, match="needs samples"):

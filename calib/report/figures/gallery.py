@@ -13,9 +13,9 @@ from calib.data.study import Study
 from calib.errors import CalibError, DamagedError
 from calib.evaluation.differential import ALPHA, LEVELS, differential, p_values
 from calib.evaluation.distances import DRAWS, most_rows
-from calib.files import read_table
+from calib.files import read_table, safe_name
 from calib.losses import PAPER_WIDTHS
-from calib.records.record import Record, safe_name
+from calib.records.record import Record
 from calib.report.figures.curves import distance_figure, loss_figure
 from calib.report.figures.features import overlap_figure
 from calib.report.figures.maps import map_figure

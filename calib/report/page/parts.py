@@ -14,7 +14,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from calib.errors import CalibError
-from calib.records.record import safe_name
+from calib.files import safe_name
 from calib.report.exhibits import MISSING, Table
 from calib.report.figures.gallery import Drawn
 
