@@ -7,6 +7,7 @@ import pandas as pd
 
 from calib.data.study import FloatArray, Study
 from calib.evaluation.metrics import median_by_subject
+from calib.records.predictions_file import PROBABILITY
 
 
 def predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataFrame:
@@ -62,7 +63,7 @@ def with_abstentions(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
         table: with columns ``predicted`` and ``p_<class>``.
         confidence: share of all classes' probability below which no answer is given.
     """
-    shares = table.filter(regex="^p_")
+    shares = table.filter(regex=f"^{PROBABILITY}")
     surest = shares.max(axis=1) / shares.sum(axis=1)  # a subject's medians need not sum to one
     answer = table["predicted"].where(surest >= confidence, ABSTAINED)
     made = table.copy()
@@ -71,5 +72,5 @@ def with_abstentions(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def _judged(study: Study, p: FloatArray) -> dict[str, object]:
-    shares = {f"p_{label}": p[:, index] for index, label in enumerate(study.classes)}
+    shares = {PROBABILITY + label: p[:, index] for index, label in enumerate(study.classes)}
     return {"predicted": np.array(study.classes)[p.argmax(axis=1)]} | shares

@@ -20,6 +20,7 @@ from calib.data.transform import prepared
 from calib.errors import CalibError, check_choice
 from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
+from calib.records.predictions_file import read_predictions
 from calib.runs.models import Model, load_model
 
 STATISTICS = {
@@ -51,11 +52,11 @@ class Prediction:
 
 
 def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str]) -> float:
-    """The temperature under which predictions of known labels are likeliest (``trust.temperature``).
+    """Return the temperature under which known labels are most likely (``trust.temperature``).
 
     Args:
         run: directory of the run whose model is used. Only rows of its sources count, so that no label of a
-            batch that it judges has a say.
+            batch that the model judges has a say.
         files: ``predictions.csv`` of runs in which one of these sources was a target.
         classes: names of the classes in the order of the class index.
 
@@ -63,22 +64,19 @@ def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str])
         CalibError: a file is missing, is no such table of these classes, or has no labels of a source.
     """
     sources = json.loads((run / "result.json").read_text(encoding="utf-8"))["sources"]
-    columns = [f"p_{name}" for name in classes]
     probability, y = [], []
     for file in files:
         if not file.is_file():
             raise CalibError(f"File {file} does not exist; check temperature=.")
-        table = pd.read_csv(file, dtype={"batch": str, "label": str}, keep_default_na=False)
-        if missing := {"batch", "label", *columns} - set(table.columns):
-            raise CalibError(f"File {file} has no column '{min(missing)}'; is it a run's predictions.csv?")
-        known = table[table["label"].isin(classes) & table["batch"].isin(sources)]
-        if known.empty:
+        found = read_predictions(file, classes, text=("batch", "label"))
+        known = found.rows(found.table["batch"].isin(sources).to_numpy() & (found.y >= 0))
+        if not len(known.y):
             raise CalibError(
                 f"File {file} has no labelled rows of a source of {run} ({', '.join(sources)}); take a run "
                 "whose target is one of them."
             )
-        probability.append(known[columns].to_numpy(dtype=np.float64))
-        y.append(known["label"].map(list(classes).index).to_numpy())
+        probability.append(known.probability)
+        y.append(known.y)
     return temperature(np.concatenate(probability), np.concatenate(y))
 
 
