@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 import calib.records.record
 import calib.runs.experiment
+import calib.runs.outcome
 from calib.config import build
 from calib.data.simulate import demo_study
 from calib.data.split import parse_splits
@@ -210,7 +211,7 @@ def test_a_divergence_in_the_last_update_is_noticed(tmp_path: Path) -> None:
 
 def test_a_forced_run_that_fails_leaves_no_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(small_run("joint", tmp_path))
-    monkeypatch.setattr(calib.runs.experiment, "batch_distances", lambda *_: 1 / 0)
+    monkeypatch.setattr(calib.runs.outcome, "batch_distances", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(small_run("joint", tmp_path, "force=true"))
     (folder,) = tmp_path.glob("runs/*/*/*")
