@@ -16,7 +16,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from calib.errors import CalibError
-from calib.records.record import result_rows
 from calib.report.beyond.section import SERIES, TABLES
 from calib.report.claims.verdicts import claims_table
 from calib.report.costs import cost_table
@@ -31,6 +30,7 @@ from calib.report.doc_tables import (
 from calib.report.exhibits import Outcome, Verdict, markdown
 from calib.report.paper import ONE_SOURCE
 from calib.report.printed import printed_tables
+from calib.report.results import result_rows
 from calib.runs.series import Planner, Series, read_series
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import pandas as pd
 from filelock import FileLock
 
 from calib.errors import CalibError, DamagedError
-from calib.evaluation.metrics import METRICS
 from calib.files import checksum, facts, remove_leftovers, same, write_archive, write_whole
 
 log = logging.getLogger(__name__)
@@ -209,43 +207,3 @@ def safe_name(name: str) -> str:
     if name and cleaned == name:
         return name
     return f"{cleaned}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
-
-
-def collect(out: Path) -> pd.DataFrame:
-    """All finished runs below an output folder, one row a run and target; see ``result_rows``."""
-    records = [Record(file.parent) for file in sorted((out / "runs").glob(f"*/*/*/{RESULT}"))]
-    results = [result for record in records if (result := record.result()) is not None]
-    return pd.DataFrame([row for result in results for row in result_rows(result)])
-
-
-def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The content of a ``result.json`` as table rows, one a target.
-
-    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target, n, the metrics
-    at sample level, the same with prefix ``subject_``, seconds and peak memory of the whole run and of the
-    correction that it used (made then or before), and for each space (before, after) and kernel (fixed,
-    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
-    """
-    described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
-    run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}
-    correction = result.get("correction") or {}
-    cost = {
-        "seconds": result["seconds"]["total"],
-        "peak_memory_mb": result["peak_memory_mb"],
-        "correction_seconds": correction.get("seconds"),
-        "correction_peak_memory_mb": correction.get("peak_memory_mb"),
-    }
-    distances = {
-        f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
-        for space, kernels in result["mmd"].items()
-        for kernel, pairs in kernels.items()
-    }
-    return [
-        run
-        | {"target": target, "n": scores["n"]}
-        | {metric: scores.get(metric) for metric in METRICS}
-        | {f"subject_{metric}": scores.get("subject", {}).get(metric) for metric in METRICS}
-        | cost
-        | distances
-        for target, scores in result["targets"].items()
-    ]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from calib.data.study import Study
 from calib.errors import CalibError
-from calib.records.record import Finished, Record, result_rows
+from calib.records.record import Finished, Record
 from calib.report.beyond.named import named_section
 from calib.report.beyond.section import beyond_section, is_beyond
 from calib.report.claims.verdicts import claims_table, verdicts
@@ -19,6 +19,7 @@ from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed import Lines, printed_tables
+from calib.report.results import result_rows
 from calib.runs.series import Job
 
 
