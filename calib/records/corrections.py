@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, Samples
 from calib.errors import DamagedError
 from calib.files import read_arrays
+from calib.methods.base import Corrector, in_order
 from calib.records.provenance import peak_memory_mb
 from calib.records.record import Record, correction_record, short_hash
 from calib.runtime import Runtime
@@ -25,28 +26,6 @@ log = logging.getLogger(__name__)
 CORRECTED = "corrected.npz"
 COST = ("seconds", "cpu_seconds", "peak_memory_mb")
 """What is told of a correction besides its key."""
-
-
-class Corrector(Protocol):
-    """Removes differences between batches without looking at a label.
-
-    ``version`` is raised whenever a change gives other numbers; ``uses_seed`` says whether the seed can
-    change them; ``stored`` is False for corrections that cost less to make than to read. One that corrects
-    each batch by itself, whatever the others are, says so by an attribute ``each_batch_alone = True``.
-    """
-
-    @property
-    def version(self) -> int: ...  # noqa: D102
-
-    @property
-    def uses_seed(self) -> bool: ...  # noqa: D102
-
-    @property
-    def stored(self) -> bool: ...  # noqa: D102
-
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
-        """Corrected data ``(samples, dimensions)`` of every batch, by name."""
-        ...
 
 
 class Corrections:
@@ -105,11 +84,6 @@ class Corrections:
             return None
         log.info("Correction from %s", record.path)
         return found
-
-
-def in_order(batches: Sequence[Samples]) -> list[Samples]:
-    """Batches by name: a correction must not depend on which of them are sources in a split."""
-    return sorted(batches, key=lambda batch: batch.name)
 
 
 def _described(corrector: Corrector) -> dict[str, Any]:
