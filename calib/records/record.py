@@ -1,4 +1,4 @@
-"""Run directories: the key that names one, writing and reading one whole, and collecting a table of them."""
+"""Records: directories that are written and read whole, and the keys that name them."""
 
 import hashlib
 import json
@@ -19,6 +19,7 @@ from calib.files import checksum, facts, remove_leftovers, same, write_archive, 
 log = logging.getLogger(__name__)
 
 RESULT, ERROR = "result.json", "error.txt"
+"""The file that ends a record, and the one that a failed run leaves in its place."""
 
 
 def short_hash(identity: Mapping[str, Any]) -> str:
@@ -28,18 +29,24 @@ def short_hash(identity: Mapping[str, Any]) -> str:
 
 
 def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
-    """The record of a run: ``<out>/runs/<study>/<split>/<method>-<key>``."""
+    """Return the record of a run, ``<out>/runs/<study>/<split>/<method>-<key>``."""
     return Record(out / "runs" / safe_name(study) / safe_name(split) / f"{safe_name(method)}-{key}")
 
 
 def correction_record(out: Path, study: str, corrector: str, key: str) -> "Record":
-    """The record of a correction: ``<out>/corrections/<study>/<corrector>-<key>``."""
+    """Return the record of a correction, ``<out>/corrections/<study>/<corrector>-<key>``."""
     return Record(out / "corrections" / safe_name(study) / f"{safe_name(corrector)}-{key}")
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run: what was set besides the published values, the content of its result, its folder."""
+    """A finished run.
+
+    Attributes:
+        variant: the options that differ from the published values, as on the command line.
+        result: content of its ``result.json``.
+        path: folder of its record.
+    """
 
     variant: str
     result: Mapping[str, Any]
@@ -47,10 +54,10 @@ class Finished:
 
 
 class Record:
-    """A directory that is finished when, and only when, ``result.json`` is there: it is written last.
+    """A directory that is finished if, and only if, it has a ``result.json``, which is written last.
 
     ``result.json`` lists the size and checksum of every file written before it, and its own checksum, so that
-    a record that was damaged later is not taken for a result.
+    a record that is damaged later is not used as a result.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,9 +65,9 @@ class Record:
         self._files: dict[str, dict[str, int | str]] = {}
 
     def read(self) -> dict[str, Any] | None:
-        """The content of ``result.json``, or None where the record is not finished.
+        """Return the content of ``result.json``, or None if the record is not finished.
 
-        Archives are only compared in size here: they carry checksums that are compared when they are read.
+        Only the size of archives is compared here: they hold checksums that are compared when they are read.
 
         Raises:
             DamagedError: a file is not as it was written.
@@ -79,7 +86,7 @@ class Record:
         return content
 
     def result(self) -> dict[str, Any] | None:
-        """As ``read``, but a damaged record is one that is not finished; the log names it."""
+        """Return as ``read`` does, but None for a damaged record, which the log names."""
         try:
             return self.read()
         except DamagedError as error:
@@ -87,7 +94,7 @@ class Record:
             return None
 
     def damage(self) -> str:
-        """The sentence for a damaged record, "" for any other."""
+        """Return the sentence that names the damage of a record, or "" if there is none."""
         try:
             self.read()
         except DamagedError as error:
@@ -95,17 +102,21 @@ class Record:
         return ""
 
     def is_finished(self) -> bool:
-        """Whether there is a result and every file is as it was written."""
+        """Return whether there is a result and every file is as it was written."""
         return self.result() is not None
 
     def _damaged(self, name: str) -> DamagedError:
+        """Return the error for a file that is not as it was written."""
         return DamagedError(
             f"The record {self.path} is damaged: {name} is missing or not as it was written; repeat the "
             "command that made the run, which makes it again."
         )
 
     def finish(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Write ``result.json``: the content, what else was written into the directory, and a checksum.
+        """Write ``result.json``: the content, the list of the other files, and a checksum.
+
+        Returns:
+            The content of the file.
 
         Raises:
             CalibError: the place cannot be written to, or is full.
@@ -116,7 +127,7 @@ class Record:
         return whole
 
     def prepare(self) -> None:
-        """Make the directory, without the files of an earlier attempt, the result first.
+        """Create the directory, or empty it of an earlier attempt, whose result is removed first.
 
         Raises:
             CalibError: the place cannot be written to.
@@ -130,7 +141,7 @@ class Record:
         self._files = {}
 
     def make_folder(self) -> None:
-        """Make the directory where it is not there yet; what is in it stays.
+        """Create the directory if it does not exist; its files stay.
 
         Raises:
             CalibError: the place cannot be written to.
@@ -140,9 +151,9 @@ class Record:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of the directory, or wait for them; the lock of a dead one is no lock.
+        """Lock the directory against other processes; wait while another process has locked it.
 
-        What a killed process left half written is removed.
+        The lock of a killed process does not count, and its half-written files are removed.
 
         Raises:
             CalibError: the place cannot be written to.
@@ -151,17 +162,17 @@ class Record:
         with self._writing():
             while not lock.is_locked:
                 self.path.mkdir(parents=True, exist_ok=True)
-                with suppress(FileNotFoundError):  # another process just removed the directory, as below
+                with suppress(FileNotFoundError):  # another process has just removed the directory
                     lock.acquire()
             remove_leftovers(self.path)
         try:
             yield
         finally:
-            with suppress(OSError):  # whoever waits for the file sees that it is gone, and makes a new one
+            with suppress(OSError):  # a process that waits for the lock creates a new file
                 (self.path / ".lock").unlink()
             lock.release()
             with suppress(OSError):
-                self.path.rmdir()  # if nothing was written
+                self.path.rmdir()  # succeeds only if it is empty
 
     def write(self, name: str, writer: Callable[[Path], object]) -> None:
         """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed.
@@ -175,6 +186,11 @@ class Record:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        """Turn errors of the file system into one sentence.
+
+        Raises:
+            CalibError: such an error was raised within.
+        """
         try:
             yield
         except OSError as error:
@@ -184,7 +200,7 @@ class Record:
             ) from error
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
-        """Write arrays and ``Stack``s, none of them pickled, as a NumPy archive whole or not at all."""
+        """Write arrays and ``Stack``s as a NumPy archive, without pickles, whole or not at all."""
 
         def write(file: Path) -> None:
             with file.open("wb") as stream:
