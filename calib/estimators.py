@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from calib.config import build, compose
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.data.transform import prepared
+from calib.methods.base import Corrector
 from calib.methods.corrected import SupervisedCorrector
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
-from calib.records.corrections import Corrector
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
 

@@ -1,9 +1,9 @@
 """The surroundings of a training: device, number type, random streams and the history of losses."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,10 +12,20 @@ from tqdm import tqdm
 
 from calib.errors import CalibError, DivergedError, check_choice
 
-if TYPE_CHECKING:
-    from calib.records.corrections import Corrections
-
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class StoredCorrections(Protocol):
+    """The corrections of a study that are kept for later runs, as in ``calib.records.corrections``."""
+
+    @property
+    def used(self) -> dict[str, Any] | None:
+        """Key and costs of the correction that was obtained last, or None."""
+        ...
+
+    def obtain(self, corrector: Any, batches: Sequence[Any], runtime: "Runtime") -> Mapping[str, Any]:
+        """Return the corrected data of every batch by name, computed now or before."""
+        ...
 
 
 @dataclass
@@ -31,7 +41,7 @@ class Runtime:
     dtype: torch.dtype = torch.float32
     progress: bool = False
     history: list[dict[str, float | int | str]] = field(default_factory=list)
-    corrections: "Corrections | None" = None
+    corrections: StoredCorrections | None = None
     stage: str = ""
 
     def within(self, stage: str) -> "Runtime":

@@ -9,7 +9,6 @@ Options: --parts trainings plain seeds tsne scale correctors (all of them unless
 import argparse
 import platform
 import sys
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,22 +16,16 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
+from bench_timing import ROUNDS, prepared, seconds
 from torch.profiler import ProfilerActivity, profile
 
-from calib.config import compose
-from calib.data.split import make_task, parse_split
 from calib.data.study import Task
 from calib.errors import CalibError
 from calib.methods.base import AnyMethod
 from calib.report.figures.tsne import project
-from calib.runs.run import load, plan
 from calib.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parent.parent
-CONF = ROOT / "conf"
-ROUNDS = 3
-"""How often each side of a ratio is measured."""
-SPLITS = {"mi": "12_3", "chd": "12_34", "pancreas_mini": "12_3", "demo": "12_3"}
 
 Product = tuple[tuple[int, ...], tuple[int, ...], float]
 """Shapes of the two sides, and how often the product occurs."""
@@ -63,21 +56,6 @@ TRAININGS = {
     ],
 }
 """Shortened so that each takes some seconds; the share of what is done once is larger than in earnest."""
-
-
-def prepared(*overrides: str) -> tuple[AnyMethod, Task]:
-    """A method and its task."""
-    config = compose(CONF, *overrides)
-    study, data = load(config)
-    split = parse_split("1_2" if study.n_sources == 1 else SPLITS[config.dataset.name], study)
-    return plan(config, study, data, split).method, make_task(study, split)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Seconds of the processor."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def joint_products(method: AnyMethod, task: Task) -> list[Product]:

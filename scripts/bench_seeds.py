@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import joblib
 import torch
-from bench import ROUNDS, prepared, seconds
+from bench_timing import ROUNDS, prepared, seconds
 
 from calib.data.study import Task
 from calib.methods.base import AnyMethod

@@ -2,12 +2,13 @@
 
 run         directory of a run made with save_model=true
 data        CSV, TSV, Parquet or h5ad with the features of the run's study
-out         file to write, default predictions_<data>.csv; subjects go to a second file beside it
-statistics  batch norms that use the new batch's own mean and variance: as_trained | calibrator | both
-temperature number that the logarithms of the probabilities are divided by, such as 2; or the predictions.csv
-            of runs that left a source out, between commas, from whose rows of that source it is fitted
-abstain     probability, such as 0.8: a column "answer" says "abstained" where no class reaches it
-batch, label, subject, sample, layer   names of columns, where they are not those of the run's study
+out         file to write, default predictions_<data>.csv; predictions of subjects go to a file beside it
+statistics  which batch norms use the new batch's own mean and variance: as_trained (none) | calibrator | both
+temperature number by which the logarithms of the probabilities are divided, such as 2; or the
+            predictions.csv of runs that left a source out, separated by commas, to fit it on that source
+abstain     least probability of an answer, such as 0.8: a column "answer" holds the predicted class, or
+            "abstained" if that class is less probable
+batch, label, subject, sample, layer   names of columns, where they differ from those of the run's study
 """
 
 import logging
@@ -15,6 +16,8 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from calib.errors import CalibError, nearest
 from calib.evaluation.metrics import score
@@ -29,10 +32,30 @@ log = logging.getLogger("calib.runs.predict")
 
 
 def main(arguments: list[str]) -> None:
-    """Follow the options."""
+    """Predict the samples of a file and write the predictions, as the options say."""
     if not arguments or set(arguments) & {"-h", "--help"}:
         print(__doc__)
         return
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    data = Path(options["data"])
+    columns = {key: options[key] for key in (*COLUMNS, "layer") if key in options}
+    statistics = options.get("statistics", "as_trained")
+    confidence = _confidence(options["abstain"]) if "abstain" in options else None
+    result = predict(Path(options["run"]), data, statistics, **columns)
+    if "temperature" in options:
+        result = result.tempered(_temperature(options, result.study.classes))
+    samples = _write(result, Path(options.get("out", f"predictions_{data.stem}.csv")), confidence)
+    _show_scores(result, samples)
+    _compare(result)
+
+
+def _parse(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the value of each option.
+
+    Raises:
+        CalibError: there is no such option, or a required one is missing.
+    """
     options = dict(argument.partition("=")[::2] for argument in arguments)
     for key in options:
         if key not in OPTIONS:
@@ -42,16 +65,18 @@ def main(arguments: list[str]) -> None:
     for key in ("run", "data"):
         if not options.get(key):
             raise CalibError(f"The option {key}= is missing; see scripts/predict.py --help.")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    data = Path(options["data"])
-    columns = {key: options[key] for key in (*COLUMNS, "layer") if key in options}
-    statistics = options.get("statistics", "as_trained")
-    confidence = _share(options["abstain"]) if "abstain" in options else None
-    result = predict(Path(options["run"]), data, statistics, **columns)
-    if "temperature" in options:
-        result = result.tempered(_temperature(options, result.study.classes))
+    return options
 
-    out = Path(options.get("out", f"predictions_{data.stem}.csv"))
+
+def _write(result: Prediction, out: Path, confidence: float | None) -> pd.DataFrame:
+    """Write the predictions of samples to ``out`` and those of subjects, if any, to a file beside it.
+
+    Args:
+        confidence: probability below which a sample or subject gets no answer; None for no such column.
+
+    Returns:
+        The predictions of samples.
+    """
     samples = predictions(result.study, result.probability)
     subjects = subject_predictions(result.study, result.probability)
     if confidence is not None:
@@ -63,31 +88,40 @@ def main(arguments: list[str]) -> None:
     if len(subjects):
         folder.write_table(f"{out.stem}_subjects{out.suffix}", subjects, digits=8)
         print(f"{out.with_stem(out.stem + '_subjects')}: {len(subjects)} subjects")
+    return samples
+
+
+def _show_scores(result: Prediction, samples: pd.DataFrame) -> None:
+    """Print the metrics of each batch with labels, and how many samples of each batch have an answer."""
     for name, batch in result.study.batches.items():
         if batch.y is not None:
             found = score(result.probability[name], batch.y)
             shown = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items() if value is not None)
             print(f"Batch {name}, whose labels are known: {shown}")
-        if confidence is not None:
+        if "answer" in samples:
             answered = samples.loc[samples["batch"] == name, "answer"] != ABSTAINED
             print(f"Batch {name}: {answered.sum()} of {len(answered)} samples answered")
-    _compare(result)
 
 
 def _compare(result: Prediction) -> None:
-    """Say how far each batch lies from those of the training, and warn where that is too far."""
+    """Log how far each batch lies from those of the training, and warn where that is too far."""
     if not result.novelty:
         log.info(
             "The model does not know what its training batches were like, so the new ones are not compared"
         )
-    for name, found in result.novelty.items():
-        numbers = ", ".join(f"{key} {one.value:.3g} (limit {one.limit:.3g})" for key, one in found.items())
+    for name, measures in result.novelty.items():
+        numbers = ", ".join(f"{key} {m.value:.3g} (limit {m.limit:.3g})" for key, m in measures.items())
         log.info("Batch %s against the training's: %s", name, numbers)
-        if sentence := warning(name, found):
+        if sentence := warning(name, measures):
             log.warning("Warning: %s", sentence)
 
 
 def _temperature(options: Mapping[str, str], classes: Sequence[str]) -> float:
+    """Return the temperature that is given, or the one that is fitted to the files that are given.
+
+    Raises:
+        CalibError: the number is not above 0, or a file is unfit.
+    """
     text = options["temperature"]
     try:
         given = float(text)
@@ -99,7 +133,12 @@ def _temperature(options: Mapping[str, str], classes: Sequence[str]) -> float:
     return given
 
 
-def _share(text: str) -> float:
+def _confidence(text: str) -> float:
+    """Return the probability that a text stands for.
+
+    Raises:
+        CalibError: the text is no number from 0 to 1.
+    """
     try:
         confidence = float(text)
     except ValueError:

@@ -51,6 +51,33 @@ def calibrated_rows(fitted: Fitted) -> Mapping[str, IntArray]:
     return fitted.rows if isinstance(fitted, Partial) else {}
 
 
+class Corrector(Protocol):
+    """A part that removes differences between batches without looking at a label.
+
+    ``version`` is raised whenever a change gives other numbers; ``uses_seed`` says whether the seed can
+    change them; ``stored`` is False for corrections that cost less to compute than to read. A corrector that
+    corrects each batch by itself, whatever the others are, has an attribute ``each_batch_alone = True``.
+    """
+
+    @property
+    def version(self) -> int: ...  # noqa: D102
+
+    @property
+    def uses_seed(self) -> bool: ...  # noqa: D102
+
+    @property
+    def stored(self) -> bool: ...  # noqa: D102
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
+        """Return the corrected data ``(samples, dimensions)`` of every batch, by name."""
+        ...
+
+
+def in_order(batches: Sequence[Samples]) -> list[Samples]:
+    """Return batches sorted by name, so that a correction does not depend on which of them are sources."""
+    return sorted(batches, key=lambda batch: batch.name)
+
+
 class AnyMethod(ABC, Generic[AnyTask]):
     """Something that can be fitted to a task.
 

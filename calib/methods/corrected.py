@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Task
 from calib.errors import CalibError
-from calib.methods.base import Method, Savable, State
-from calib.records.corrections import Corrector, in_order
+from calib.methods.base import Corrector, Method, Savable, State, in_order
 from calib.runtime import Runtime
 
 UNSAVABLE = "has a classifier that could be kept only as a pickle, which may run any code when it is read"

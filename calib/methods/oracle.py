@@ -12,11 +12,10 @@ import numpy as np
 
 from calib.data.study import FloatArray, IntArray, LabelledSamples, LabelledTask, Samples
 from calib.errors import check_number
-from calib.methods.base import ReferenceMethod
+from calib.methods.base import Corrector, ReferenceMethod
 from calib.methods.corrected import Classifier, correct, versions_of
 from calib.methods.cross_validation import OutOfFold
 from calib.methods.folds import stratified_folds
-from calib.records.corrections import Corrector
 from calib.runtime import Runtime
 
 

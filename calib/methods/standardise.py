@@ -16,7 +16,7 @@ from calib.data.matrix import Matrix, dense
 from calib.data.study import FloatArray, Samples
 from calib.data.transform import TRANSFORMS, Transform, prepared
 from calib.errors import CalibError, check_choice
-from calib.records.corrections import Corrector
+from calib.methods.base import Corrector
 from calib.runtime import Runtime
 
 

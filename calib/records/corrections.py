@@ -1,14 +1,14 @@
-"""Corrections of a study, computed once and reused by every split.
+"""Corrections of a study, which are computed once and reused by every split.
 
-A corrector looks at no label, so its result depends on the study, the batches and the seed, but not on
-which batches are sources.
+A corrector uses no label, so its result depends on the study, the batches and the seed, but not on which
+batches are sources.
 """
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, Samples
 from calib.errors import DamagedError
 from calib.files import read_arrays, short_hash
+from calib.methods.base import Corrector, in_order
 from calib.records.provenance import peak_memory_mb
 from calib.records.record import Record, correction_record
 from calib.runtime import Runtime
@@ -23,30 +24,10 @@ from calib.runtime import Runtime
 log = logging.getLogger(__name__)
 
 CORRECTED = "corrected.npz"
+"""The file of a record that holds the corrected data, an array for each batch."""
+
 COST = ("seconds", "cpu_seconds", "peak_memory_mb")
-"""What is told of a correction besides its key."""
-
-
-class Corrector(Protocol):
-    """Removes differences between batches without looking at a label.
-
-    ``version`` is raised whenever a change gives other numbers; ``uses_seed`` says whether the seed can
-    change them; ``stored`` is False for corrections that cost less to make than to read. One that corrects
-    each batch by itself, whatever the others are, says so by an attribute ``each_batch_alone = True``.
-    """
-
-    @property
-    def version(self) -> int: ...  # noqa: D102
-
-    @property
-    def uses_seed(self) -> bool: ...  # noqa: D102
-
-    @property
-    def stored(self) -> bool: ...  # noqa: D102
-
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
-        """Corrected data ``(samples, dimensions)`` of every batch, by name."""
-        ...
+"""The costs of a correction that its record and the records of its runs hold."""
 
 
 class Corrections:
@@ -54,8 +35,11 @@ class Corrections:
 
     Args:
         study: name of the study.
-        identity: what decides its data: checksum, scaling, number type.
-        force: compute again what is stored.
+        identity: checksum, scaling and number type of its data.
+        force: whether stored corrections are computed again.
+
+    Attributes:
+        used: key, seconds, processor seconds and memory of the correction that was obtained last, or None.
     """
 
     def __init__(self, out: Path, study: str, identity: Mapping[str, Any], force: bool = False) -> None:
@@ -65,10 +49,10 @@ class Corrections:
     def obtain(
         self, corrector: Corrector, batches: Sequence[Samples], runtime: Runtime
     ) -> Mapping[str, Matrix]:
-        """Corrected data of every batch, from the store where they are.
+        """Return the corrected data of every batch, stored ones if there are any.
 
-        Several processes that want the same correction compute it once: the others wait. What was used
-        is told by ``used``: the key, seconds, processor seconds and memory of its computation.
+        Of several processes that need the same correction one computes it, and the others wait. ``used``
+        then holds the key and the costs of the correction.
         """
         batches = in_order(batches)
         if not corrector.stored:
@@ -93,7 +77,7 @@ class Corrections:
         return found
 
     def _stored(self, record: Record, names: Sequence[str]) -> dict[str, FloatArray] | None:
-        """What a record holds; None where it is not finished or damaged."""
+        """Return the corrected data in a record, or None if it is not finished or is damaged."""
         result = record.result()
         if result is None:
             return None
@@ -107,13 +91,11 @@ class Corrections:
         return found
 
 
-def in_order(batches: Sequence[Samples]) -> list[Samples]:
-    """Batches by name: a correction must not depend on which of them are sources in a split."""
-    return sorted(batches, key=lambda batch: batch.name)
-
-
 def _described(corrector: Corrector) -> dict[str, Any]:
-    """What decides a corrector's result besides data and seed; correctors within it are described alike."""
+    """Return class, settings and version of a corrector, also of the correctors among its settings.
+
+    Data, seed and these decide the corrected data, so they are hashed into the key of the correction.
+    """
     return {
         "corrector": type(corrector).__name__.lower(),
         "settings": {k: _described(v) if hasattr(v, "correct") else v for k, v in vars(corrector).items()},
@@ -124,18 +106,23 @@ def _described(corrector: Corrector) -> dict[str, Any]:
 def _compute(
     record: Record, corrector: Corrector, batches: Sequence[Samples], runtime: Runtime
 ) -> dict[str, Any]:
-    """Correct and write all but the result; what the computation took."""
+    """Correct the batches, write the corrected data and the history, and return the costs."""
     record.prepare()
     started, known = (time.perf_counter(), time.process_time()), len(runtime.history)
     corrected = corrector.correct(batches, runtime)
     seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     record.write_arrays(CORRECTED, {f"batch_{i}": x for i, x in enumerate(corrected.values())})
     record.write_table("history.csv", pd.DataFrame(runtime.history[known:]), digits=9)
-    del runtime.history[known:]  # a run's history is the same whoever computed the correction
+    del runtime.history[known:]  # a run's history does not depend on which run computed the correction
     return dict(zip(COST, (seconds, cpu, peak_memory_mb()), strict=True))
 
 
 def _load(record: Record, names: Sequence[str]) -> dict[str, FloatArray]:
+    """Return the corrected data of a finished record by the names of the batches.
+
+    Raises:
+        DamagedError: the archive is not there, or not as it was written.
+    """
     places = [f"batch_{i}" for i in range(len(names))]
     stored = read_arrays(record.path / CORRECTED, *places)
     return {name: stored[place] for name, place in zip(names, places, strict=True)}

@@ -1,4 +1,4 @@
-"""What a result depends on beside its settings: versions, machine, revision of the code."""
+"""The origin of a result: versions of packages, machine, revision of the code."""
 
 import platform
 import re
@@ -13,16 +13,17 @@ import torch
 from calib import __version__
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "hydra-core")
+"""The packages whose versions are recorded."""
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that touch numbers."""
+    """Return the versions of Python, of calib and of the packages that compute its numbers."""
     own = {"python": platform.python_version(), "calib": __version__}
     return own | {name: version(name) for name in PACKAGES}
 
 
 def hardware(device: str, threads: int) -> dict[str, str | int]:
-    """The processor or accelerator that did the work, and how many threads it was given."""
+    """Return the names of the processor and of the accelerator, and the number of threads."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -33,7 +34,7 @@ def hardware(device: str, threads: int) -> dict[str, str | int]:
 
 
 def revision() -> dict[str, str | bool] | None:
-    """Commit of the code and whether its tracked files differ; None where the code is not under git."""
+    """Return the commit of the code and whether tracked files differ from it; None if there is no git."""
     root = Path(__file__).resolve().parent.parent.parent
 
     def git(*arguments: str) -> str:
@@ -49,14 +50,12 @@ def revision() -> dict[str, str | bool] | None:
 
 
 def peak_memory_mb() -> float | None:
-    """Largest memory that this process has held so far, in MB; None where the system cannot tell."""
+    """Return the largest memory that this process has held so far, in MB; None if the system does not say."""
     if sys.platform == "win32":
         return None
     import resource
 
-    with suppress(
-        OSError
-    ):  # Linux; what getrusage tells there a process inherits from the one that started it
+    with suppress(OSError):  # on Linux, where a child's value in getrusage starts at that of its parent
         status = Path("/proc/self/status").read_text()
         if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
             return round(int(found[1]) / 2**10, 1)

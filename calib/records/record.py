@@ -1,4 +1,4 @@
-"""Run directories: the key that names one, writing and reading one whole, and collecting a table of them."""
+"""Records: directories that are written and read whole, and the keys that name them."""
 
 import json
 import logging
@@ -6,36 +6,39 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import pandas as pd
 from filelock import FileLock
 
 from calib.errors import CalibError, DamagedError
-from calib.evaluation.metrics import METRICS
 from calib.files import checksum, facts, remove_leftovers, safe_name, same, write_archive, write_whole
 
 log = logging.getLogger(__name__)
 
 RESULT, ERROR = "result.json", "error.txt"
+"""The file that ends a record, and the one that a failed run leaves in its place."""
 
 
 def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
-    """The record of a run: ``<out>/runs/<study>/<split>/<method>-<key>``."""
+    """Return the record of a run, ``<out>/runs/<study>/<split>/<method>-<key>``."""
     return Record(out / "runs" / safe_name(study) / safe_name(split) / f"{safe_name(method)}-{key}")
 
 
 def correction_record(out: Path, study: str, corrector: str, key: str) -> "Record":
-    """The record of a correction: ``<out>/corrections/<study>/<corrector>-<key>``."""
+    """Return the record of a correction, ``<out>/corrections/<study>/<corrector>-<key>``."""
     return Record(out / "corrections" / safe_name(study) / f"{safe_name(corrector)}-{key}")
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run: the content of its result, its folder, and its names in the plan.
+    """A finished run.
 
-    ``variant`` says what is set beside the published values, and ``walks`` names the walks that have the run.
+    Attributes:
+        variant: words of the plan that say what is set beside the published values; "" for nothing.
+        result: content of its ``result.json``.
+        path: folder of its record.
+        walks: names of the walks of the plan that have the run.
     """
 
     variant: str
@@ -45,10 +48,10 @@ class Finished:
 
 
 class Record:
-    """A directory that is finished when, and only when, ``result.json`` is there: it is written last.
+    """A directory that is finished if, and only if, it has a ``result.json``, which is written last.
 
     ``result.json`` lists the size and checksum of every file written before it, and its own checksum, so that
-    a record that was damaged later is not taken for a result.
+    a record that is damaged later is not used as a result.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,9 +59,9 @@ class Record:
         self._files: dict[str, dict[str, int | str]] = {}
 
     def read(self) -> dict[str, Any] | None:
-        """The content of ``result.json``, or None where the record is not finished.
+        """Return the content of ``result.json``, or None if the record is not finished.
 
-        Archives are only compared in size here: they carry checksums that are compared when they are read.
+        Only the size of archives is compared here: they hold checksums that are compared when they are read.
 
         Raises:
             DamagedError: a file is not as it was written.
@@ -77,7 +80,7 @@ class Record:
         return content
 
     def result(self) -> dict[str, Any] | None:
-        """As ``read``, but a damaged record is one that is not finished; the log names it."""
+        """Return as ``read`` does, but None for a damaged record, which the log names."""
         try:
             return self.read()
         except DamagedError as error:
@@ -85,7 +88,7 @@ class Record:
             return None
 
     def damage(self) -> str:
-        """The sentence for a damaged record, "" for any other."""
+        """Return the sentence that names the damage of a record, or "" if there is none."""
         try:
             self.read()
         except DamagedError as error:
@@ -93,17 +96,21 @@ class Record:
         return ""
 
     def is_finished(self) -> bool:
-        """Whether there is a result and every file is as it was written."""
+        """Return whether there is a result and every file is as it was written."""
         return self.result() is not None
 
     def _damaged(self, name: str) -> DamagedError:
+        """Return the error for a file that is not as it was written."""
         return DamagedError(
             f"The record {self.path} is damaged: {name} is missing or not as it was written; repeat the "
             "command that made the run, which makes it again."
         )
 
     def finish(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Write ``result.json``: the content, what else was written into the directory, and a checksum.
+        """Write ``result.json``: the content, the list of the other files, and a checksum.
+
+        Returns:
+            The content of the file.
 
         Raises:
             CalibError: the place cannot be written to, or is full.
@@ -114,7 +121,7 @@ class Record:
         return whole
 
     def prepare(self) -> None:
-        """Make the directory, without the files of an earlier attempt, the result first.
+        """Create the directory, or empty it of an earlier attempt, whose result is removed first.
 
         Raises:
             CalibError: the place cannot be written to.
@@ -128,7 +135,7 @@ class Record:
         self._files = {}
 
     def make_folder(self) -> None:
-        """Make the directory where it is not there yet; what is in it stays.
+        """Create the directory if it does not exist; its files stay.
 
         Raises:
             CalibError: the place cannot be written to.
@@ -138,9 +145,9 @@ class Record:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of the directory, or wait for them; the lock of a dead one is no lock.
+        """Lock the directory against other processes; wait while another process has locked it.
 
-        What a killed process left half written is removed.
+        The lock of a killed process does not count, and its half-written files are removed.
 
         Raises:
             CalibError: the place cannot be written to.
@@ -149,17 +156,17 @@ class Record:
         with self._writing():
             while not lock.is_locked:
                 self.path.mkdir(parents=True, exist_ok=True)
-                with suppress(FileNotFoundError):  # another process just removed the directory, as below
+                with suppress(FileNotFoundError):  # another process has just removed the directory
                     lock.acquire()
             remove_leftovers(self.path)
         try:
             yield
         finally:
-            with suppress(OSError):  # whoever waits for the file sees that it is gone, and makes a new one
+            with suppress(OSError):  # a process that waits for the lock creates a new file
                 (self.path / ".lock").unlink()
             lock.release()
             with suppress(OSError):
-                self.path.rmdir()  # if nothing was written
+                self.path.rmdir()  # succeeds only if it is empty
 
     def write(self, name: str, writer: Callable[[Path], object]) -> None:
         """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed.
@@ -173,6 +180,11 @@ class Record:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        """Turn errors of the file system into one sentence.
+
+        Raises:
+            CalibError: such an error was raised within.
+        """
         try:
             yield
         except OSError as error:
@@ -182,7 +194,7 @@ class Record:
             ) from error
 
     def write_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
-        """Write arrays and ``Stack``s, none of them pickled, as a NumPy archive whole or not at all."""
+        """Write arrays and ``Stack``s as a NumPy archive, without pickles, whole or not at all."""
 
         def write(file: Path) -> None:
             with file.open("wb") as stream:
@@ -197,43 +209,3 @@ class Record:
     def write_table(self, name: str, table: pd.DataFrame, digits: int) -> None:
         """Write a CSV file whole or not at all, with ``digits`` significant digits."""
         self.write(name, lambda f: table.to_csv(f, index=False, float_format=f"%.{digits}g"))
-
-
-def collect(out: Path) -> pd.DataFrame:
-    """All finished runs below an output folder, one row a run and target; see ``result_rows``."""
-    records = [Record(file.parent) for file in sorted((out / "runs").glob(f"*/*/*/{RESULT}"))]
-    results = [result for record in records if (result := record.result()) is not None]
-    return pd.DataFrame([row for result in results for row in result_rows(result)])
-
-
-def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The content of a ``result.json`` as table rows, one a target.
-
-    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target, n, the metrics
-    at sample level, the same with prefix ``subject_``, seconds and peak memory of the whole run and of the
-    correction that it used (made then or before), and for each space (before, after) and kernel (fixed,
-    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
-    """
-    described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
-    run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}
-    correction = result.get("correction") or {}
-    cost = {
-        "seconds": result["seconds"]["total"],
-        "peak_memory_mb": result["peak_memory_mb"],
-        "correction_seconds": correction.get("seconds"),
-        "correction_peak_memory_mb": correction.get("peak_memory_mb"),
-    }
-    distances = {
-        f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
-        for space, kernels in result["mmd"].items()
-        for kernel, pairs in kernels.items()
-    }
-    return [
-        run
-        | {"target": target, "n": scores["n"]}
-        | {metric: scores.get(metric) for metric in METRICS}
-        | {f"subject_{metric}": scores.get("subject", {}).get(metric) for metric in METRICS}
-        | cost
-        | distances
-        for target, scores in result["targets"].items()
-    ]

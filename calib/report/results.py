@@ -1,13 +1,16 @@
-"""Run records as a table: one row a run and target."""
+"""The results of runs as rows of one table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from statistics import mean
+from typing import Any
 
 import pandas as pd
 
-from calib.records.record import Finished, result_rows
+from calib.evaluation.metrics import METRICS
+from calib.records.record import Finished
 
 WALKS = " | "
-"""What separates names in the column ``walks``."""
+"""Separator of the names in the column ``walks``."""
 
 
 def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
@@ -23,3 +26,36 @@ def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
             for row in result_rows(run.result)
         ]
     )
+
+
+def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the content of a ``result.json`` as table rows, one for each target.
+
+    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target, n, the metrics
+    at sample level, the same with prefix ``subject_``, seconds and peak memory of the whole run and of the
+    correction that it used (computed then or before), and for each space (before, after) and kernel (fixed,
+    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
+    """
+    described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
+    run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}
+    correction = result.get("correction") or {}
+    cost = {
+        "seconds": result["seconds"]["total"],
+        "peak_memory_mb": result["peak_memory_mb"],
+        "correction_seconds": correction.get("seconds"),
+        "correction_peak_memory_mb": correction.get("peak_memory_mb"),
+    }
+    distances = {
+        f"mmd_{space}_{kernel}": mean(pair["mean"] for name, pair in pairs.items() if name != "widths")
+        for space, kernels in result["mmd"].items()
+        for kernel, pairs in kernels.items()
+    }
+    return [
+        run
+        | {"target": target, "n": scores["n"]}
+        | {metric: scores.get(metric) for metric in METRICS}
+        | {f"subject_{metric}": scores.get("subject", {}).get(metric) for metric in METRICS}
+        | cost
+        | distances
+        for target, scores in result["targets"].items()
+    ]

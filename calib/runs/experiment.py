@@ -1,34 +1,31 @@
-"""One run, from configuration to record."""
+"""One run, from configuration to record: ``run`` calls ``train``, ``outcome.judge`` and ``write``."""
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
-from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.split import make_labelled_task, make_task, parse_splits
-from calib.data.study import FloatArray, IntArray, Study
+from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
-from calib.evaluation.distances import batch_distances, summarise
-from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
+from calib.evaluation.distances import summarise
+from calib.evaluation.metrics import mean_over
 from calib.evaluation.novelty import TrainingStatistics, training_statistics
-from calib.files import Stack
-from calib.methods.base import Fitted, Savable, calibrated_rows
+from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
 from calib.runs.models import MODEL, save_model
-from calib.runs.outcome import predictions
+from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, plan
-from calib.runs.run_log import kept
+from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
 from calib.runtime import Runtime
 
@@ -38,14 +35,13 @@ SELECTION = "last epoch, settings as given; nothing is chosen by a target's labe
 """The rule that chose every number of a record."""
 
 Result = dict[str, Any]
-Arrays = Mapping[str, Matrix]
-"""Batch name -> one row a sample."""
+"""The content of a ``result.json``."""
 
 
 def run(config: DictConfig) -> list[Result]:
-    """Carry out the run that a configuration describes, or take it from the records.
+    """Carry out the run that a configuration describes, or read it from its record.
 
-    ``split=all`` stands for several runs, made one after another.
+    ``split=all`` stands for several runs, which are carried out one after another.
 
     Returns:
         The content of each run's ``result.json``.
@@ -58,13 +54,13 @@ def run(config: DictConfig) -> list[Result]:
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     results = []
     for split in parse_splits(config.split, study):
-        runs = [plan(one, study, data, split) for one in each_seed(config)]
+        runs = [plan(own, study, data, split) for own in each_seed(config)]
         done = {run.key: result for run in runs if (result := recorded(run)) is not None}
         with ExitStack() as locks:
             for run in sorted(runs, key=lambda run: run.record.path):  # the same order in every process
                 if run.key not in done:
                     locks.enter_context(run.record.locked())
-                    if (result := recorded(run)) is not None:  # another process has just made it
+                    if (result := recorded(run)) is not None:  # another process has just carried it out
                         done[run.key] = result
             done |= carry_out_seeds([run for run in runs if run.key not in done])
         for run in runs:
@@ -74,9 +70,9 @@ def run(config: DictConfig) -> list[Result]:
 
 
 def recorded(run: Run) -> Result | None:
-    """The result of a run that need not be made, or None."""
-    lacking = run.config.save_model and not (run.record.path / MODEL).is_file()
-    result = None if run.config.force or lacking else run.record.result()
+    """Return the recorded result of a run, or None if the run has to be carried out."""
+    no_model = run.config.save_model and not (run.record.path / MODEL).is_file()
+    result = None if run.config.force or no_model else run.record.result()
     if result is not None:
         log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
     return result
@@ -84,7 +80,12 @@ def recorded(run: Run) -> Result | None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A method trained for one run, alone or together with others of other ``seeds``."""
+    """The trained method of one run.
+
+    Attributes:
+        seconds: time that the training took; an equal part of it where several seeds were trained together.
+        seeds: the seeds that were trained together, in most runs that of the run alone.
+    """
 
     fitted: Fitted
     runtime: Runtime
@@ -93,7 +94,7 @@ class Trained:
 
 
 def carry_out_seeds(runs: Sequence[Run]) -> dict[str, Result]:
-    """Carry out runs that differ in their seed only, as one training where the method has such a thing.
+    """Carry out runs that differ in their seed only, as one training if the method can train seeds together.
 
     Returns:
         The result of each by its key.
@@ -101,7 +102,7 @@ def carry_out_seeds(runs: Sequence[Run]) -> dict[str, Result]:
     Raises:
         CalibError: as ``carry_out``; when one fails, the others are carried out all the same.
     """
-    trained = _train_together(runs) if len(runs) > 1 and runs[0].method.trains_seeds_together else {}
+    trained = train_together(runs) if len(runs) > 1 and runs[0].method.trains_seeds_together else {}
     results, errors = {}, []
     for run in runs:
         try:
@@ -113,8 +114,43 @@ def carry_out_seeds(runs: Sequence[Run]) -> dict[str, Result]:
     return results
 
 
-def _train_together(runs: Sequence[Run]) -> dict[str, Trained]:
-    """One training for all runs; nothing where it diverges, so that each is trained alone."""
+def carry_out(run: Run, trained: Trained | None = None) -> Result:
+    """Train, judge and record one run; a failure leaves ``error.txt`` and no result in the record.
+
+    Args:
+        trained: the trained method, if it has been trained together with those of other seeds.
+
+    Raises:
+        CalibError: the sources are unfit, the output folder cannot be written, the training diverged.
+    """
+    task = _task(run)
+    runtime = trained.runtime if trained else _runtime(run)
+    run.record.prepare()
+    with logged_to_record(run, runtime):
+        settings = OmegaConf.merge(run.config, {"split": run.split.label})  # in place of split=all
+        run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
+        code = revision()
+        trained = trained or train(run, task, runtime)
+        outcome = judge(run, task, trained.fitted)
+        result = write(run, trained, outcome, code)
+        log.info("%s", result_table(result, run.config.protocol.reported_auc))
+    return result
+
+
+def train(run: Run, task: Any, runtime: Runtime) -> Trained:
+    """Fit the method of one run to its task."""
+    started = time.perf_counter()
+    fitted = run.method.fit(task, runtime)
+    return Trained(fitted, runtime, time.perf_counter() - started, [run.config.seed])
+
+
+def train_together(runs: Sequence[Run]) -> dict[str, Trained]:
+    """Fit the methods of runs that differ in their seed in one training.
+
+    Returns:
+        The trained method of each run by its key; nothing if the training diverges, so that each run is then
+        trained alone.
+    """
     runtimes, seeds = [_runtime(run) for run in runs], [run.config.seed for run in runs]
     log.info("Training seeds %s together", ", ".join(map(str, seeds)))
     started = time.perf_counter()
@@ -125,10 +161,71 @@ def _train_together(runs: Sequence[Run]) -> dict[str, Trained]:
         return {}
     seconds = (time.perf_counter() - started) / len(runs)
     together = zip(runs, fitted, runtimes, strict=True)
-    return {run.key: Trained(one, runtime, seconds, seeds) for run, one, runtime in together}
+    return {run.key: Trained(method, runtime, seconds, seeds) for run, method, runtime in together}
+
+
+def write(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | None) -> Result:
+    """Write the files of a run into its record, ``result.json`` last.
+
+    Args:
+        code: the revision of the code (``provenance.revision``).
+
+    Returns:
+        The content of ``result.json``.
+
+    Raises:
+        CalibError: the place cannot be written to, or is full.
+    """
+    record, result = run.record, result_of(run, trained, outcome, code)
+    history = pd.DataFrame(trained.runtime.history)
+    if history.empty:
+        history = pd.DataFrame(columns=["training", "epoch"])  # a file without columns could not be read
+    record.write_table("history.csv", history, digits=9)
+    record.write_table("predictions.csv", predictions(run.study, outcome.probability), digits=8)
+    record.write_table("mmd.csv", outcome.distances, digits=7)
+    record.write_arrays("embedding.npz", embedding_arrays(outcome))
+    if run.config.save_model:
+        assert isinstance(trained.fitted, Savable)  # ``plan`` refuses other methods
+        save_model(record, trained.fitted, run.study, _training_batches(run))
+    return record.finish(result)
+
+
+def result_of(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | None) -> Result:
+    """Return the content of a run's ``result.json``, without the list of files and the checksum."""
+    config, corrections = run.config, trained.runtime.corrections
+    return {
+        "study": run.study.name,
+        "split": run.split.label,
+        "sources": list(run.split.sources),
+        "method": config.method.name,
+        "label": config.method.card.label,
+        "uses_target_labels": run.method.uses_target_labels,
+        "protocol": config.protocol.name,
+        "training": config.training,
+        "seed": config.seed,
+        "key": run.key,
+        "selection": SELECTION,
+        "targets": outcome.scores,
+        "mean": mean_over(outcome.scores),
+        "class_counts": outcome.class_counts,
+        "unseen_classes": outcome.unseen_classes,
+        "mmd": summarise(outcome.distances),
+        "correction": corrections and corrections.used,
+        "seconds": {
+            "fit": trained.seconds + outcome.seconds_predicting,
+            "total": trained.seconds + outcome.seconds,
+        },
+        "seeds_together": list(trained.seeds),
+        "peak_memory_mb": peak_memory_mb(),
+        "versions": versions(),
+        "hardware": hardware(config.device, config.threads),
+        "git": code,
+        **run.data,
+    }
 
 
 def _runtime(run: Run) -> Runtime:
+    """Return the device, number type, seed and stored corrections of a run."""
     config = run.config
     runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
     runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
@@ -136,125 +233,17 @@ def _runtime(run: Run) -> Runtime:
 
 
 def _task(run: Run) -> Any:
+    """Return the batches of a run as its method may see them: without the labels of targets, or with them."""
     make = make_labelled_task if run.method.uses_target_labels else make_task
     return make(run.study, run.split)
 
 
-def _train(run: Run, task: Any, runtime: Runtime) -> Trained:
-    started = time.perf_counter()
-    fitted = run.method.fit(task, runtime)
-    return Trained(fitted, runtime, time.perf_counter() - started, [run.config.seed])
+def _training_batches(run: Run) -> TrainingStatistics | None:
+    """Return the statistics of the batches of the training, with which later batches are compared.
 
-
-def carry_out(run: Run, trained: Trained | None = None) -> Result:
-    """Train unless that is done, score and record one run; a failure leaves ``error.txt`` and no result.
-
-    Raises:
-        CalibError: the sources are unfit, the output folder cannot be written, the training diverged.
+    They are those of the data as loaded: scaled data would hide that a later batch has other units.
     """
-    config = run.config
-    task = _task(run)
-    runtime = trained.runtime if trained else _runtime(run)
-    run.record.prepare()
-    with kept(run, runtime):
-        made = OmegaConf.merge(config, {"split": run.split.label})  # one of those that split=all stands for
-        run.record.write_text("config.yaml", OmegaConf.to_yaml(made, resolve=True))
-        code = revision()
-        trained = trained or _train(run, task, runtime)
-        fitted = trained.fitted
-        started = time.perf_counter()
-        probability = {target.name: fitted.predict_proba(target) for target in task.targets}
-        rows = calibrated_rows(fitted)
-        calibrated = {b.name: fitted.transform(b) for b in task.batches if len(rows.get(b.name, b))}
-        embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
-        fit_seconds = trained.seconds + time.perf_counter() - started
-        if any(infinite_feature(x) is not None for x in (*probability.values(), *embedding.values())):
-            raise DivergedError(
-                f"{run}: the trained model gives values that are no numbers; lower the learning rate."
-            )
-
-        before = {name: run.study.batches[name].x for name in embedding}
-        before |= {name: before[name][chosen] for name, chosen in rows.items() if name in before}
-        distances = batch_distances({"before": before, "after": embedding}, config.seed)
-        targets = {name: _score(run.study, name, p) for name, p in probability.items()}
-        classes = run.study.classes
-        took_part = {batch.name for batch in task.batches}
-        labels = {name: batch.y for name, batch in run.study.batches.items() if name in took_part}
-        counts = {name: count_classes(y, classes) for name, y in labels.items() if y is not None}
-        learnt = probability if run.method.uses_target_labels else run.split.sources
-        result = {
-            "study": run.study.name,
-            "split": run.split.label,
-            "sources": list(run.split.sources),
-            "method": config.method.name,
-            "label": config.method.card.label,
-            "uses_target_labels": run.method.uses_target_labels,
-            "protocol": config.protocol.name,
-            "training": config.training,
-            "seed": config.seed,
-            "key": run.key,
-            "selection": SELECTION,
-            "targets": targets,
-            "mean": mean_over(targets),
-            "class_counts": counts,
-            "unseen_classes": unseen_classes(counts, list(learnt), run.split.targets),
-            "mmd": summarise(distances),
-            "correction": runtime.corrections and runtime.corrections.used,
-            "seconds": {"fit": fit_seconds, "total": trained.seconds + time.perf_counter() - started},
-            "seeds_together": list(trained.seeds),
-            "peak_memory_mb": peak_memory_mb(),
-            "versions": versions(),
-            "hardware": hardware(config.device, config.threads),
-            "git": code,
-            **run.data,
-        }
-        record = run.record
-        history = pd.DataFrame(runtime.history)
-        if history.empty:
-            history = pd.DataFrame(columns=["training", "epoch"])  # or the file could not be read
-        record.write_table("history.csv", history, digits=9)
-        record.write_table("predictions.csv", predictions(run.study, probability), digits=8)
-        record.write_table("mmd.csv", distances, digits=7)
-        record.write_arrays("embedding.npz", _embedding_arrays(embedding, rows))
-        if config.save_model:
-            assert isinstance(fitted, Savable)  # the plan has seen to it
-            save_model(record, fitted, run.study, _reference(run))
-        result = record.finish(result)
-        log.info("%s", result_table(result, config.protocol.reported_auc))
-    return result
-
-
-def _reference(run: Run) -> TrainingStatistics | None:
-    """What the batches of the training were like before they were scaled, which would hide other units."""
     as_loaded: Study = run.study if run.data["scaling"] == "none none" else build(run.config.dataset)
-    names = (*run.split.sources, *run.split.targets)
-    return training_statistics({name: as_loaded.batches[name].x for name in names})
-
-
-def _score(study: Study, name: str, probability: FloatArray) -> Result:
-    """Predicted classes of one target; metrics of its samples and subjects, as far as they are known."""
-    batch = study.batches[name]
-    predicted = count_classes(probability.argmax(axis=1), study.classes)
-    if batch.y is None:
-        return {"n": len(batch), "predicted": predicted}
-    scores: Result = {"n": len(batch), "predicted": predicted} | score(probability, batch.y)
-    if batch.subject is not None:
-        medians, y = by_subject(probability, batch.y, batch.subject)
-        scores["subject"] = {"n": len(y)} | score(medians, y)
-    return scores
-
-
-def _embedding_arrays(embedding: Arrays, rows: Mapping[str, IntArray]) -> dict[str, Any]:
-    """Calibrated data of all batches: ``z`` float32, and ``batch`` and ``row`` of each of its rows.
-
-    Args:
-        rows: which rows of a batch there are, where not all.
-    """
-    sizes = [z.shape[0] for z in embedding.values()]
-    width = next(iter(embedding.values())).shape[1]
-    parts = (dense(z[rows]) for z in embedding.values() for rows in blocks(z))
-    return {
-        "z": Stack((sum(sizes), width), "float32", parts),
-        "batch": np.repeat(list(embedding), sizes),
-        "row": np.concatenate([rows.get(name, np.arange(z.shape[0])) for name, z in embedding.items()]),
-    }
+    return training_statistics(
+        {name: as_loaded.batches[name].x for name in (*run.split.sources, *run.split.targets)}
+    )

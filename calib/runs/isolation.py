@@ -1,4 +1,4 @@
-"""A job in a process of its own: what kills the process is then an error of that job alone."""
+"""Jobs in processes of their own, so that a killed process is an error of its own job only."""
 
 import functools
 import multiprocessing
@@ -19,20 +19,21 @@ from tqdm import tqdm
 from calib.errors import CalibError
 
 os.environ.setdefault("NUMBA_THREADING_LAYER", "forksafe")
-"""Else numba, which scanpy uses, ends every child of a process in which it has run before."""
+"""The threads that numba (used by scanpy) needs in children of a process in which it has run before."""
 
 Task = Callable[[DictConfig], object]
+"""A function that carries out the run of a configuration."""
 
 
 def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
-    """``task`` in a child process, for the workers of a sweep, where the system can fork (Linux).
+    """Return ``task`` as a function that runs it in a child process; only on Linux, which can fork.
 
-    When the memory is full the system kills the largest process without a word. If that is the worker
-    itself, joblib gives up all runs; a child is lost alone. A child also frees all its memory at its end,
-    and its peak memory is that of its run.
+    When the memory is full, the system kills the largest process without a message. If that is a worker of
+    a sweep, joblib gives up all runs; if it is a child, only its run is lost. A child also frees all its
+    memory at its end, and its peak memory is that of its run.
 
     Args:
-        name: of the run, for the message.
+        name: gives the name of the run for the message.
 
     Returns:
         The task, which raises what the child raises, and CalibError where the child was killed.
@@ -42,7 +43,7 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
 
     @functools.wraps(task)
     def job(config: DictConfig) -> None:
-        torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # loads a part of torch, for all children
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # loads parts of torch once for all children
         context = multiprocessing.get_context("fork")
         receiver, sender = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(task, config, sender))
@@ -52,7 +53,7 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
         sender.close()
         try:
             error = receiver.recv()
-        except EOFError:  # it ended without a word
+        except EOFError:  # the child was killed
             child.join()
             error = _death(name(config), child.exitcode or 0)
         child.join()
@@ -63,24 +64,31 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
 
 
 def _child(task: Task, config: DictConfig, sender: Connection) -> None:
-    tqdm.set_lock(threading.RLock())  # a thread of the parent's may just hold the one that was copied
+    """Run the task in the child process and send its error, or None, to the parent."""
+    tqdm.set_lock(threading.RLock())  # the copied lock may be held by a thread that only the parent has
     try:
         task(config)
     except Exception as error:
-        error.add_note(traceback.format_exc())  # which is lost on the way
+        error.add_note(traceback.format_exc())  # pickling loses the traceback
         _send(sender, error)
     else:
         sender.send(None)
 
 
 def _send(sender: Connection, error: Exception) -> None:
+    """Send an error to the parent, as its text if it cannot be pickled."""
     try:
         sender.send(error)
-    except Exception:  # an error that cannot be sent, or holds something that cannot
+    except Exception:  # the error, or a value in it, cannot be pickled
         sender.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
 def _death(name: str, code: int) -> Exception:
+    """Return the error for a child that was killed.
+
+    Args:
+        code: exit code of the process, negative for the number of a signal.
+    """
     how: Any = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return CalibError(
         f"The process of {name} was killed ({how}), most likely because the memory was full; the other runs "

@@ -1,6 +1,6 @@
-"""Trained models on disk, for batches that come later: arrays in ``model.npz``, settings in ``config.yaml``.
+"""Trained models on disk, so that they can predict later batches.
 
-Neither file can run code when it is read.
+Arrays are in ``model.npz``, settings in ``config.yaml``; reading them runs no code that they hold.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +27,17 @@ from calib.runtime import Runtime
 MODEL = "model.npz"
 FEATURES, CLASSES = "study/features", "study/classes"
 REFERENCE = "reference/"
-"""Start of the names of the arrays that hold the ``TrainingStatistics``."""
+"""Prefix of the arrays that hold the statistics of the training batches (``novelty.TrainingStatistics``)."""
 
 
 @dataclass(frozen=True)
 class Model:
     """A trained method with the settings it was trained with.
 
-    ``training_statistics`` describe its training batches, None where they were too few or too small.
+    Attributes:
+        features: names of the features that the method takes, in order.
+        classes: names of the classes in the order of the class index.
+        training_statistics: statistics of its training batches, None where they were too few or too small.
     """
 
     config: DictConfig
@@ -45,11 +48,15 @@ class Model:
 
 
 def save_model(record: Record, fitted: Savable, study: Study, known: TrainingStatistics | None) -> None:
-    """Write a trained method into its record, with what its training batches were like."""
-    kept = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
+    """Write a trained method and the statistics of its training batches into its record.
+
+    Args:
+        known: those statistics, or None where there are too few batches or samples.
+    """
+    statistics = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
     state = {
         **fitted.state(),
-        **kept,
+        **statistics,
         FEATURES: np.array(study.features, np.str_),
         CLASSES: np.array(study.classes, np.str_),
     }
@@ -57,10 +64,10 @@ def save_model(record: Record, fitted: Savable, study: Study, known: TrainingSta
 
 
 def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
-    """The trained method of a run directory.
+    """Load the trained method of a run directory.
 
     Args:
-        changes: options of the protocol that prediction is to have otherwise than training, such as
+        changes: options of the protocol that prediction uses in place of those of the training, such as
             ``calibrator_test_statistics: own``.
 
     Raises:
@@ -72,13 +79,13 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
             f"Folder {folder} holds no saved model ({MODEL} and config.yaml); train it with save_model=true "
             "and give the folder that the run names."
         )
-    with _damage_told(files[0], DamagedError):
+    with _damage_named(files[0], DamagedError):
         state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
-        kept = {
+        statistics = {
             name.removeprefix(REFERENCE): state.pop(name) for name in [*state] if name.startswith(REFERENCE)
         }
-    with _damage_told(files[1], OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
+    with _damage_named(files[1], OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
         config = OmegaConf.load(files[1])
         if not isinstance(config, DictConfig):
             raise ValueError("it holds no settings")
@@ -86,22 +93,27 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         settings = OmegaConf.create(_with_changes(method_settings(config), changes or {}))
         runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
     method = build(settings)
-    with _damage_told(files[0], KeyError, ValueError, RuntimeError):  # arrays that do not fit the networks
+    with _damage_named(files[0], KeyError, ValueError, RuntimeError):  # arrays do not fit the networks
         fitted = method.restore(state, len(features), len(classes), runtime)
-    return Model(config, features, classes, fitted, TrainingStatistics(**kept) if kept else None)
+    return Model(config, features, classes, fitted, TrainingStatistics(**statistics) if statistics else None)
 
 
 @contextmanager
-def _damage_told(file: Path, *kinds: type[Exception]) -> Iterator[None]:
+def _damage_named(file: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into one sentence that calls the file damaged.
+
+    Raises:
+        CalibError: such an error was raised within.
+    """
     try:
         yield
     except kinds as error:
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CalibError(f"The saved model {file} is damaged ({told}); train it again.") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CalibError(f"The saved model {file} is damaged ({reason}); train it again.") from error
 
 
 def _with_changes(settings: Any, changes: Mapping[str, str]) -> Any:
-    """A method's settings with these options wherever they have a protocol, the run's or their own."""
+    """Return a method's settings with the changed options in every protocol that they hold."""
     if not isinstance(settings, dict):
         return settings
     return {

@@ -1,4 +1,4 @@
-"""What the scripts that make many runs have in common on the command line."""
+"""Command-line options that all scripts for many runs share."""
 
 import argparse
 import logging
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def several(text: str) -> list[str]:
-    """The names between commas."""
+    """Return the names in a list separated by commas."""
     return [name for name in text.split(",") if name]
 
 
 def numbers(text: str) -> list[int]:
-    """The whole numbers between commas, one at least.
+    """Return the whole numbers in a list separated by commas.
 
     Raises:
-        ValueError: there is none, or something else.
+        ValueError: the list is empty, or holds something else.
     """
     found = [int(name) for name in several(text)]
     if not found:
@@ -24,10 +24,10 @@ def numbers(text: str) -> list[int]:
 
 
 def positive(text: str) -> int:
-    """A whole number above 0.
+    """Return the whole number above 0 that a text stands for.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text is something else.
     """
     if int(text) < 1:
         raise ValueError
@@ -35,7 +35,7 @@ def positive(text: str) -> int:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Where and how runs are made, as every script that makes many is told."""
+    """Add the options that say where and how runs are carried out."""
     add = parser.add_argument
     add("--out", type=Path, default=Path("outputs"), help="folder of the records (default outputs)")
     add("--jobs", type=positive, help="runs at once (default: one a core; under slurm as conf/launch says)")
@@ -52,13 +52,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def local_jobs(options: argparse.Namespace) -> int:
-    """How many processes to use on this machine: as many as asked for, up to its cores."""
+    """Return the number of processes to use on this machine: as many as asked for, at most its cores."""
     cores = os.cpu_count() or 1
     return min(options.jobs or cores, cores)
 
 
 def show_progress() -> None:
-    """Say on the terminal what has been made, whatever a launcher does to the loggers of runs."""
+    """Print which runs are finished, even where a launcher changes the loggers of runs."""
     launches = logging.getLogger("calib.runs.launch")
     launches.addHandler(logging.StreamHandler())
     launches.propagate = False

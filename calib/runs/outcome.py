@@ -1,17 +1,137 @@
-"""What a trained method says of every sample and subject, as tables."""
+"""The outcome of a trained method in one run: its probabilities, its calibrated data and their scores.
 
+``judge`` computes it; the functions below it turn it into the tables and arrays that a record holds.
+"""
+
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from calib.data.study import FloatArray, Study
-from calib.evaluation.metrics import median_by_subject
+from calib.data.matrix import Matrix, blocks, dense, infinite_feature
+from calib.data.study import FloatArray, IntArray, LabelledTask, Study, Task
+from calib.errors import DivergedError
+from calib.evaluation.distances import batch_distances
+from calib.evaluation.metrics import by_subject, count_classes, median_by_subject, score, unseen_classes
+from calib.files import Stack
+from calib.methods.base import Fitted, calibrated_rows
 from calib.records.predictions_file import PROBABILITY
+from calib.runs.run import Run
+
+Scores = dict[str, Any]
+"""Numbers of samples, predicted classes and metrics of one target batch."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trained method gives for the batches of its run, and how good that is.
+
+    Attributes:
+        probability: target batch -> class probabilities ``(samples, classes)``.
+        embedding: batch -> calibrated data ``(rows, dimensions)``, in the order of the study.
+        rows: the rows of a batch that ``embedding`` holds, for batches that are not whole.
+        scores: target batch -> its metrics, for samples and for subjects.
+        class_counts: batch with labels -> class -> number of samples.
+        unseen_classes: target batch -> the classes of its samples that no source has.
+        distances: squared MMD of every two batches, before and after calibration.
+        seconds_predicting: time that the method took to predict and to calibrate.
+        seconds: that time and the time to judge.
+    """
+
+    probability: Mapping[str, FloatArray]
+    embedding: Mapping[str, Matrix]
+    rows: Mapping[str, IntArray]
+    scores: Mapping[str, Scores]
+    class_counts: Mapping[str, Mapping[str, int]]
+    unseen_classes: Mapping[str, Mapping[str, int]]
+    distances: pd.DataFrame
+    seconds_predicting: float
+    seconds: float
+
+
+def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
+    """Return the predictions of a trained method for all targets, its calibrated data, and their scores.
+
+    Raises:
+        DivergedError: the trained model gives values that are no finite numbers.
+    """
+    started = time.perf_counter()
+    probability = {target.name: fitted.predict_proba(target) for target in task.targets}
+    rows = calibrated_rows(fitted)
+    calibrated = {b.name: fitted.transform(b) for b in task.batches if len(rows.get(b.name, b))}
+    embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
+    predicted = time.perf_counter()
+    if any(infinite_feature(x) is not None for x in (*probability.values(), *embedding.values())):
+        raise DivergedError(
+            f"{run}: the trained model gives values that are no numbers; lower the learning rate."
+        )
+    distances = _distances(run, embedding, rows)
+    scores = {name: _scores(run.study, name, p) for name, p in probability.items()}
+    counts = _class_counts(run.study, task)
+    learnt = list(probability) if run.method.uses_target_labels else run.split.sources
+    return Outcome(
+        probability=probability,
+        embedding=embedding,
+        rows=rows,
+        scores=scores,
+        class_counts=counts,
+        unseen_classes=unseen_classes(counts, learnt, run.split.targets),
+        distances=distances,
+        seconds_predicting=predicted - started,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _distances(run: Run, embedding: Mapping[str, Matrix], rows: Mapping[str, IntArray]) -> pd.DataFrame:
+    """Return squared MMD of every two batches, as they were given and calibrated, on the same rows."""
+    before = {name: run.study.batches[name].x for name in embedding}
+    before |= {name: before[name][chosen] for name, chosen in rows.items() if name in before}
+    return batch_distances({"before": before, "after": embedding}, run.config.seed)
+
+
+def _scores(study: Study, name: str, probability: FloatArray) -> Scores:
+    """Return the predicted classes of one target, and the metrics of its samples and subjects where known."""
+    batch = study.batches[name]
+    predicted = count_classes(probability.argmax(axis=1), study.classes)
+    if batch.y is None:
+        return {"n": len(batch), "predicted": predicted}
+    scores: Scores = {"n": len(batch), "predicted": predicted} | score(probability, batch.y)
+    if batch.subject is not None:
+        medians, y = by_subject(probability, batch.y, batch.subject)
+        scores["subject"] = {"n": len(y)} | score(medians, y)
+    return scores
+
+
+def _class_counts(study: Study, task: Task | LabelledTask) -> dict[str, dict[str, int]]:
+    """Return the number of samples of every class in each batch of the task that has labels."""
+    took_part = {batch.name for batch in task.batches}
+    labels = {name: batch.y for name, batch in study.batches.items() if name in took_part}
+    return {name: count_classes(y, study.classes) for name, y in labels.items() if y is not None}
+
+
+def embedding_arrays(outcome: Outcome) -> dict[str, Any]:
+    """Return the calibrated data of all batches as ``z`` (float32), and ``batch`` and ``row`` of its rows."""
+    embedding = outcome.embedding
+    sizes = [z.shape[0] for z in embedding.values()]
+    width = next(iter(embedding.values())).shape[1]
+    parts = (dense(z[rows]) for z in embedding.values() for rows in blocks(z))
+    rows = [outcome.rows.get(name, np.arange(z.shape[0])) for name, z in embedding.items()]
+    return {
+        "z": Stack((sum(sizes), width), "float32", parts),
+        "batch": np.repeat(list(embedding), sizes),
+        "row": np.concatenate(rows),
+    }
 
 
 def predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataFrame:
-    """One row a sample: its place, true label where known, predicted label, a probability a class.
+    """Return a table with a row for each sample: its batch and row, labels and class probabilities.
+
+    The columns are ``study``, ``batch``, ``row``, ``sample`` (its name, where the study has names),
+    ``subject``, ``label`` (the true one, where it is known), ``predicted`` and ``p_<class>`` for each class.
+    ``calib.records.predictions_file`` reads it.
 
     Args:
         probability: batch name -> ``(samples, classes)``.
@@ -31,12 +151,18 @@ def predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataF
             ),
             "label": None if batch.y is None else np.array(study.classes)[batch.y],
         }
-        parts.append(pd.DataFrame(columns | _judged(study, p)))
+        parts.append(pd.DataFrame(columns | _answers(study, p)))
     return pd.concat(parts, ignore_index=True)
 
 
 def subject_predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataFrame:
-    """One row a subject, from the medians of its samples; batches without subjects have none."""
+    """Return a table with a row for each subject, from the median probabilities of its samples.
+
+    Batches without subjects have no rows.
+
+    Args:
+        probability: batch name -> ``(samples, classes)``.
+    """
     parts = []
     for name, p in probability.items():
         batch = study.batches[name]
@@ -49,28 +175,31 @@ def subject_predictions(study: Study, probability: Mapping[str, FloatArray]) -> 
                 "samples": np.unique(batch.subject, return_counts=True)[1],
                 "label": None if batch.y is None else np.array(study.classes)[batch.y[first]],
             }
-            parts.append(pd.DataFrame(columns | _judged(study, medians)))
+            parts.append(pd.DataFrame(columns | _answers(study, medians)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 ABSTAINED = "abstained"
+"""The answer for a sample that no class is probable enough for."""
 
 
 def with_abstentions(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """A table of predictions with a column ``answer``: the predicted label, or ``ABSTAINED``.
+    """Return a table of predictions with a column ``answer``: the predicted label, or ``ABSTAINED``.
 
     Args:
-        table: with columns ``predicted`` and ``p_<class>``.
-        confidence: share of all classes' probability below which no answer is given.
+        table: predictions of samples or subjects, with columns ``predicted`` and ``p_<class>``.
+        confidence: the least probability of the predicted class, as a share of all classes' sum, that gives
+            an answer.
     """
     shares = table.filter(regex=f"^{PROBABILITY}")
-    surest = shares.max(axis=1) / shares.sum(axis=1)  # a subject's medians need not sum to one
+    surest = shares.max(axis=1) / shares.sum(axis=1)  # the medians of a subject need not sum to one
     answer = table["predicted"].where(surest >= confidence, ABSTAINED)
     made = table.copy()
     made.insert(list(table.columns).index("predicted") + 1, "answer", answer)
     return made
 
 
-def _judged(study: Study, p: FloatArray) -> dict[str, object]:
+def _answers(study: Study, p: FloatArray) -> dict[str, object]:
+    """Return the columns ``predicted`` and ``p_<class>`` of a table of predictions."""
     shares = {PROBABILITY + label: p[:, index] for index, label in enumerate(study.classes)}
     return {"predicted": np.array(study.classes)[p.argmax(axis=1)]} | shares

@@ -1,4 +1,4 @@
-"""A trained model applied to a file of batches, those of its training or later ones."""
+"""Predictions of a trained model for a file of batches, of its own study or of later measurements."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,17 +28,21 @@ STATISTICS = {
     "calibrator": {"calibrator_test_statistics": "own"},
     "both": {"calibrator_test_statistics": "own", "discriminator_test_statistics": "own"},
 }
-"""Which batch norms use the new batch's own mean and variance in place of the running ones of training."""
+"""The choices of batch norms that use the new batch's own mean and variance, not those of the training."""
 
 COLUMNS = ("batch", "label", "subject", "sample")
+"""The kinds of columns in a file, besides its features."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The batches of a file, and class probabilities ``(samples, classes)`` for each.
+    """The batches of a file and their predictions.
 
-    ``novelty`` says of each how far it lies from the batches of the training (``calib.evaluation.novelty``);
-    it is empty where the model does not know what those were like.
+    Attributes:
+        study: the batches, with labels and subjects where they are known.
+        probability: batch -> class probabilities ``(samples, classes)``.
+        novelty: batch -> how far it lies from the batches of the training (``calib.evaluation.novelty``);
+            empty where the model has no statistics of those.
     """
 
     study: Study
@@ -46,9 +50,9 @@ class Prediction:
     novelty: Mapping[str, Mapping[str, Measure]]
 
     def tempered(self, temperature: float) -> "Prediction":
-        """The same with probabilities toned down (``trust.tempered``); the predicted classes stay."""
-        toned = {name: tempered(p, temperature) for name, p in self.probability.items()}
-        return replace(self, probability=toned)
+        """Return the predictions with tempered probabilities (``trust.tempered``) and the same classes."""
+        probability = {name: tempered(p, temperature) for name, p in self.probability.items()}
+        return replace(self, probability=probability)
 
 
 def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str]) -> float:
@@ -81,15 +85,15 @@ def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str])
 
 
 def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: str | None) -> Prediction:
-    """Class probabilities of every sample in a file.
+    """Return class probabilities of every sample in a file.
 
     Args:
         run: directory of a run made with ``save_model=true``.
-        data: CSV, TSV, Parquet or h5ad with the features of the run's study; others are left out.
+        data: CSV, TSV, Parquet or h5ad with the features of the run's study; other features are ignored.
         statistics: which batch norms use the new batch's own statistics: ``as_trained``, ``calibrator`` or
             ``both``.
-        columns: names of the columns ``batch, label, subject, sample`` and of the ``layer``, where they are
-            not those of the run's study.
+        columns: names of the columns ``batch, label, subject, sample`` and of the ``layer``, where they
+            differ from those of the run's study.
 
     Raises:
         CalibError: there is no such model, or the file lacks what the model needs.
@@ -109,7 +113,7 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
     batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
     protocol = model.config.protocol
 
-    def judged(batch: Batch) -> FloatArray:
+    def probability(batch: Batch) -> FloatArray:
         if statistics != "as_trained" and len(batch) < 2:
             raise CalibError(
                 f"Batch '{batch.name}' has one sample and so no statistics of its own; "
@@ -121,11 +125,11 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
     study = Study(dataset["name"], batches, model.features, model.classes)
     known = model.training_statistics
     found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
-    return Prediction(study, {name: judged(batch) for name, batch in batches.items()}, found)
+    return Prediction(study, {name: probability(batch) for name, batch in batches.items()}, found)
 
 
 def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
-    """The model's features of a file; columns that the study names but the file lacks are unknown."""
+    """Return the model's features of a file, and its labels and subjects where the file has such columns."""
     if file.suffix == ".h5ad":
         named = _columns(obs_columns(file), dataset, asked)
         layer = asked.get("layer") or dataset.get("layer")
@@ -149,6 +153,7 @@ def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[s
 def _columns(
     present: Sequence[str], dataset: Mapping[str, Any], asked: Mapping[str, str | None]
 ) -> dict[str, str | None]:
+    """Return the name of each column as asked, or as the study has it; None where the file lacks it."""
     usual = {column: dataset.get(column) for column in (*COLUMNS, "reference")}
     return {
         column: asked[column] if asked.get(column) else name if name in present else None
@@ -157,7 +162,7 @@ def _columns(
 
 
 def _classes(sheet: Sheet, dataset: Mapping[str, Any], model: Model) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Class index of every sample; -1 throughout a batch with a label missing."""
+    """Return the class index of every sample; -1 for all samples of a batch that lacks a label."""
     names = dict(dataset.get("classes") or {name: name for name in model.classes})
     label = known_labels(sheet, dataset.get("unlabelled") or ())
     y = class_indices(
@@ -171,7 +176,7 @@ def _classes(sheet: Sheet, dataset: Mapping[str, Any], model: Model) -> np.ndarr
 
 
 def _with_subjects(batch: Batch, dataset: Mapping[str, Any]) -> Batch:
-    """With replicates found where the study's are, and subjects inferred, which takes labels."""
+    """Return a batch with replicates, and with subjects if it has labels, where the study infers them."""
     replicates = dataset.get("replicates")
     if not replicates or batch.subject is not None:
         return batch

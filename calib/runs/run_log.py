@@ -1,4 +1,4 @@
-"""The border of a run: its own log, and what a failure leaves in its record."""
+"""The log file of a run, and the files that a run leaves in its record when it fails."""
 
 import logging
 import traceback
@@ -17,11 +17,13 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def kept(run: Run, runtime: Runtime) -> Iterator[None]:
-    """Log to the run's own ``run.log``; keep a failure's traceback in ``error.txt``, and the losses so far.
+def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
+    """Copy the log to the run's ``run.log``; on a failure write the traceback and the losses so far.
+
+    The traceback goes to ``error.txt``, the losses to ``history.csv``.
 
     Raises:
-        CalibError: the memory did not suffice; any other failure is passed on.
+        CalibError: the memory did not suffice; any other error is raised as it is.
     """
     handler = LogFile(run.record.path / "run.log", encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -32,7 +34,7 @@ def kept(run: Run, runtime: Runtime) -> Iterator[None]:
         yield
     except Exception as error:
         log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)
-        with suppress(CalibError):  # a full disk is what the error is about already
+        with suppress(CalibError):  # on a full disk, the first error says so already
             run.record.write_text(ERROR, traceback.format_exc())
             run.record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
         if out_of_memory(error):
@@ -47,17 +49,17 @@ def kept(run: Run, runtime: Runtime) -> Iterator[None]:
 
 
 class LogFile(logging.FileHandler):
-    """A log file that a full disk cuts off: the run ends on what it cannot write of its results."""
+    """A log file that ignores a full disk: the run fails later, when it cannot write its results."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say nothing on the terminal."""
+        """Ignore the error."""
 
     def close(self) -> None:
-        """Close the file, even if its last lines find no room."""
+        """Close the file, even if there is no room for its last lines."""
         with suppress(OSError):
             super().close()
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether Python, NumPy or torch asked for more memory than there is."""
+    """Return whether Python, NumPy or torch asked for more memory than there is."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,15 +1,15 @@
-"""The small table that ends a run."""
+"""The table of metrics that a run prints at its end."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def result_table(result: Mapping[str, Any], auc: str) -> str:
-    """A run's metrics as text: a line a target, then their mean.
+    """Return the metrics of a run as text: a line for each target, then their mean.
 
     Args:
         result: content of ``result.json``.
-        auc: ``auc`` or ``auc_hard``, whichever the protocol reports.
+        auc: ``auc`` or ``auc_hard``, as the protocol reports.
     """
     metrics = ["accuracy", "f_score", auc, "mcc"]
     title = (
@@ -39,9 +39,11 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
 
 
 def _line(name: str, n: str, values: Sequence[str], subjects: str = "", accuracy: str = "") -> str:
+    """Return one line of the table, with its columns aligned."""
     shown = "".join(f"{value:>10}" for value in values)
     return f"{name:<12}{n:>6}{shown}{subjects:>10}{accuracy:>11}".rstrip()
 
 
 def _number(value: float | None) -> str:
+    """Return a metric with three decimals, or a dash where it is not defined."""
     return "-" if value is None else f"{value:.3f}"

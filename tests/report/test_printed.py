@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from calib.records.record import result_rows
 from calib.report.costs import cost_table
 from calib.report.exhibits import MISSING, Table, latex, markdown, write_table
 from calib.report.paper import ONE_SOURCE
 from calib.report.printed import printed_tables
+from calib.report.results import result_rows
 from calib.report.side_by_side import Frame, table_beside
 from tests.conftest import ROOT
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 import calib.records.record
 import calib.runs.experiment
+import calib.runs.outcome
 from calib.config import build
 from calib.data.simulate import demo_study
 from calib.data.split import parse_splits
@@ -19,7 +20,8 @@ from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
 from calib.methods.combat import ComBat
 from calib.methods.discriminator import DiscriminatorClassifier
-from calib.records.record import collect, run_record
+from calib.records.record import run_record
+from calib.report.results import result_rows
 from calib.runs.experiment import run
 from calib.runs.run import load, plan
 from tests.conftest import METHODS, SEEDLESS, SILENT, compose, small_run
@@ -176,9 +178,9 @@ def test_a_new_version_of_a_part_changes_the_key(
 def test_all_splits_in_one_run(tmp_path: Path) -> None:
     results = run(small_run("baseline", tmp_path, "split=all"))
     assert [result["split"] for result in results] == ["12_3", "13_2", "23_1"]
-    table = collect(tmp_path)
-    assert table["split"].tolist() == ["12_3", "13_2", "23_1"]
-    assert table["accuracy"].tolist() == [result["mean"]["accuracy"] for result in results]
+    rows = [row for result in results for row in result_rows(result)]
+    assert [row["split"] for row in rows] == ["12_3", "13_2", "23_1"]
+    assert [row["accuracy"] for row in rows] == [result["mean"]["accuracy"] for result in results]
 
 
 def test_a_diverged_run_leaves_its_error_and_no_result(tmp_path: Path) -> None:
@@ -210,7 +212,7 @@ def test_a_divergence_in_the_last_update_is_noticed(tmp_path: Path) -> None:
 
 def test_a_forced_run_that_fails_leaves_no_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(small_run("joint", tmp_path))
-    monkeypatch.setattr(calib.runs.experiment, "batch_distances", lambda *_: 1 / 0)
+    monkeypatch.setattr(calib.runs.outcome, "batch_distances", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(small_run("joint", tmp_path, "force=true"))
     (folder,) = tmp_path.glob("runs/*/*/*")
@@ -232,7 +234,7 @@ def test_a_target_without_labels_is_predicted(tmp_path: Path, monkeypatch: pytes
     predictions = pd.read_csv(record(tmp_path) / "predictions.csv")
     assert predictions["label"].isna().all()
     assert predictions["predicted"].isin(["control", "case"]).all()
-    assert collect(tmp_path)["accuracy"].isna().all()
+    assert [row["accuracy"] for row in result_rows(result)] == [None]
 
 
 def test_the_record_names_its_own_split(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""The methods and the clock that all benchmarks share; part of ``make bench``."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from calib.config import compose
+from calib.data.split import make_task, parse_split
+from calib.data.study import Task
+from calib.methods.base import AnyMethod
+from calib.runs.run import load, plan
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+ROUNDS = 3
+"""How often each side of a ratio is measured."""
+SPLITS = {"mi": "12_3", "chd": "12_34", "pancreas_mini": "12_3", "demo": "12_3"}
+"""The split of each study that is trained."""
+
+
+def prepared(*overrides: str) -> tuple[AnyMethod, Task]:
+    """Return a method and its task, as these options of the command line give them."""
+    config = compose(CONF, *overrides)
+    study, data = load(config)
+    split = parse_split("1_2" if study.n_sources == 1 else SPLITS[config.dataset.name], study)
+    return plan(config, study, data, split).method, make_task(study, split)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the processor seconds that a piece of work takes."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
