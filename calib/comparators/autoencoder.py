@@ -1,7 +1,7 @@
-"""The stacked autoencoder of DESC: layers pre-trained one by one, then fine-tuned together.
+"""The stacked autoencoder of DESC, whose layers are pre-trained one by one, then fine-tuned together.
 
-Li et al. 2020 (doi 10.1038/s41467-020-15851-3), Methods; stages, rates and stopping rule are those of
-their code, https://github.com/eleozzr/desc, version 2.1.1.
+Only ``calib.methods.desc`` uses it. Li et al. 2020 (doi 10.1038/s41467-020-15851-3), Methods; stages, rates
+and stopping rule are those of their code, https://github.com/eleozzr/desc, version 2.1.1.
 """
 
 import math
@@ -19,25 +19,26 @@ from calib.runtime import Runtime
 from calib.training import EarlyStop
 
 MOMENTUM = 0.9
-"""Of every gradient descent."""
+"""Momentum of every gradient descent."""
 LAYER_RATES = (0.1, 0.01, 0.001)
-"""Learning rates of a layer's pre-training, one after another."""
+"""Learning rates of a layer's pre-training, one for each of its stages."""
 STAGE_EPOCHS = 50
-"""Epochs at most of a stage of the fine-tuning; its learning rates are 1, 0.1, 0.01, and so on."""
+"""Largest number of epochs of a fine-tuning stage; the stages' learning rates are 1, 0.1, 0.01, and so on."""
 PATIENCE = 10
-"""Epochs without a lower loss after which a stage ends."""
+"""Number of epochs without a lower loss after which a stage ends."""
 MIN_DELTA = 1e-4
-"""By how much a loss must fall to count as lower, as in Keras."""
+"""Smallest decrease that makes a loss lower than before, as in Keras."""
 
 
 class Autoencoder(nn.Module):
-    """Encoder and mirrored decoder: ReLU inside, tanh on the code and on the output.
+    """An encoder and its mirrored decoder, with ReLU inside and tanh on the code and on the output.
 
-    The layers that are pre-trained alone are those of the whole, so nothing has to be copied.
+    Pre-training works on the layers of this network themselves, so no weights have to be copied afterwards.
 
     Args:
-        widths: of the input, of the hidden layers and of the code.
-        dropout: while a layer is trained alone.
+        widths: widths of the input, of the hidden layers and of the code.
+        dropout: share of a layer's input and output that is zeroed while the layer is trained alone.
+        generator: source of the initial weights.
     """
 
     def __init__(self, widths: Sequence[int], dropout: float, generator: torch.Generator) -> None:
@@ -48,28 +49,28 @@ class Autoencoder(nn.Module):
         self.depth = len(self.encoder)
 
     def layer(self, layer: int) -> list[nn.Parameter]:
-        """Parameters of one encoder layer and of the decoder layer that undoes it."""
+        """Return the parameters of one encoder layer and of the decoder layer that mirrors it."""
         return [*self.encoder[layer].parameters(), *self.decoder[layer].parameters()]
 
     def encode_layer(self, layer: int, x: Tensor) -> Tensor:
-        """What an encoder layer, counted from 0, makes of its input."""
+        """Return the output of an encoder layer, counted from 0, for its input ``x``."""
         h = self.encoder[layer](x)
         return torch.tanh(h) if layer == self.depth - 1 else F.relu(h)
 
     def decode_layer(self, layer: int, h: Tensor) -> Tensor:
-        """The input of an encoder layer from its output."""
+        """Return the reconstructed input of an encoder layer from its output ``h``."""
         x = self.decoder[layer](h)
         return torch.tanh(x) if layer == 0 else F.relu(x)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes ``(rows, widths[-1])`` of ``x (rows, widths[0])``."""
+        """Return codes ``(rows, widths[-1])`` of ``x (rows, widths[0])``."""
         for layer in range(self.depth):
             x = self.encode_layer(layer, x)
         return x
 
     @torch.no_grad()
     def code(self, x: Tensor) -> Tensor:
-        """The same without a gradient.
+        """Return codes ``(rows, widths[-1])`` of ``x (rows, widths[0])`` without a gradient.
 
         Raises:
             DivergedError: a code is not finite.
@@ -80,14 +81,14 @@ class Autoencoder(nn.Module):
         return z
 
     def loss(self, x: Tensor) -> Tensor:
-        """Mean squared error of the reconstruction of ``x (rows, widths[0])``."""
+        """Return the mean squared error of the reconstruction of ``x (rows, widths[0])``."""
         h = self.encode(x)
         for layer in reversed(range(self.depth)):
             h = self.decode_layer(layer, h)
         return F.mse_loss(h, x)
 
     def denoising_loss(self, layer: int, noise: torch.Generator, x: Tensor) -> Tensor:
-        """The same for one layer alone, with dropout on its input and on its output."""
+        """Return one layer's mean squared reconstruction error, with dropout on its input and output."""
         h = self.encode_layer(layer, self.dropout(x, noise))
         return F.mse_loss(self.decode_layer(layer, self.dropout(h, noise)), x)
 
@@ -101,12 +102,17 @@ def pretrain(
     runtime: Runtime,
     name: str,
 ) -> None:
-    """Reconstruct ``x (rows, features)``: each layer alone with dropout, then all layers without.
+    """Train the network in place to reconstruct ``x``: each layer alone with dropout, then all without.
 
     Args:
-        epochs: half of them at most go to each layer, in three stages; then come as many stages of
-            ``STAGE_EPOCHS`` as they fill, rounded up.
-        name: of the method, for the history.
+        network: the autoencoder.
+        x: data ``(rows, features)``.
+        epochs: at most half of them train each layer, in three stages; then as many stages of
+            ``STAGE_EPOCHS`` as they fill, rounded up, train all layers.
+        batch_size: rows of a mini-batch.
+        shuffle: source of the order of the mini-batches.
+        runtime: seed, device and history.
+        name: name of the method, for history and random streams.
 
     Raises:
         DivergedError: a loss is no longer finite.
@@ -118,13 +124,14 @@ def pretrain(
         given: Tensor,
         rate: float,
         most: int,
-        what: str,
+        layers: str,
     ) -> None:
-        what = f"{name}, {what}, rate {rate:g}"
+        """Train ``parameters`` for at most ``most`` epochs to minimise ``loss`` of the data ``given``."""
+        training = f"{name}, {layers}, rate {rate:g}"
         optimizer, stop = sgd(parameters, rate), EarlyStop(PATIENCE, MIN_DELTA)
-        for epoch in (bar := runtime.epochs(most, what)):
+        for epoch in (bar := runtime.epochs(most, training)):
             mean = one_epoch(loss, [given], batch_size, optimizer, shuffle)
-            runtime.report(bar, epoch, {"reconstruction": mean}, what)
+            runtime.report(bar, epoch, {"reconstruction": mean}, training)
             if stop.after(mean):
                 break
 
@@ -142,7 +149,7 @@ def pretrain(
 
 
 def sgd(parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """Gradient descent with the momentum of the original."""
+    """Return an optimiser for gradient descent with the momentum of the original."""
     return torch.optim.SGD(parameters, lr, MOMENTUM, fused=True)
 
 
@@ -153,11 +160,14 @@ def one_epoch(
     optimizer: torch.optim.Optimizer,
     shuffle: torch.Generator,
 ) -> float:
-    """One pass in mini-batches, the last one partial; the mean loss over the rows, as Keras reports it.
+    """Train for one pass in mini-batches and return the mean loss over the rows, as Keras reports it.
 
     Args:
-        loss: of the mini-batch's rows of every tensor.
+        loss: function of the mini-batch's rows of every tensor.
         data: tensors with the same number of rows.
+        batch_size: rows of a mini-batch; the last one may have fewer.
+        optimizer: moves the parameters after each mini-batch.
+        shuffle: source of the order of the rows.
     """
     rows = len(data[0])
     order = torch.randperm(rows, generator=shuffle).to(data[0].device)

@@ -1,7 +1,8 @@
-"""Clusters of samples without labels: neighbour graphs and Louvain's method.
+"""Clusters of samples without labels, by neighbour graphs and Louvain's method.
 
-What the single-cell comparators share: BERMUDA clusters every batch on a graph of shared neighbours as
-Seurat does, DESC all samples on a graph of neighbours as scanpy does.
+``calib.methods.bermuda`` clusters every batch on a graph of shared neighbours, as Seurat does.
+``calib.methods.desc`` clusters all samples on a graph of neighbours, as scanpy does. Louvain's method is
+Blondel et al. 2008 (doi 10.1088/1742-5468/2008/10/P10008).
 """
 
 import numpy as np
@@ -13,13 +14,13 @@ from sknetwork.clustering import Louvain, get_modularity
 from calib.data.study import FloatArray
 
 TOLERANCE = 1e-7
-"""Smallest gain of modularity for which Louvain's method goes on."""
+"""Smallest gain of modularity for which Louvain's method continues."""
 
 
 def neighbours(x: FloatArray, k: int) -> NDArray[np.intp]:
-    """The ``k`` nearest samples of every sample, itself first: indices ``(samples, k)``.
+    """Return the ``k`` nearest samples of every sample, itself first, as indices ``(samples, k)``.
 
-    With fewer than ``k`` samples, all of them.
+    If there are fewer than ``k`` samples, all of them are neighbours.
     """
     k = min(k, len(x))
     itself = np.arange(len(x))[:, None]
@@ -30,14 +31,14 @@ def neighbours(x: FloatArray, k: int) -> NDArray[np.intp]:
 
 
 def shared_neighbours(nearest: NDArray[np.intp], prune: float) -> sparse.csr_array:
-    """Jaccard index of the neighbourhoods of every two samples, Seurat's ``FindNeighbors``.
+    """Return a graph of the Jaccard index of every two samples' neighbourhoods (Seurat's ``FindNeighbors``).
 
     Args:
         nearest: neighbours of every sample, itself included ``(samples, k)``.
         prune: smaller weights become 0.
 
     Returns:
-        Symmetric ``(samples, samples)``, 1 on the diagonal.
+        A symmetric matrix ``(samples, samples)``, with 1 on the diagonal.
     """
     n, k = nearest.shape
     member = sparse.csr_array((np.ones(n * k), nearest.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
@@ -49,15 +50,15 @@ def shared_neighbours(nearest: NDArray[np.intp], prune: float) -> sparse.csr_arr
 
 
 def either_neighbours(nearest: NDArray[np.intp]) -> sparse.csr_array:
-    """An edge of weight 1 between two samples if either is a neighbour of the other.
+    """Return a graph with an edge of weight 1 between two samples if either is a neighbour of the other.
 
-    What scanpy's Louvain sees: by default it leaves out the weights of its neighbour graph.
+    scanpy gives this graph to Louvain's method: by default it leaves out the weights of its neighbour graph.
 
     Args:
         nearest: neighbours of every sample ``(samples, k)``; the sample itself does not count.
 
     Returns:
-        Symmetric ``(samples, samples)``, 0 on the diagonal.
+        A symmetric matrix ``(samples, samples)``, with 0 on the diagonal.
     """
     n, k = nearest.shape
     edge = (nearest != np.arange(n)[:, None]).ravel().astype(float)
@@ -68,18 +69,18 @@ def either_neighbours(nearest: NDArray[np.intp]) -> sparse.csr_array:
 
 
 def louvain(graph: sparse.csr_array, resolution: float, starts: int, seed: int) -> NDArray[np.intp]:
-    """Clusters of largest modularity, numbered from the largest cluster down.
+    """Return the clusters of largest modularity, numbered from the largest cluster down.
 
     Blondel et al. 2008 (doi 10.1088/1742-5468/2008/10/P10008).
 
     Args:
         graph: symmetric weights ``(samples, samples)``; the diagonal is left out.
-        resolution: larger for more, smaller clusters.
-        starts: number of random orders of the samples that are tried; the best result counts.
-        seed: of the random orders.
+        resolution: resolution of the modularity; a larger one gives more and smaller clusters.
+        starts: number of random orders of the samples; the clusters of the best order are returned.
+        seed: seed of the random orders.
 
     Returns:
-        Cluster of every sample ``(samples,)``, from 0.
+        The cluster of every sample ``(samples,)``, from 0.
     """
     graph = sparse.csr_matrix(graph - sparse.diags_array(graph.diagonal()))
     graph.eliminate_zeros()

@@ -1,7 +1,7 @@
-"""Similarity of clusters of different batches: MetaNeighbor without supervision.
+"""MetaNeighbor, which measures the similarity of clusters of different batches without labels.
 
-Crow et al. 2018 (doi 10.1038/s41467-018-03282-0), as BERMUDA uses it; original code
-https://github.com/maggiecrow/MetaNeighbor.
+``calib.methods.bermuda`` uses it to pair clusters. Crow et al. 2018 (doi 10.1038/s41467-018-03282-0), as
+BERMUDA uses it; original code https://github.com/maggiecrow/MetaNeighbor.
 """
 
 import logging
@@ -19,16 +19,19 @@ Array = NDArray[np.floating]
 Index = NDArray[np.integer]
 
 LIMIT = 7000
-"""Most samples that are compared, each with each other."""
+"""Largest number of samples that are compared with each other."""
 
 
 def compared(cluster: Index, rng: np.random.Generator, limit: int = LIMIT) -> Index:
-    """Rows whose similarity is looked at, ascending: all, or above ``limit`` only some of the large clusters.
+    """Return the rows to compare, in ascending order: all rows, or random ones if there are too many.
 
-    As many of every cluster, or all of it, as keep the whole within ``limit``, but at least one.
+    Above ``limit`` samples the same number of rows is drawn of every cluster, or all of a smaller cluster.
+    This number is the largest that keeps the total within ``limit``, but at least one.
 
     Args:
         cluster: cluster of each sample ``(samples,)``, 0 to clusters - 1.
+        rng: source of the random rows.
+        limit: largest number of rows.
     """
     if len(cluster) <= limit:
         return np.arange(len(cluster))
@@ -42,20 +45,21 @@ def compared(cluster: Index, rng: np.random.Generator, limit: int = LIMIT) -> In
 
 
 def similarity(x: FloatArray, cluster: Index, batch: Index) -> Array:
-    """How well one cluster is told from the rest of its batch by its resemblance to another cluster.
+    """Return how well each cluster is separated from the rest of its batch by its similarity to another one.
 
     Samples are compared by rank correlation. Every sample votes for a cluster with its share of the
-    correlation ranks; entry (i, k) is the area under the ROC curve of the votes for cluster k, telling
-    cluster i from the rest of its batch, averaged with (k, i).
+    correlation ranks. Entry (i, k) is the area under the ROC curve of the votes for cluster k, which separate
+    cluster i from the rest of its batch, averaged with entry (k, i).
 
     Args:
-        x: ``(samples, features)``.
+        x: data ``(samples, features)``.
         cluster: cluster of each sample ``(samples,)``, 0 to clusters - 1, each within one batch.
         batch: batch of each sample ``(samples,)``.
 
     Returns:
-        ``(clusters, clusters)``, symmetric, from 0 to 1. The only cluster of its batch cannot be told
-        from anything: its entries come from the other direction alone, and are NaN where there is none.
+        A symmetric matrix ``(clusters, clusters)``, from 0 to 1. A cluster that is alone in its batch cannot
+        be separated from anything: its entries come from the other direction alone, and are NaN if that is
+        missing too.
     """
     votes = _votes(x, cluster)
     auc = np.full((votes.shape[1],) * 2, np.nan)
@@ -73,7 +77,7 @@ def similarity(x: FloatArray, cluster: Index, batch: Index) -> Array:
 
 
 def _votes(x: FloatArray, cluster: Index) -> Array:
-    """Share ``(samples, clusters)`` of a sample's correlation ranks that each cluster holds."""
+    """Return each cluster's share ``(samples, clusters)`` of every sample's correlation ranks."""
     ranked = rankdata(x, axis=1)
     ranked -= ranked.mean(axis=1, keepdims=True)
     length = np.linalg.norm(ranked, axis=1, keepdims=True)
@@ -82,19 +86,21 @@ def _votes(x: FloatArray, cluster: Index) -> Array:
     correlation = ranked @ ranked.T
     np.fill_diagonal(correlation, 1)
     defined = np.outer(varying, varying)
-    correlation[defined] = rankdata(correlation[defined])  # all entries jointly; undefined ones become 0
+    correlation[defined] = rankdata(correlation[defined])  # ranks among all entries; undefined ones become 0
     correlation[~defined] = 0
     weight = correlation
     weight /= max(weight.max(), 1)
-    total = np.where(varying, weight.sum(axis=0), 1)  # a constant sample has no correlation, so no vote
+    total = np.where(varying, weight.sum(axis=0), 1)  # a constant sample has no correlation and no vote
     return (weight @ np.eye(cluster.max() + 1)[cluster]) / total[:, None]
 
 
 def best_pairs(similar: Array, batch_of: Index, threshold: float) -> list[tuple[int, int]]:
-    """Pairs of clusters of different batches, one the most similar to the other in its batch.
+    """Return the most similar pairs of clusters of different batches.
+
+    In each pair one cluster is, within its batch, the most similar one to the other cluster.
 
     Args:
-        similar: ``(clusters, clusters)``; NaN counts as not similar.
+        similar: similarity ``(clusters, clusters)``; NaN counts as 0.
         batch_of: batch of each cluster ``(clusters,)``.
         threshold: smallest similarity of a pair.
     """

@@ -1,6 +1,6 @@
-"""A plain network trained on labelled sources while a second loss draws the batches' features together.
+"""Networks trained to classify the sources while a second loss makes the batches' features alike.
 
-What DeepCORAL and DANN share; the second loss is what tells them apart.
+DeepCORAL (``deep_coral.py``) and DANN (``dann.py``) share this training; they differ in the second loss.
 """
 
 from abc import abstractmethod
@@ -25,31 +25,32 @@ from calib.training import Losses, Pool, Schedule, Step, train
 
 
 class AlignmentLoss(nn.Module):
-    """A loss on features that needs no label; its parameters, if it has any, are trained along."""
+    """A loss on features that needs no label; its parameters, if it has any, are trained with the network."""
 
     @abstractmethod
     def forward(self, features: Tensor, sources: int, progress: float) -> Tensor:
-        """A number.
+        """Return the loss, a single number.
 
         Args:
-            features: of one mini-batch of every batch, ``(batches, rows, features)``.
-            sources: so many batches, the first ones, are sources.
+            features: features of one mini-batch of every batch, ``(batches, rows, features)``.
+            sources: number of sources; they are the first batches.
             progress: share of the training that is done, from 0 to 1.
         """
 
 
 class Aligned(Method):
-    """Cross-entropy on the sources plus ``weight`` times an ``AlignmentLoss`` on all batches.
+    """A method that minimises cross-entropy on the sources plus an ``AlignmentLoss`` on all batches.
 
-    Mini-batches of all batches pass through the network together, so that batch norm is over all their rows.
+    Mini-batches of all batches pass through the network together, so batch norm takes its statistics over
+    all their rows.
 
     Args:
-        epochs: an epoch is as many iterations as the longest batch has mini-batches.
+        epochs: number of epochs; one has as many iterations as the longest batch has mini-batches.
         batch_size: rows of each batch in a mini-batch.
-        lr, weight_decay: AdamW's; the learning rate is constant.
-        hidden: widths of the hidden layers; the last one's outputs are the features.
-        dropout: after each of them.
-        weight: of the alignment loss.
+        lr, weight_decay: AdamW's learning rate, which is constant, and weight decay.
+        hidden: widths of the hidden layers; the outputs of the last one are the features.
+        dropout: share of each hidden layer's outputs that is zeroed in training.
+        weight: weight of the alignment loss.
         transform, batch_scale: how each batch is prepared by itself; see ``calib.data.transform``.
 
     Raises:
@@ -57,7 +58,7 @@ class Aligned(Method):
     """
 
     aligned_by: ClassVar[str]
-    """Name of the alignment loss in the history."""
+    """The name of the alignment loss in the history."""
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class Aligned(Method):
 
     @abstractmethod
     def alignment(self, features: int, batches: int, generator: torch.Generator) -> AlignmentLoss:
-        """A fresh loss on so many features of so many batches."""
+        """Return an untrained loss on ``features`` features of ``batches`` batches."""
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedAligned":
         """Train on all batches; targets take part without labels."""
@@ -109,6 +110,7 @@ class Aligned(Method):
         return fitted
 
     def _untrained(self, features: int, n_classes: int, runtime: Runtime) -> "FittedAligned":
+        """Return an untrained network and its head, which ``fit`` and ``restore`` fill with weights."""
         initial = runtime.generator("initial weights")
         network = FeatureNetwork([features, *self.hidden], self.dropout, initial)
         head = default_linear(self.hidden[-1], n_classes, initial)
@@ -118,18 +120,18 @@ class Aligned(Method):
 
     @property
     def why_no_new_batches(self) -> str:
-        """Nothing: the network takes any batch, prepared by itself."""
+        """Return "": the network takes any batch, prepared by its own statistics."""
         return ""
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedAligned":
-        """The trained network; the alignment loss is not needed any more."""
+        """Return the trained network; a trained network does not need the alignment loss."""
         fitted = self._untrained(features, n_classes, runtime)
         load_arrays(fitted.lasting, state)
         return fitted
 
 
 class FittedAligned:
-    """A trained network in test mode."""
+    """A trained network and its classification head in test mode."""
 
     def __init__(self, network: nn.Module, head: nn.Module, method: Aligned, runtime: Runtime) -> None:
         self.network, self.head = network, head
@@ -137,26 +139,26 @@ class FittedAligned:
 
     @property
     def lasting(self) -> dict[str, nn.Module]:
-        """The networks that predictions need."""
+        """Return the networks that predictions need, by name."""
         return {"features": self.network, "head": self.head}
 
     def state(self) -> State:
-        """Parameters and buffers."""
+        """Return the parameters and buffers of network and head."""
         return arrays(self.lasting)
 
     def prepared(self, samples: Samples) -> Matrix:
-        """A batch as the network takes it."""
+        """Return the data of a batch, transformed and scaled as the network takes them."""
         method = self._method
         return prepared(samples.x, method.transform, method.batch_scale, self._runtime.numpy_dtype)
 
     def transform(self, samples: Samples) -> FloatArray:
-        """Features ``(samples, last hidden width)`` of a batch."""
+        """Return the features ``(samples, last hidden width)`` of a batch."""
         return by_blocks(self.network, self.prepared(samples), self._runtime)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch."""
 
-        def judge(x: Tensor) -> Tensor:
+        def probabilities_of(x: Tensor) -> Tensor:
             return probabilities(self.head(self.network(x)))
 
-        return by_blocks(judge, self.prepared(samples), self._runtime)
+        return by_blocks(probabilities_of, self.prepared(samples), self._runtime)

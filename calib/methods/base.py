@@ -1,4 +1,4 @@
-"""The one contract of all methods: labelled sources and unlabelled targets in, probabilities out."""
+"""The contract that all methods fulfil: labelled sources and unlabelled targets in, probabilities out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from calib.errors import CalibError
 from calib.runtime import Runtime
 
 State = Mapping[str, FloatArray]
-"""All that a trained model has learnt, by name."""
+"""Arrays that hold all that a trained model has learnt, by name."""
 
 AnyTask = TypeVar("AnyTask", Task, LabelledTask, contravariant=True)
 
@@ -19,35 +19,35 @@ class Fitted(Protocol):
     """A trained method."""
 
     def transform(self, samples: Samples) -> Matrix:
-        """Calibrated data ``(samples, dimensions)`` of a batch; sparse only if they are the data as given."""
+        """Return a batch's calibrated data ``(samples, dimensions)``; sparse only if nothing was changed."""
         ...
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch."""
         ...
 
 
 @runtime_checkable
 class Savable(Fitted, Protocol):
-    """A trained method that can also judge batches it has never seen."""
+    """A trained method that can also predict batches it has never seen."""
 
     def state(self) -> State:
-        """What ``AnyMethod.restore`` needs."""
+        """Return the arrays from which ``AnyMethod.restore`` rebuilds the trained method."""
         ...
 
 
 @runtime_checkable
 class Partial(Fitted, Protocol):
-    """A trained method that left out sources, or rows of them, and so has no calibrated data of those."""
+    """A trained method that left out sources, or rows of them, and so has no calibrated data for those."""
 
     @property
     def rows(self) -> Mapping[str, IntArray]:
-        """The rows that ``transform`` gives of a batch, by its name; a batch without an entry is whole."""
+        """Return the rows that ``transform`` returns, by batch name; batches without an entry are whole."""
         ...
 
 
 def calibrated_rows(fitted: Fitted) -> Mapping[str, IntArray]:
-    """The rows that a trained method has calibrated data of, by the name of each batch that is not whole."""
+    """Return the rows that have calibrated data, by the name of each batch of which some rows have none."""
     return fitted.rows if isinstance(fitted, Partial) else {}
 
 
@@ -79,20 +79,20 @@ def in_order(batches: Sequence[Samples]) -> list[Samples]:
 
 
 class AnyMethod(ABC, Generic[AnyTask]):
-    """Something that can be fitted to a task.
+    """The base class of all methods, with or without access to target labels.
 
-    ``version`` is raised whenever a change makes the method give other numbers, so that older run
+    ``version`` is raised whenever a change makes the method compute other numbers, so that older run
     records are not taken for its results.
     """
 
     version: ClassVar[int] = 1
     uses_target_labels: ClassVar[bool] = False
     trains_seeds_together: ClassVar[bool] = False
-    """Whether ``fit_seeds`` is one training, faster than one after another."""
+    """Whether ``fit_seeds`` trains all seeds in one training, which is faster than one after another."""
 
     @property
     def versions(self) -> list[int]:
-        """The version of the method and of every exchangeable part of it."""
+        """Return the version of the method and of every exchangeable part of it."""
         return [self.version]
 
     @abstractmethod
@@ -100,28 +100,28 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """Train on the task; all randomness comes from ``runtime``."""
 
     def fit_seeds(self, task: AnyTask, runtimes: Sequence[Runtime]) -> Sequence[Fitted]:
-        """``fit`` for several seeds, with the same results as each alone.
+        """Train once for every seed, with the same results as ``fit`` of each seed alone.
 
         Raises:
-            DivergedError: one of the trainings diverged; which, is found out by fitting each alone.
+            DivergedError: one of the trainings diverged; fitting each seed alone shows which one.
         """
         return [self.fit(task, runtime) for runtime in runtimes]
 
     @property
     def judges_new_batches(self) -> bool:
-        """Whether ``fit`` gives a ``Savable``."""
+        """Return whether ``fit`` returns a ``Savable``, which predicts batches it has not seen."""
         return not self.why_no_new_batches
 
     @property
     def why_no_new_batches(self) -> str:
-        """What is in the way of that, said of the method; "" if nothing is."""
+        """Return why the method cannot predict new batches, as a predicate, or "" if it can."""
         return "knows only the batches that it is fitted on"
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "Savable":
-        """The trained method that gave ``state``.
+        """Return the trained method whose ``state()`` was ``state``.
 
         Raises:
-            CalibError: the method judges no new batches.
+            CalibError: the method cannot predict new batches.
         """
         raise CalibError(
             f"This method {self.why_no_new_batches}; make the new batch one of the study's, without labels, "
@@ -130,17 +130,17 @@ class AnyMethod(ABC, Generic[AnyTask]):
 
 
 class Method(AnyMethod[Task]):
-    """A method that can be used in earnest: it never sees a target label."""
+    """A method that never sees a target label, so that it can be used on unlabelled data."""
 
 
 class ReferenceMethod(AnyMethod[LabelledTask]):
-    """A reference line that needs target labels (an upper bound); marked wherever it is shown."""
+    """A reference that sees target labels (an upper bound); every table and figure marks it."""
 
     uses_target_labels = True
 
 
 def check_wrapped(method: object) -> None:
-    """Raise CalibError unless what a method is to wrap is a method that sees no target label."""
+    """Raise CalibError unless ``method``, which is to be wrapped, is a method that sees no target label."""
     if not isinstance(method, Method):
         raise CalibError(
             f"method.method: {type(method).__name__} cannot be wrapped; choose a method that sees "

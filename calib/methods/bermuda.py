@@ -1,7 +1,8 @@
-"""BERMUDA: an autoencoder that draws together the clusters that batches have in common.
+"""BERMUDA: an autoencoder that brings together similar clusters of different batches.
 
 Wang et al. 2019 (doi 10.1186/s13059-019-1764-6); original code https://github.com/txWang/BERMUDA, with
-clusters from Seurat. No label is used: the clusters of every batch are found without them.
+clusters from Seurat. No label is used, not even of the sources. The clusters of each batch come from
+``calib.comparators.clusters``, the similar pairs of clusters from ``calib.comparators.metaneighbor``.
 """
 
 import logging
@@ -28,11 +29,11 @@ from calib.training import lockstep
 
 log = logging.getLogger(__name__)
 SCALE_LIMIT = 10
-"""Standardised values are clipped there before PCA, as Seurat's ``ScaleData`` does."""
+"""Largest standardised value; larger ones become this before PCA, as in Seurat's ``ScaleData``."""
 
 
 class Autoencoder(nn.Module):
-    """features -> hidden -> code -> hidden -> features; ReLU on all layers but the code."""
+    """An autoencoder features-hidden-code-hidden-features, with ReLU after all layers but the code."""
 
     def __init__(self, features: int, hidden: int, code: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -43,20 +44,23 @@ class Autoencoder(nn.Module):
 
 
 class Bermuda:
-    """BERMUDA as a corrector: the code of an autoencoder trained on clusters and pairs of clusters.
+    """BERMUDA as a corrector; the corrected data are the codes of an autoencoder.
+
+    Its two losses are the reconstruction of every cluster and the MMD between similar clusters of different
+    batches (the transfer loss).
 
     Args:
-        normalise: total of each sample before clusters are compared; None where it is settled already.
-        log: logarithm of the data, log(1 + x), for clusters and autoencoder; negative values count as 0.
-        components: principal components on which each batch is clustered.
-        neighbours, prune: of Seurat's graph of shared neighbours.
-        resolution, starts: of Louvain's method.
+        normalise: total of each sample before clusters are compared; None leaves the totals as they are.
+        log: take log(1 + x) of the data for clusters and autoencoder; negative values count as 0.
+        components: number of principal components on which each batch is clustered.
+        neighbours, prune: settings of Seurat's graph; see ``shared_neighbours``.
+        resolution, starts: settings of Louvain's method; see ``louvain``.
         threshold: smallest similarity of a pair of clusters (S_thr).
         hidden, code: widths of the autoencoder.
-        epochs: an epoch is as many iterations as the largest cluster has full mini-batches.
+        epochs: number of epochs; one has as many iterations as the largest cluster has full mini-batches.
         batch_size: rows of each cluster in a mini-batch.
         lr: Adam's learning rate, halved every ``lr_step`` epochs.
-        weight_decay: L2.
+        weight_decay: weight of Adam's L2 penalty.
         gamma: weight that the transfer loss rises to.
     """
 
@@ -105,13 +109,13 @@ class Bermuda:
         self.lr, self.lr_step, self.weight_decay, self.gamma = lr, lr_step, weight_decay, gamma
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """The code of every sample ``(samples, code)``, by batch.
+        """Return the code of every sample ``(samples, code)``, by batch.
 
         Raises:
             DivergedError: a loss is no longer finite.
         """
         positive = [batch.dense.clip(min=0) if self.log else batch.dense for batch in batches]
-        clusters, pairs = self._found(positive, [batch.name for batch in batches], runtime)
+        clusters, pairs = self._clusters_and_pairs(positive, [batch.name for batch in batches], runtime)
 
         rng = np.random.default_rng(runtime.derived_seed("BERMUDA: oversampling"))
         starts = np.cumsum([0, *map(len, positive)])
@@ -132,28 +136,28 @@ class Bermuda:
             codes = [network.encoder(part).cpu().numpy() for part in scaled]
         return {batch.name: code for batch, code in zip(batches, codes, strict=True)}
 
-    def _found(
+    def _clusters_and_pairs(
         self, x: Sequence[FloatArray], names: Sequence[str], runtime: Runtime
     ) -> tuple[list[NDArray[np.intp]], list[tuple[int, int]]]:
-        """Clusters of every batch, and the pairs of them that are drawn together."""
-        comparable = [self._comparable(one) for one in x]
+        """Return the clusters of every batch, and the pairs of clusters that are brought together."""
+        comparable = [self._comparable(data) for data in x]
         clusters = []
-        for one, name in zip(comparable, names, strict=True):
-            cluster = self._clusters(one, runtime.derived_seed(f"BERMUDA: clusters of {name}"))
+        for data, name in zip(comparable, names, strict=True):
+            cluster = self._clusters(data, runtime.derived_seed(f"BERMUDA: clusters of {name}"))
             log.info("BERMUDA: batch %s has clusters of %s samples", name, np.bincount(cluster).tolist())
             clusters.append(cluster)
         rng = np.random.default_rng(runtime.derived_seed("BERMUDA: compared samples"))
         return clusters, self._pairs(comparable, clusters, rng)
 
     def _comparable(self, x: FloatArray) -> FloatArray:
-        """Data for finding and comparing clusters: each sample at the same total, logarithm."""
+        """Return data in which clusters are found and compared: equal totals and logarithm, if set."""
         if self.normalise is not None:
             total = x.sum(axis=1, keepdims=True)
             x = x / np.where(total > 0, total, 1) * self.normalise
         return np.log1p(x) if self.log else x
 
     def _clusters(self, x: FloatArray, seed: int) -> NDArray[np.intp]:
-        """Clusters of one batch ``(samples,)``, as Seurat finds them."""
+        """Return the cluster of every sample of one batch ``(samples,)``, found as Seurat does."""
         standardised = StandardScaler().fit_transform(x) * math.sqrt((len(x) - 1) / len(x))
         components = min(self.components, *x.shape)
         pca = PCA(components, svd_solver="full").fit_transform(standardised.clip(max=SCALE_LIMIT))
@@ -163,14 +167,14 @@ class Bermuda:
     def _pairs(
         self, x: Sequence[FloatArray], clusters: Sequence[NDArray[np.intp]], rng: np.random.Generator
     ) -> list[tuple[int, int]]:
-        """Pairs of clusters that are drawn together; clusters are counted on over the batches."""
+        """Return the pairs of clusters to bring together; clusters are numbered on from batch to batch."""
         counts = [int(cluster.max()) + 1 for cluster in clusters]
         offsets = np.cumsum([0, *counts[:-1]])
         shifted = np.concatenate([cluster + first for cluster, first in zip(clusters, offsets, strict=True)])
         batch = np.repeat(np.arange(len(x)), [len(rows) for rows in x])
         chosen = compared(shifted, rng)
         first = np.searchsorted(batch, np.arange(len(x)))
-        rows = np.concatenate([one[chosen[batch[chosen] == i] - first[i]] for i, one in enumerate(x)])
+        rows = np.concatenate([data[chosen[batch[chosen] == i] - first[i]] for i, data in enumerate(x)])
         similar = similarity(rows, shifted[chosen], batch[chosen])
         pairs = best_pairs(similar, np.repeat(np.arange(len(x)), counts), self.threshold)
         log.info("BERMUDA: %d pairs of clusters are at least %g similar", len(pairs), self.threshold)
@@ -190,7 +194,15 @@ class Bermuda:
         pairs: Sequence[tuple[int, int]],
         runtime: Runtime,
     ) -> None:
-        """Train in place on clusters, given by their rows in ``x``; pairs of them are drawn together."""
+        """Train the network in place on all clusters.
+
+        Args:
+            network: the autoencoder.
+            x: scaled data of all batches ``(rows, features)``.
+            clusters: the rows of each cluster in ``x``, those of a batch equally many.
+            pairs: pairs of clusters that are brought together.
+            runtime: seed, device and history.
+        """
         sizes = [len(rows) for rows in clusters]
         if min(sizes) < self.batch_size:
             log.warning(
@@ -214,11 +226,11 @@ class Bermuda:
             for _ in range(iterations):
                 rows = x[places[next(minibatches) + starts].to(x.device)]  # (clusters, batch_size, features)
                 code = network.encoder(rows)
-                error = F.mse_loss(network.decoder(code), rows) * len(sizes)  # summed over clusters
+                error = F.mse_loss(network.decoder(code), rows) * len(sizes)  # the sum over clusters
                 drawn_together = torch.stack(
                     [code[first], code[second]], dim=1
                 )  # (pairs, 2, batch_size, code)
-                transfer = mmd2_sum(drawn_together, PAPER_WIDTHS).sum() / 2  # each pair counted in one order
+                transfer = mmd2_sum(drawn_together, PAPER_WIDTHS).sum() / 2  # mmd2_sum counts pairs twice
                 adam.zero_grad()
                 (error + gamma * transfer).backward()
                 adam.step()
@@ -229,7 +241,7 @@ class Bermuda:
 
 
 def oversampled(cluster: NDArray[np.intp], rng: np.random.Generator) -> list[NDArray[np.intp]]:
-    """The rows of each cluster, and repeats drawn at random until all are as large as the largest."""
+    """Return the rows of each cluster, with random repeats until every cluster is as large as the largest."""
     members = [np.flatnonzero(cluster == k) for k in range(cluster.max() + 1)]
     size = max(map(len, members))
     return [np.concatenate([rows, rng.choice(rows, size - len(rows))]) for rows in members]

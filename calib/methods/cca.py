@@ -1,7 +1,7 @@
 """CCA: canonical directions that batches share, each warped onto those of the largest batch.
 
-Butler, Hoffman, Smibert, Papalexi & Satija 2018 (doi 10.1038/nbt.4096), as ``RunCCA``, ``RunMultiCCA`` and
-``AlignSubspace`` of Seurat 2.3 do it.
+Butler, Hoffman, Smibert, Papalexi & Satija 2018 (doi 10.1038/nbt.4096), computed as by ``RunCCA``,
+``RunMultiCCA`` and ``AlignSubspace`` of Seurat 2.3. The parts are in ``calib.comparators.seurat``.
 """
 
 import logging
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 
 class CCA:
-    """CCA as a corrector: the aligned canonical coordinates of every sample, instead of features.
+    """CCA as a corrector; the corrected data are the aligned canonical coordinates of every sample.
 
-    Expects values on a logarithmic scale; features are z-scored within each batch.
+    It expects values on a logarithmic scale and z-scores the features within each batch.
 
     Args:
-        dims: canonical directions; at most one fewer than the smallest batch has samples and than features
-            vary in all batches.
-        warp: false for the directions before they are aligned.
+        dims: number of canonical directions, at most one fewer than the smallest batch has samples and one
+            fewer than features vary in all batches.
+        warp: whether to align the directions; false leaves them as they are.
     """
 
     version = 1
@@ -39,10 +39,10 @@ class CCA:
         self.dims, self.warp = dims, warp
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Coordinates ``(samples, dims)`` of every batch, mean 0 and variance 1 over all batches.
+        """Return coordinates ``(samples, dims)`` of every batch, with mean 0 and variance 1 over all batches.
 
         Raises:
-            CalibError: there is one batch only, or less than two samples or features that vary.
+            CalibError: there is one batch only, or fewer than two samples or features that vary.
         """
         if len(batches) < 2:
             raise CalibError(f"CCA needs at least two batches; there is only '{batches[0].name}'.")
@@ -62,14 +62,16 @@ class CCA:
 
 
 def aligned(weights: Sequence[FloatArray], z: Sequence[FloatArray]) -> list[FloatArray]:
-    """Sample weights ``(samples, dims)`` of every batch, direction by direction on the largest one's scale.
+    """Return the sample weights ``(samples, dims)`` of every batch, warped onto those of the largest batch.
 
-    A direction that no feature follows alike in both batches stays as it is.
+    Directions are warped one by one. A direction that no feature follows alike in both batches is kept as it
+    is.
 
     Args:
-        z: z-scored data ``(samples, features)``.
+        weights: sample weights ``(samples, dims)`` of every batch before warping.
+        z: z-scored data ``(samples, features)`` of every batch.
     """
-    largest = max(range(len(z)), key=lambda i: len(z[i]))  # the first of several alike
+    largest = max(range(len(z)), key=lambda i: len(z[i]))  # the first one, if several are equally large
     found = [own.copy() for own in weights]
     for i in range(len(z)):
         for d in range(weights[i].shape[1]) if i != largest else ():

@@ -1,7 +1,8 @@
-"""ComBat: additive and multiplicative batch effects, shrunk by empirical Bayes.
+"""ComBat: a corrector that removes additive and multiplicative batch effects, shrunk by empirical Bayes.
 
-Johnson, Li & Rabinovic 2007 (doi 10.1093/biostatistics/kxj037), step by step as Bioconductor's
-``sva::ComBat`` does it, so that results agree to rounding.
+Johnson, Li & Rabinovic 2007 (doi 10.1093/biostatistics/kxj037). The steps are those of Bioconductor's
+``sva::ComBat``, so results agree to rounding. The two choices of prior are ``_parametric`` and
+``_nonparametric``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,13 @@ CONVERGED = 1e-4
 
 
 class ComBat:
-    """ComBat without covariates as a corrector: a class covariate would need the targets' labels.
+    """ComBat as a corrector, without covariates: a class covariate would need the targets' labels.
 
     Args:
         mean_only: correct the additive effect only.
-        reference: name of the batch that is left as it is and to which the others are adjusted.
-        parametric: inverse-gamma and normal priors; otherwise the empirical distribution over features.
+        reference: name of the batch that is left as it is and to which the others are adjusted; None adjusts
+            all batches.
+        parametric: use inverse-gamma and normal priors; false uses the empirical distribution over features.
     """
 
     version = 1
@@ -41,10 +43,10 @@ class ComBat:
         self.parametric = parametric
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Corrected data of every batch, in the unit of the data.
+        """Return the corrected data of every batch, in the unit of the data.
 
         Raises:
-            CalibError: there is one batch only, or no batch of the reference's name.
+            CalibError: there is one batch only, or no batch has the reference's name.
         """
         names = [batch.name for batch in batches]
         if self.reference is not None:
@@ -61,7 +63,7 @@ class ComBat:
 
 @dataclass(frozen=True)
 class _Estimates:
-    """Empirical Bayes estimates of one batch: additive gamma and multiplicative delta, per feature."""
+    """Empirical Bayes estimates of one batch: additive gamma and multiplicative delta ``(features,)``."""
 
     gamma: Array
     delta: Array
@@ -75,7 +77,7 @@ def combat(
     reference: str | None = None,
     parametric: bool = True,
 ) -> Array:
-    """Batch-corrected data.
+    """Return the data corrected for batch effects.
 
     Args:
         x: ``(samples, features)``; NaN marks a missing value and stays one.
@@ -98,7 +100,7 @@ def combat(
     varying = np.ones(x.shape[1], bool)
     for level in np.flatnonzero(sizes > 1):
         values = x[owner == level]
-        varying &= np.nanmax(values, axis=0) > np.nanmin(values, axis=0)  # variances round
+        varying &= np.nanmax(values, axis=0) > np.nanmin(values, axis=0)  # exact, unlike a variance
     if varying.sum() < 2:
         raise CalibError(
             f"ComBat needs at least two features that vary in every batch; there are {varying.sum()}."
@@ -139,7 +141,7 @@ def combat(
 
 
 def _least_squares(design: Array, y: Array) -> Array:
-    """Coefficients ``(columns, features)``, each feature from its own observed samples."""
+    """Return coefficients ``(columns, features)``; each feature is fitted to its own observed samples."""
     missing = np.isnan(y)
     whole = ~missing.any(axis=0)
     coefficients = np.empty((design.shape[1], y.shape[1]))
@@ -152,12 +154,12 @@ def _least_squares(design: Array, y: Array) -> Array:
 
 
 def _parametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -> _Estimates:
-    """Posterior modes under a normal prior of gamma and an inverse-gamma prior of delta."""
+    """Return the posterior modes under a normal prior of gamma and an inverse-gamma prior of delta."""
     gamma_bar, tau2 = gamma_hat.mean(), gamma_hat.var(ddof=1)
     if mean_only:
         return _Estimates((tau2 * gamma_hat + gamma_bar) / (tau2 + 1), delta_hat)
     m = delta_hat.mean()
-    s2 = max(delta_hat.var(ddof=1), (np.finfo(float).eps * m) ** 2)  # or equal ones would have no prior
+    s2 = max(delta_hat.var(ddof=1), (np.finfo(float).eps * m) ** 2)  # not 0, so a, b are finite
     a, b = (2 * s2 + m**2) / s2, (m * s2 + m**3) / s2
     n = (~np.isnan(z)).sum(axis=0)
     gamma, delta = gamma_hat, delta_hat
@@ -165,7 +167,7 @@ def _parametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -
         new_gamma = (tau2 * n * gamma_hat + delta * gamma_bar) / (tau2 * n + delta)
         squares = np.nansum((z - new_gamma) ** 2, axis=0)
         new_delta = (squares / 2 + b) / (n / 2 + a - 1)
-        # as in sva, the change of gamma is divided by a signed gamma, so negative ones never delay the stop
+        # As in sva, the change of gamma is divided by a signed gamma: a negative gamma never delays the stop.
         change = max(_relative(new_gamma, gamma).max(), _relative(new_delta, delta).max())
         if np.isnan(change):
             raise CalibError("ComBat's estimates are no numbers; check the scale of the data.")
@@ -175,15 +177,16 @@ def _parametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -
 
 
 def _relative(new: Array, old: Array) -> Array:
-    """Change over the old value; nothing where nothing changes, as in batches that are centred already."""
+    """Return the change over the old value; it is 0 where nothing changes, as in centred batches."""
     with np.errstate(divide="ignore"):
         return np.divide(abs(new - old), old, out=np.zeros_like(old), where=new != old)
 
 
 def _nonparametric(z: Array, gamma_hat: Array, delta_hat: Array, mean_only: bool) -> _Estimates:
-    """Means of all other features' estimates, weighted by their likelihood for this feature.
+    """Return, for each feature, the mean of all other features' estimates, weighted by their likelihood.
 
-    In log space: the product of hundreds of densities underflows, and the literal formula gives 0/0.
+    The weights are computed in log space: the product of hundreds of densities underflows, and the literal
+    formula gives 0/0.
     """
     n = (~np.isnan(z)).sum(axis=0)[:, None]
     sum1, sum2 = np.nansum(z, axis=0)[:, None], np.nansum(z**2, axis=0)[:, None]

@@ -1,4 +1,4 @@
-"""Classifiers made of others: the mean of several, over replicates, and one trained on shuffled labels."""
+"""Classifiers made of other classifiers: averages of several, averages over replicates, shuffled labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,59 +15,67 @@ from calib.runtime import Runtime
 
 
 class AverageClassifier:
-    """The mean of several classifiers' probabilities, each trained on the same data.
+    """A classifier that averages the probabilities of several classifiers trained on the same data.
 
     Args:
-        classifiers: by names of your own; a null is left out, which takes one of a YAML file's away.
+        classifiers: the classifiers, by any names. One that is null is left out: so an override can remove a
+            classifier that a YAML file lists.
 
     Raises:
-        CalibError: there is none.
+        CalibError: no classifier is left.
     """
 
     version = 1
 
     def __init__(self, classifiers: Mapping[str, Classifier | None]) -> None:
-        self.classifiers = {name: one for name, one in classifiers.items() if one is not None}
+        self.classifiers = {name: each for name, each in classifiers.items() if each is not None}
         if not self.classifiers:
             raise CalibError("classifiers={} must name at least one classifier whose probabilities to take.")
 
     @property
     def restorable(self) -> bool:
-        """Whether all of them are."""
-        return all(one.restorable for one in self.classifiers.values())
+        """Return whether all classifiers are restorable."""
+        return all(classifier.restorable for classifier in self.classifiers.values())
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> "FittedAverage":
-        """Train each on the sources."""
-        fitted = {name: one.fit(sources, n_classes, runtime) for name, one in self.classifiers.items()}
+        """Train each classifier on the sources."""
+        fitted = {
+            name: classifier.fit(sources, n_classes, runtime) for name, classifier in self.classifiers.items()
+        }
         return FittedAverage(fitted)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedAverage":
-        """The trained classifiers that gave ``state``."""
+        """Return the trained classifiers whose ``state()`` was ``state``."""
         restored = {}
-        for name, one in self.classifiers.items():
+        for name, classifier in self.classifiers.items():
             own = {key.removeprefix(f"{name}/"): v for key, v in state.items() if key.startswith(f"{name}/")}
-            restored[name] = one.restore(own, features, n_classes, runtime)
+            restored[name] = classifier.restore(own, features, n_classes, runtime)
         return FittedAverage(restored)
 
 
 class FittedAverage:
-    """Trained classifiers."""
+    """Several trained classifiers whose probabilities are averaged."""
 
     def __init__(self, fitted: Mapping[str, FittedClassifier]) -> None:
         self._fitted = fitted
 
     def state(self) -> State:
-        """What each has learnt, by ``<its name>/<name>``."""
-        return {f"{name}/{key}": v for name, one in self._fitted.items() for key, v in one.state().items()}
+        """Return the arrays of all classifiers, by ``<name of the classifier>/<name of the array>``."""
+        return {
+            f"{name}/{key}": value
+            for name, classifier in self._fitted.items()
+            for key, value in classifier.state().items()
+        }
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """The mean of the class probabilities ``(samples, classes)`` of a batch."""
-        mean: FloatArray = np.mean([one.predict_proba(samples) for one in self._fitted.values()], axis=0)
+        """Return the mean of the classifiers' probabilities ``(samples, classes)`` of a batch."""
+        each = [classifier.predict_proba(samples) for classifier in self._fitted.values()]
+        mean: FloatArray = np.mean(each, axis=0)
         return mean
 
 
 class Around:
-    """Something around a classifier."""
+    """The base class of classifiers that wrap another classifier."""
 
     version = 1
 
@@ -76,12 +84,12 @@ class Around:
 
     @property
     def restorable(self) -> bool:
-        """As the classifier."""
+        """Return whether the wrapped classifier is restorable."""
         return self.classifier.restorable
 
 
 class OverReplicates(Around):
-    """A classifier that gives a sample's measurements, where known, their probabilities' geometric mean."""
+    """A classifier that gives all measurements of a sample the geometric mean of their probabilities."""
 
     def fit(
         self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime
@@ -92,22 +100,25 @@ class OverReplicates(Around):
     def restore(
         self, state: State, features: int, n_classes: int, runtime: Runtime
     ) -> "FittedOverReplicates":
-        """The trained classifier that gave ``state``."""
+        """Return the trained classifier whose ``state()`` was ``state``."""
         return FittedOverReplicates(self.classifier.restore(state, features, n_classes, runtime))
 
 
 class FittedOverReplicates:
-    """A trained classifier."""
+    """A trained classifier whose probabilities are averaged over replicates."""
 
     def __init__(self, fitted: FittedClassifier) -> None:
         self._fitted = fitted
 
     def state(self) -> State:
-        """What the classifier has learnt."""
+        """Return the trained classifier's arrays."""
         return self._fitted.state()
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)``, the same for all measurements of one sample."""
+        """Return class probabilities ``(samples, classes)``, the same for all measurements of a sample.
+
+        They stay as they are if the study does not name the measurements of a sample.
+        """
         probability = self._fitted.predict_proba(samples)
         if samples.replicate is None:
             return probability
@@ -115,10 +126,10 @@ class FittedOverReplicates:
 
 
 class ShuffledLabels(Around):
-    """A classifier trained on labels that are shuffled within each source: what nothing but chance can do.
+    """A classifier trained on labels that are shuffled within each source, which shows what chance reaches.
 
-    Ojala & Garriga 2009 (doi 10.1109/ICDM.2009.108), their first test. Every source keeps the size of its
-    classes, so that what is left to learn are these sizes.
+    Ojala & Garriga 2009 (doi 10.1109/ICDM.2009.108), their first test. Every source keeps the sizes of its
+    classes, so these sizes are all that is left to learn.
     """
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> FittedClassifier:
@@ -131,5 +142,5 @@ class ShuffledLabels(Around):
         return self.classifier.fit([shuffled(source) for source in sources], n_classes, runtime)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> FittedClassifier:
-        """The trained classifier that gave ``state``."""
+        """Return the trained classifier whose ``state()`` was ``state``."""
         return self.classifier.restore(state, features, n_classes, runtime)

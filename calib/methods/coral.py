@@ -1,4 +1,4 @@
-"""CORAL: the source's covariance is taken away and the target's put in its place.
+"""CORAL: a mapper that replaces the source's covariance by the target's.
 
 Sun, Feng & Saenko 2016 (arXiv:1511.05547), Algorithm 1; original code https://github.com/VisionLearningGroup/CORAL.
 """
@@ -14,7 +14,7 @@ Array = NDArray[np.floating]
 
 
 class Coral:
-    """CORAL as a mapper. It leaves means alone; the paper standardises the features of every batch first.
+    """CORAL as a mapper, which leaves means unchanged; the paper standardises each batch's features first.
 
     Args:
         ridge: added to the diagonal of both covariances, in squared units of the data; the paper has 1.
@@ -30,12 +30,12 @@ class Coral:
         self.ridge = ridge
 
     def map(self, source: Samples, target: Samples, runtime: Runtime) -> FloatArray:
-        """The source's rows with the target's covariance."""
+        """Return the source's rows ``(samples, features)`` with the target's covariance."""
         return coral(source.dense, target.dense, self.ridge).astype(runtime.numpy_dtype)
 
 
 def coral(source: Array, target: Array, ridge: float = 1.0) -> Array:
-    """Source rows whitened, then coloured as the target's: ``D_S C_S^(-1/2) C_T^(1/2)``, around their mean.
+    """Return source rows with the target's covariance, ``D_S C_S^(-1/2) C_T^(1/2)``, around their own mean.
 
     Args:
         source, target: ``(rows, features)``.
@@ -51,11 +51,11 @@ def coral(source: Array, target: Array, ridge: float = 1.0) -> Array:
 
 
 def covariance(x: Array, ridge: float) -> Array:
-    """Covariance of the features (over rows - 1) plus ``ridge`` times the identity."""
+    """Return the covariance of the features (over rows - 1) plus ``ridge`` times the identity."""
     return np.cov(x, rowvar=False, dtype=np.float64).reshape(x.shape[1], -1) + ridge * np.eye(x.shape[1])
 
 
 def symmetric_power(matrix: Array, exponent: float) -> Array:
-    """A symmetric positive matrix to a real power."""
+    """Return a symmetric positive definite matrix raised to a real power."""
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * values**exponent) @ vectors.T

@@ -1,4 +1,9 @@
-"""Correct, then classify: a label-free corrector and a classifier trained on the corrected sources."""
+"""Methods of two parts: a corrector changes the data, then a classifier learns from the corrected sources.
+
+This module has the contracts of both parts that are not stored (``Classifier``, ``SupervisedCorrector``), the
+method made of them (``CorrectThenClassify``) and the corrector that changes nothing (``Uncorrected``). The
+contract of correctors without labels is ``calib.records.corrections.Corrector``.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,19 +22,19 @@ class FittedClassifier(Protocol):
     """A trained classifier."""
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch."""
         ...
 
     def state(self) -> State:
-        """What ``Classifier.restore`` needs."""
+        """Return the arrays from which ``Classifier.restore`` rebuilds the trained classifier."""
         ...
 
 
 class Classifier(Protocol):
-    """Learns classes from labelled batches.
+    """A classifier that learns from labelled batches.
 
-    ``version`` is raised when a change gives other numbers; ``restorable`` is False where what it has learnt
-    cannot be kept as arrays.
+    ``version`` is raised when a change makes it compute other numbers. ``restorable`` is False if what it has
+    learnt cannot be kept as arrays.
     """
 
     @property
@@ -43,15 +48,15 @@ class Classifier(Protocol):
         ...
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> FittedClassifier:
-        """The trained classifier that gave ``state``."""
+        """Return the trained classifier whose ``state()`` was ``state``."""
         ...
 
 
 @runtime_checkable
 class SupervisedCorrector(Protocol):
-    """Removes differences between batches with the help of the sources' labels; targets have none here.
+    """A corrector that uses the sources' labels; it gets the targets without labels.
 
-    Its result depends on which batches are sources, so it is made for every split and never stored.
+    Its result depends on which batches are sources, so it is computed for every split and never stored.
     """
 
     version: ClassVar[int]
@@ -63,12 +68,12 @@ class SupervisedCorrector(Protocol):
         targets: Sequence[Samples],
         runtime: Runtime,
     ) -> Mapping[str, Matrix]:
-        """Corrected data ``(samples, dimensions)`` of every batch, by name."""
+        """Return the corrected data ``(samples, dimensions)`` of every batch, by name."""
         ...
 
 
 def versions_of(part: Any) -> list[int]:
-    """The version of a corrector or classifier and of the parts that it is made of."""
+    """Return the version of a corrector, mapper or classifier and of the parts that it is made of."""
     versions = [part.version]
     for value in vars(part).values():
         for inner in value.values() if isinstance(value, dict) else [value]:
@@ -79,19 +84,27 @@ def versions_of(part: Any) -> list[int]:
 def correct(
     corrector: Corrector | SupervisedCorrector, task: Task | LabelledTask, runtime: Runtime
 ) -> Mapping[str, Matrix]:
-    """Corrected data of every batch, from the store where it has them; no corrector sees a target's label."""
+    """Return the corrected data of every batch, by name; no corrector sees a target's label.
+
+    The result of a corrector without labels comes from the run's store of corrections if it is there.
+    """
     batches = [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
     if isinstance(corrector, SupervisedCorrector):
         targets = batches[len(task.sources) :]
         return corrector.correct(task.sources, targets, runtime)
-    shared = replace(runtime, stage="")  # a stored correction is the same whichever training asks for it
+    shared = replace(runtime, stage="")  # a stored correction must not depend on the training that needs it
     if runtime.corrections is None:
         return corrector.correct(in_order(batches), shared)
     return runtime.corrections.obtain(corrector, batches, shared)
 
 
 class CorrectThenClassify(Method):
-    """A corrector that sees all batches, then a classifier trained on the corrected sources."""
+    """A method made of a corrector that sees all batches and a classifier trained on the corrected sources.
+
+    Args:
+        corrector: a corrector without labels or with the sources' labels.
+        classifier: learns from the corrected sources.
+    """
 
     def __init__(self, corrector: Corrector | SupervisedCorrector, classifier: Classifier) -> None:
         self.corrector = corrector
@@ -99,11 +112,11 @@ class CorrectThenClassify(Method):
 
     @property
     def versions(self) -> list[int]:
-        """Versions of the pair, its corrector and its classifier."""
+        """Return the versions of the method, its corrector and its classifier."""
         return [self.version, *versions_of(self.corrector), *versions_of(self.classifier)]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
-        """Correct all batches, targets included, then train on the sources."""
+        """Correct all batches, targets included, then train on the corrected sources."""
         corrected = correct(self.corrector, task, runtime)
         sources = [replace(source, x=corrected[source.name]) for source in task.sources]
         fitted = self.classifier.fit(sources, task.n_classes, runtime)
@@ -111,13 +124,13 @@ class CorrectThenClassify(Method):
 
     @property
     def why_no_new_batches(self) -> str:
-        """Most correctors know only the batches they were fitted on, and not all classifiers can be kept."""
+        """Return "" if the corrector corrects each batch alone and the classifier can be restored."""
         if not getattr(self.corrector, "each_batch_alone", False):
             return super().why_no_new_batches
         return "" if self.classifier.restorable else UNSAVABLE
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
-        """The trained classifier, behind a corrector that needs no other batch."""
+        """Return the trained classifier together with the corrector, which needs no other batch."""
         if not self.judges_new_batches:
             return super().restore(state, features, n_classes, runtime)
         fitted = self.classifier.restore(state, features, n_classes, runtime)
@@ -140,14 +153,14 @@ class FittedPair:
         self._runtime = runtime
 
     def state(self) -> State:
-        """What the classifier has learnt."""
+        """Return the trained classifier's arrays."""
         return self._classifier.state()
 
     def transform(self, samples: Samples) -> Matrix:
-        """Corrected data of a batch.
+        """Return the corrected data ``(samples, dimensions)`` of a batch.
 
         Raises:
-            CalibError: it was not there when the corrector was fitted, which knows no other batch.
+            CalibError: the corrector was fitted without this batch, and corrects no batch alone.
         """
         if samples.name in self._corrected:
             return self._corrected[samples.name]
@@ -160,12 +173,12 @@ class FittedPair:
         return self._corrector.correct([Samples(samples.name, samples.x)], self._runtime)[samples.name]
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities of such a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch that ``transform`` corrects."""
         return self._classifier.predict_proba(replace(samples, x=self.transform(samples)))
 
 
 class Uncorrected:
-    """No correction: the paper's baseline."""
+    """A corrector that changes nothing: the paper's baseline."""
 
     version = 1
     uses_seed = False
@@ -173,5 +186,5 @@ class Uncorrected:
     each_batch_alone = True
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
-        """The data as they are."""
+        """Return the data as they are."""
         return {batch.name: batch.x for batch in batches}

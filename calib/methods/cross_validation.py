@@ -1,6 +1,6 @@
-"""The paper's ceiling: D trained and tested inside the target batch, by cross-validation.
+"""The paper's upper bound: D trained and tested within the target batch, by cross-validation.
 
-It uses target labels, so it is a reference and no method.
+It uses target labels, so it is a reference and not a method.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,18 @@ from calib.runtime import Runtime
 
 
 class CrossValidation(ReferenceMethod):
-    """Cross-validation of D within each target batch.
+    """A reference that cross-validates D within each target batch.
 
-    The prediction of a row is the one from the fold that did not train on it.
+    Each row is predicted by the D of the fold that did not train on it.
 
     Args:
         classifier: D and how it is trained.
         folds: number of stratified folds.
-        fresh_network: a new network for every fold. False does as the released code: one network goes on
-            training through all folds, so from the second on it has been trained on rows it is tested on.
-        group_by_subject: keep all samples of a subject in one fold; ``where_known``: unless subjects are
-            unknown.
+        fresh_network: train a new network for every fold. False does what the released code does: one
+            network goes on training through all folds, so from the second fold on it is tested on rows that
+            it was trained on.
+        group_by_subject: keep all samples of a subject in one fold; ``where_known`` does so only if the
+            batch's subjects are known.
     """
 
     def __init__(
@@ -47,15 +48,15 @@ class CrossValidation(ReferenceMethod):
 
     @property
     def versions(self) -> list[int]:
-        """Versions of the method and of D."""
+        """Return the versions of the method and of D."""
         return [self.version, self.classifier.version]
 
     def fit(self, task: LabelledTask, runtime: Runtime) -> "OutOfFold":
         """Cross-validate within each target; the sources are not used.
 
         Raises:
-            CalibError: fewer than two classes have as many samples as there are folds, or subjects are
-                asked for but unknown.
+            CalibError: fewer than two classes have as many samples as there are folds, or samples are to be
+                grouped by subjects that are unknown.
         """
         probabilities = {}
         for target in task.targets:
@@ -76,7 +77,7 @@ class CrossValidation(ReferenceMethod):
 
 
 class OutOfFold:
-    """Predictions made by the folds that had not seen the row, and calibrated data, if they are."""
+    """Predictions of every row by the fold that did not train on it, and calibrated data if there are any."""
 
     def __init__(
         self, probabilities: Mapping[str, FloatArray], calibrated: Mapping[str, Matrix] | None = None
@@ -85,9 +86,9 @@ class OutOfFold:
         self._calibrated = calibrated or {}
 
     def transform(self, samples: Samples) -> Matrix:
-        """The calibrated data of a batch; as they are where nothing is calibrated."""
+        """Return the calibrated data of a batch, or its data as they are if nothing is calibrated."""
         return self._calibrated.get(samples.name, samples.x)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Out-of-fold class probabilities ``(samples, classes)`` of a target batch."""
+        """Return the out-of-fold class probabilities ``(samples, classes)`` of a target batch."""
         return self._probabilities[samples.name]

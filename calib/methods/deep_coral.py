@@ -1,6 +1,7 @@
-"""DeepCORAL: a network whose features have the same covariance in sources and targets.
+"""DeepCORAL: a network trained so that its features have the same covariance in sources and targets.
 
 Sun & Saenko 2016 (arXiv:1607.01719), Eqs 1-3; original code https://github.com/VisionLearningGroup/CORAL.
+The training is in ``alignment.py``.
 """
 
 import torch
@@ -10,28 +11,28 @@ from calib.methods.alignment import Aligned, AlignmentLoss
 
 
 class DeepCoral(Aligned):
-    """The CORAL loss on the features, between the rows of all sources and those of all targets."""
+    """A method with the CORAL loss on the features, between the rows of all sources and of all targets."""
 
     aligned_by = "CORAL loss"
 
     def alignment(self, features: int, batches: int, generator: torch.Generator) -> "CoralLoss":
-        """It has no parameters."""
+        """Return the CORAL loss, which has no parameters."""
         return CoralLoss()
 
 
 class CoralLoss(AlignmentLoss):
-    """See ``coral_loss``."""
+    """The function ``coral_loss`` as an alignment loss."""
 
     def forward(self, features: Tensor, sources: int, progress: float) -> Tensor:
-        """The loss between sources and targets."""
+        """Return the CORAL loss between the rows of all sources and those of all targets."""
         return coral_loss(features[:sources].flatten(0, 1), features[sources:].flatten(0, 1))
 
 
 def coral_loss(source: Tensor, target: Tensor) -> Tensor:
-    """Squared Frobenius distance of the covariances over 4 d^2 (Eq. 1).
+    """Return the squared Frobenius distance of the covariances, divided by 4 d^2 (Eq. 1).
 
     Args:
-        source, target: ``(rows, d)``; rows may differ in number.
+        source, target: features ``(rows, d)``; the numbers of rows may differ.
     """
     difference = source.T.cov() - target.T.cov()
     return difference.square().sum() / (4 * source.shape[1] ** 2)

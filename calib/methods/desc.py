@@ -1,8 +1,9 @@
-"""DESC: an autoencoder whose code is drawn, round by round, to the centres of its own clusters.
+"""DESC: an autoencoder whose codes move, round by round, towards the centres of their own clusters.
 
 Li et al. 2020 (doi 10.1038/s41467-020-15851-3); original code https://github.com/eleozzr/desc, version
-2.1.1, whose Keras defaults are written out here. It is told no batch: what removes differences between
-batches is the scaling before it, and clusters that span batches.
+2.1.1, whose Keras defaults are written out here. The network does not know which batch a sample comes from:
+differences between batches are removed by the scaling before it, and by clusters that span batches. The
+autoencoder and its pre-training are in ``calib.comparators.autoencoder``.
 """
 
 import logging
@@ -24,33 +25,33 @@ from calib.training import EarlyStop
 log = logging.getLogger(__name__)
 
 PATIENCE = 5
-"""Epochs without a lower loss after which a round ends: at the published 5 epochs a round, never."""
+"""Epochs without a lower loss after which a round ends; no round of the published 5 epochs ends early."""
 SMALLEST = 1e-7
 """Keras' epsilon: the smallest probability in the Kullback-Leibler divergence."""
 SMALLEST_SD = 1e-5
-"""Smallest standard deviation that data are divided by."""
+"""Smallest standard deviation by which data are divided."""
 
 
 class DESC:
-    """DESC as a corrector: the code (in -1 to 1) of all samples after clustering.
+    """DESC as a corrector; the corrected data are the codes (in -1 to 1) of all samples after clustering.
 
     Args:
         normalise: total intensity that every sample is scaled to; None leaves the totals as they are.
-        log1p: take log(1 + x). Where one of the two is on, negative intensities count as 0.
+        log1p: take log(1 + x). If ``normalise`` or ``log1p`` is on, negative intensities count as 0.
         scale: z-score each feature in every batch alone (``"by_batch"``) or over all samples (``"all"``).
-        max_value: z-scores above it become it; None keeps them.
-        dims: widths of the encoder's layers, the last one that of the code; None for ``suggested_dims``.
-        pretrain_epochs: half of them at most for each layer's pre-training, in three stages, then as many
-            stages of 50 as they fill for the fine-tuning.
+        max_value: largest z-score, to which larger ones are set; None keeps them.
+        dims: widths of the encoder's layers, of which the last is the code; None for ``suggested_dims``.
+        pretrain_epochs: at most half of them pre-train each layer, in three stages; then as many stages of
+            50 epochs as they fill fine-tune all layers.
         batch_size: rows of a mini-batch, drawn from all batches together.
-        dropout: of a layer's input and output while it is pre-trained alone.
+        dropout: share of a layer's input and output that is zeroed while the layer is pre-trained alone.
         neighbours: nearest samples, itself included, in the graph of the first clusters.
-        resolution: of Louvain's method; larger for more, smaller clusters.
+        resolution: resolution of Louvain's method; a larger one gives more and smaller clusters.
         alpha: degrees of freedom of the soft assignment.
         lr: learning rate of encoder and centres while clustering.
-        epochs: epochs between two targets.
-        rounds: targets at most; 0 for the code before clustering.
-        tol: clustering ends when a smaller share of samples has changed its cluster since the last target.
+        epochs: epochs of a round, in which the target distribution does not change.
+        rounds: largest number of rounds; 0 returns the codes before clustering.
+        tol: clustering ends when a smaller share of samples has changed its cluster since the round before.
     """
 
     version = 1
@@ -101,7 +102,7 @@ class DESC:
         self.lr, self.epochs, self.rounds, self.tol = lr, epochs, rounds, tol
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Codes ``(samples, width)`` of every batch, without unit, each entry in -1 to 1.
+        """Return codes ``(samples, width)`` of every batch, without unit, each entry in -1 to 1.
 
         Raises:
             CalibError: the samples fall into one cluster.
@@ -119,19 +120,19 @@ class DESC:
         return by_batch(network.code(x).cpu().numpy(), batches)
 
     def prepared(self, batches: Sequence[FloatArray]) -> list[FloatArray]:
-        """The batches ``(samples, features)`` as the network sees them: normalised, logged, z-scored."""
+        """Return the network's input ``(samples, features)`` by batch: normalised, logged, z-scored."""
         counts = [normalised(x, self.normalise, self.log1p) for x in batches]
         if self.scale == "by_batch":
             return [z_scores(x, self.max_value) for x in counts]
         return pieces(z_scores(np.concatenate(counts), self.max_value), batches)
 
     def first_clusters(self, code: Tensor, runtime: Runtime) -> IntArray:
-        """Louvain's clusters ``(samples,)`` of the codes ``(samples, width)``, from 0.
+        """Return Louvain's clusters ``(samples,)`` of the codes ``(samples, width)``, numbered from 0.
 
         Raises:
-            CalibError: there is only one; the original ends here too.
+            CalibError: there is only one cluster; the original ends here too.
         """
-        k = self.neighbours if self.neighbours <= len(code) else 1 + len(code) // 2  # as scanpy does
+        k = self.neighbours if self.neighbours <= len(code) else 1 + len(code) // 2  # scanpy's rule
         graph = either_neighbours(neighbours(code.cpu().numpy(), k))
         clusters = louvain(graph, self.resolution, starts=1, seed=runtime.derived_seed("DESC: Louvain"))
         found = int(clusters.max()) + 1
@@ -146,18 +147,26 @@ class DESC:
     def cluster(
         self, network: Autoencoder, x: Tensor, clusters: IntArray, shuffle: torch.Generator, runtime: Runtime
     ) -> None:
-        """Train encoder and centres towards their own sharpened assignments until few samples change."""
-        what = "DESC, clusters"
+        """Train encoder and centres towards their own sharpened assignments until few samples change cluster.
+
+        Args:
+            network: pre-trained autoencoder, whose encoder is trained in place.
+            x: prepared data of all samples ``(samples, features)``.
+            clusters: first cluster of every sample ``(samples,)``.
+            shuffle: source of the order of the mini-batches.
+            runtime: device and history.
+        """
+        training = "DESC, clusters"
         last = torch.as_tensor(clusters, device=x.device)
         member = F.one_hot(last).to(x.dtype)
         centres = nn.Parameter(member.T @ network.code(x) / member.sum(dim=0)[:, None])
-        # one optimiser for all rounds, so that its momentum lives through them
+        # One optimiser serves all rounds, so that its momentum carries over from round to round.
         optimizer = sgd([*network.encoder.parameters(), centres], self.lr)
 
         def loss(rows: Tensor, target: Tensor) -> Tensor:
             return kl_divergence(target, soft_assignment(network.encode(rows), centres, self.alpha))
 
-        for turn in (bar := runtime.epochs(self.rounds, what)):
+        for turn in (bar := runtime.epochs(self.rounds, training)):
             with torch.no_grad():
                 q = soft_assignment(network.code(x), centres, self.alpha)
             now = q.argmax(dim=1)
@@ -170,12 +179,12 @@ class DESC:
                 mean = one_epoch(loss, [x, p], self.batch_size, optimizer, shuffle)
                 if stop.after(mean):
                     break
-            runtime.report(bar, turn, {"KL": mean, "changed": changed}, what)
+            runtime.report(bar, turn, {"KL": mean, "changed": changed}, training)
         log.warning("DESC: not settled after %d rounds, the most allowed", self.rounds)
 
 
 def suggested_dims(samples: int) -> list[int]:
-    """The original's widths after the input for so many samples."""
+    """Return the original's layer widths after the input for a number of samples."""
     for more_than, widths in (
         (20000, [128, 32]),
         (10000, [64, 32]),
@@ -189,10 +198,12 @@ def suggested_dims(samples: int) -> list[int]:
 
 
 def normalised(x: FloatArray, total: float | None, log1p: bool) -> FloatArray:
-    """Intensities ``(samples, features)`` with equal totals, then log(1 + x), each if asked; float64.
+    """Return intensities ``(samples, features)`` with equal totals, then log(1 + x), as float64.
 
-    Both need intensities that are not negative: where one is asked for, negative ones become 0. A sample
-    whose intensities are all 0 stays so.
+    Args:
+        x: intensities ``(samples, features)``.
+        total: total of every sample; None leaves the totals as they are. A sample of zeros stays one.
+        log1p: whether to take log(1 + x). If ``total`` or ``log1p`` is set, negative intensities become 0.
     """
     x = np.asarray(x, np.float64)
     if total is not None or log1p:
@@ -204,7 +215,7 @@ def normalised(x: FloatArray, total: float | None, log1p: bool) -> FloatArray:
 
 
 def z_scores(x: FloatArray, max_value: float | None) -> FloatArray:
-    """Each feature of ``x (samples, features)`` less its mean, in units of its unbiased standard deviation.
+    """Return the z-scores of each feature of ``x (samples, features)``, by the unbiased standard deviation.
 
     Only the upper tail is cut, at ``max_value``. A feature that does not vary becomes 0.
     """
@@ -214,29 +225,30 @@ def z_scores(x: FloatArray, max_value: float | None) -> FloatArray:
 
 
 def soft_assignment(z: Tensor, centres: Tensor, alpha: float) -> Tensor:
-    """q: how much each sample belongs to each cluster, by Student's t distribution; rows sum to 1.
+    """Return q ``(samples, clusters)``: how much each sample belongs to each cluster; rows sum to 1.
 
-    Li et al. 2020, Methods, with (1 + d^2 / alpha)^(-(alpha + 1) / 2) as their code has it.
+    It follows Student's t distribution (Li et al. 2020, Methods), with
+    (1 + d^2 / alpha)^(-(alpha + 1) / 2) as in their code.
 
     Args:
         z: codes ``(samples, width)``.
-        centres: of the clusters ``(clusters, width)``, in the unit of the codes.
+        centres: centres of the clusters ``(clusters, width)``, in the unit of the codes.
         alpha: degrees of freedom.
     """
-    # Centres can meet. From a matrix product the distances to them differ by rounding, the arg max flips
-    # from round to round, and clustering does not end (CHD).
+    # Two centres can coincide. Distances computed by a matrix product then differ by rounding, the arg max
+    # changes from round to round, and clustering does not end (this happened on CHD).
     distance = torch.cdist(z, centres, compute_mode="donot_use_mm_for_euclid_dist")
     q = (1 + distance.square() / alpha) ** (-(alpha + 1) / 2)
     return q / q.sum(dim=1, keepdim=True)
 
 
 def target_distribution(q: Tensor) -> Tensor:
-    """p: q of all samples ``(samples, clusters)`` sharpened, and large clusters held back; rows sum to 1."""
+    """Return p ``(samples, clusters)``: q sharpened, with less weight on large clusters; rows sum to 1."""
     p = q.square() / q.sum(dim=0)
     return p / p.sum(dim=1, keepdim=True)
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of q from p ``(samples, clusters)``, the mean over samples."""
+    """Return the Kullback-Leibler divergence of q from p ``(samples, clusters)``, the mean over samples."""
     p, q = p.clamp(SMALLEST, 1), q.clamp(SMALLEST, 1)
     return (p * (p / q).log()).sum(dim=1).mean()

@@ -1,4 +1,4 @@
-"""The paper's discriminator D as a classifier on its own, on data calibrated elsewhere or not at all."""
+"""The paper's discriminator D as a classifier of its own, for data corrected elsewhere or not at all."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,12 @@ from calib.training import Losses, Pool, Schedule, Step, train
 
 
 class DiscriminatorClassifier:
-    """D trained with Eq. 3 on the sources, each source normalised by its own batch statistics."""
+    """D trained with Eq. 3 on the sources, each source normalised by its own batch statistics.
+
+    Args:
+        epochs, batch_size, lr, learning_step, weight_decay: see ``training.Schedule``.
+        protocol: readings of the paper; see ``calib.protocol``.
+    """
 
     version = 1
     restorable = True
@@ -43,10 +48,14 @@ class DiscriminatorClassifier:
         what: str = "training D",
         network: Discriminator | None = None,
     ) -> "FittedDiscriminator":
-        """Train a fresh network, or go on training ``network``.
+        """Train a new network, or go on training ``network``.
 
         Args:
-            what: names the training in history and progress bar, and its random streams.
+            sources: labelled batches, each normalised by its own statistics.
+            n_classes: number of classes of the study.
+            runtime: seed, device and history.
+            what: name of the training in history and progress bar; it also names the random streams.
+            network: a D to train further; None for a new one.
         """
         if network is None:
             network = self._network(sources[0].x.shape[1], n_classes, what, runtime)
@@ -66,23 +75,24 @@ class DiscriminatorClassifier:
         return FittedDiscriminator(network, runtime)
 
     def _network(self, features: int, n_classes: int, what: str, runtime: Runtime) -> Discriminator:
+        """Return an untrained D, whose initial weights come from the random stream of training ``what``."""
         initial = runtime.generator(f"{what}: initial weights")
         network = Discriminator(features, n_classes, initial, self.protocol.residual)
         network.bn.test_statistics = self.protocol.discriminator_test_statistics
         return network.to(runtime.device, runtime.dtype)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedDiscriminator":
-        """The trained D that gave ``state``."""
+        """Return the trained D whose ``state()`` was ``state``."""
         fitted = FittedDiscriminator(self._network(features, n_classes, "restored D", runtime), runtime)
         load_arrays({"discriminator": fitted.network}, state)
         return fitted
 
 
 class AdaBN(DiscriminatorClassifier):
-    """D whose batch norm takes the statistics of the batch tested (Li et al. 2016, arXiv:1603.04779).
+    """D whose batch norm takes the statistics of the tested batch (Li et al. 2016, arXiv:1603.04779).
 
-    D has one batch norm, at its input. Every source is normalised by its own statistics in training, so a
-    target is treated at test as the sources are in training.
+    D has one batch norm, at its input. Every source is normalised by its own statistics in training, so the
+    test treats a target as the training treats the sources.
     """
 
     def __init__(self, protocol: Protocol, **settings: Any) -> None:
@@ -97,10 +107,10 @@ class FittedDiscriminator:
         self._runtime = runtime
 
     def state(self) -> State:
-        """Parameters and buffers of D."""
+        """Return the parameters and buffers of D."""
         return arrays({"discriminator": self.network})
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch."""
         own = self.network.bn.test_statistics == "own"
         return by_blocks(lambda x: probabilities(self.network(x)), samples.x, self._runtime, whole=own)

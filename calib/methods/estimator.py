@@ -1,4 +1,4 @@
-"""Any classifier of scikit-learn, trained on all sources together."""
+"""A wrapper that trains any classifier of scikit-learn on all sources together."""
 
 import logging
 import warnings
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 class SklearnClassifier:
     """A classifier of scikit-learn, fitted to the rows of all sources.
 
-    The run's seed becomes its ``random_state``, where it has one. ``cv``, where it is a number of folds,
-    becomes that many stratified folds in the order of the rows, so that replicates, which mostly stand
-    beside each other, mostly stay together.
+    The run's seed becomes its ``random_state``, if it has one. If it has a parameter ``cv`` that is a number
+    of folds, this becomes so many stratified folds in the order of the rows: replicates, which are mostly
+    neighbouring rows, then mostly stay in one fold.
 
     Args:
-        estimator: has ``predict_proba``; around one that has not, put ``CalibratedClassifierCV``.
+        estimator: a classifier with ``predict_proba``; wrap one without it in ``CalibratedClassifierCV``.
 
     Raises:
-        CalibError: it has no probabilities.
+        CalibError: the estimator has no ``predict_proba``.
     """
 
     version = 1
@@ -48,7 +48,7 @@ class SklearnClassifier:
         self.estimator = estimator
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> "FittedEstimator":
-        """Fit a fresh estimator to the sources.
+        """Fit a copy of the estimator to the sources.
 
         Raises:
             CalibError: scikit-learn refuses the sources or a setting.
@@ -69,7 +69,7 @@ class SklearnClassifier:
         return FittedEstimator(model, n_classes, runtime.numpy_dtype)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedEstimator":
-        """There is nothing to restore from.
+        """Raise CalibError, because no state of the estimator is kept.
 
         Raises:
             CalibError: always.
@@ -78,7 +78,7 @@ class SklearnClassifier:
 
 
 class FittedEstimator:
-    """A fitted estimator whose columns are the study's classes."""
+    """A fitted estimator whose probabilities have one column for each class of the study."""
 
     def __init__(self, model: Any, n_classes: int, dtype: str) -> None:
         self._model = model
@@ -86,7 +86,7 @@ class FittedEstimator:
         self._dtype = dtype
 
     def state(self) -> State:
-        """There is none that could be kept safely.
+        """Raise CalibError, because no state of the estimator could be kept safely.
 
         Raises:
             CalibError: always.
@@ -94,7 +94,7 @@ class FittedEstimator:
         raise CalibError(f"This method {UNSAVABLE}.")
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch, 0 for classes that no source has."""
+        """Return class probabilities ``(samples, classes)`` of a batch, 0 for classes that no source has."""
         probability = np.zeros((len(samples), self._n_classes), self._dtype)
         with _as_configured():
             for rows in blocks(samples.x):
@@ -105,7 +105,7 @@ class FittedEstimator:
 
 @contextmanager
 def _as_configured() -> Iterator[None]:
-    """As many threads as the run has, and warnings as lines of its log."""
+    """Give scikit-learn as many threads as the run has, and write its warnings to the run's log."""
     with threadpool_limits(torch.get_num_threads()), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -114,7 +114,7 @@ def _as_configured() -> Iterator[None]:
 
 
 def _folds(y: IntArray, count: int) -> list[tuple[IntArray, IntArray]]:
-    """Stratified folds of rows; the only row of a class is trained on in each."""
+    """Return stratified folds of rows; each fold trains on rows that are the only one of their class."""
     classes, sizes = np.unique(y, return_counts=True)
     single = np.flatnonzero(np.isin(y, classes[sizes == 1]))
     with warnings.catch_warnings():

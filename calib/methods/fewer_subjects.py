@@ -1,4 +1,4 @@
-"""Fewer labelled subjects: what a method reaches when less of every source is known."""
+"""A wrapper that trains a method on fewer labelled subjects of each source, to see how many are needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,18 +15,19 @@ from calib.runtime import Runtime
 
 
 class FewerSubjects(Method):
-    """The wrapped method, trained on so many subjects of each source; the others are left out altogether.
+    """A method that trains another method on a given number of subjects of each source, leaving out the rest.
 
-    Niu et al. 2021 (Discussion) leave open how much labelled data is needed. A subject is what
-    ``LabelledSamples.replicate`` says was measured together, or a single row where that is unknown, and is
-    taken whole. The targets stay as they are.
+    Niu et al. 2021 (Discussion) leave open how much labelled data is needed. A subject is a set of rows with
+    the same ``LabelledSamples.replicate``, or a single row if that is unknown; all of its rows are kept or
+    none. The targets stay as they are.
 
     Args:
-        method: what is trained.
-        subjects: of each source, drawn from the seed, in the classes' proportions; a larger number draws the
-            same subjects and more. A source that has no more gives all; None: all of every source.
-        same_size: repeat the subjects' rows until a source has as many as before, so that an epoch takes as
-            many steps however few the subjects are.
+        method: the method to train.
+        subjects: number of subjects of each source, drawn from the seed in the classes' proportions; a larger
+            number draws the same subjects and more. A source with no more subjects keeps all of them. None
+            keeps all subjects of every source.
+        same_size: repeat the subjects' rows until a source has as many rows as before, so that an epoch has
+            the same number of steps, however few the subjects are.
 
     Raises:
         CalibError: a setting is wrong.
@@ -41,7 +42,7 @@ class FewerSubjects(Method):
 
     @property
     def versions(self) -> list[int]:
-        """Versions of this and of the wrapped method."""
+        """Return the versions of this method and of the wrapped one."""
         return [self.version, *self.method.versions]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedFewer":
@@ -53,11 +54,12 @@ class FewerSubjects(Method):
         drawn = {source.name: self._draw(source, runtime) for source in task.sources}
         kept = {s.name: drawn[s.name] for s in task.sources if len(drawn[s.name]) < len(s)}
         if kept:
-            runtime = replace(runtime, corrections=None)  # stored ones are of whole batches
+            runtime = replace(runtime, corrections=None)  # stored corrections are of whole batches
         sources = [self._reduced(s, kept[s.name]) if s.name in kept else s for s in task.sources]
         return FittedFewer(self.method.fit(replace(task, sources=sources), runtime), kept)
 
     def _draw(self, source: LabelledSamples, runtime: Runtime) -> IntArray:
+        """Return the rows of a source to keep, in ascending order."""
         if self.subjects is None:
             return np.arange(len(source))
         classes = len(np.unique(source.y))
@@ -70,73 +72,75 @@ class FewerSubjects(Method):
         return drawn_rows(source.y, source.replicate, self.subjects, generator)
 
     def _reduced(self, source: LabelledSamples, rows: IntArray) -> LabelledSamples:
+        """Return a source with these rows only, which are repeated if ``same_size`` is set."""
         if self.same_size:
-            rows = np.resize(rows, len(source))  # over and over again
+            rows = np.resize(rows, len(source))  # np.resize repeats the rows in order
         replicate = None if source.replicate is None else source.replicate[rows]
         return replace(source, x=source.x[rows], y=source.y[rows], replicate=replicate)
 
     @property
     def why_no_new_batches(self) -> str:
-        """As the wrapped method."""
+        """Return why the wrapped method cannot predict new batches, or "" if it can."""
         return self.method.why_no_new_batches
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
-        """The wrapped method as it was trained."""
+        """Return the wrapped method as it was trained."""
         return self.method.restore(state, features, n_classes, runtime)
 
 
 @dataclass(frozen=True)
 class FittedFewer:
-    """The trained method, and the rows of each reduced source that it was trained on."""
+    """The trained method, with the rows of each reduced source on which it was trained."""
 
     fitted: Fitted
     kept: Mapping[str, IntArray]
 
     @property
     def rows(self) -> Mapping[str, IntArray]:
-        """The rows that have calibrated data, by batch; see ``base.Partial``."""
+        """Return the rows that have calibrated data, by batch name; see ``base.Partial``."""
         inner = calibrated_rows(self.fitted)
         found = {name: rows[inner[name]] if name in inner else rows for name, rows in self.kept.items()}
         return {**inner, **found}
 
     def state(self) -> State:
-        """What the wrapped method has learnt."""
-        assert isinstance(self.fitted, Savable)  # the plan has seen to it
+        """Return the wrapped method's arrays."""
+        assert isinstance(self.fitted, Savable)  # the plan of the run has checked it
         return self.fitted.state()
 
     def transform(self, samples: Samples) -> Matrix:
-        """Calibrated data of a target, or of the rows of a source that took part."""
+        """Return the calibrated data of a target, or of the rows of a source that were kept."""
         rows = self.kept.get(samples.name)
         if rows is None:
             return self.fitted.transform(samples)
         replicate = None if samples.replicate is None else samples.replicate[rows]
         part = replace(samples, x=samples.x[rows], replicate=replicate)
-        return self.fitted.transform(part)[: len(rows)]  # without repetitions
+        return self.fitted.transform(part)[: len(rows)]  # without the repeated rows
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch."""
         return self.fitted.predict_proba(samples)
 
 
 def drawn_rows(y: IntArray, replicate: NDArray | None, subjects: int, generator: torch.Generator) -> IntArray:
-    """Rows, in order, of random subjects in the proportions of their classes.
+    """Return the rows, in ascending order, of random subjects in the proportions of their classes.
 
-    The i-th subject of a class of n, counted from 0 in random order, has its place at i/n, and the first
-    places of all classes are taken. So every class is there, none is off its share by more than one subject,
-    and more subjects are the same ones and others.
+    The i-th subject of a class of n, counted from 0 in random order, has the place i/n. The subjects with
+    the smallest places are drawn. So every class is drawn, no class is off its share by more than one
+    subject, and a larger number draws the same subjects and more.
 
     Args:
-        y: class index ``(rows,)``; a subject has the most frequent one of its rows.
-        replicate: number or name of each row's subject, or None: every row is one.
-        subjects: how many; at least as many as classes.
+        y: class index ``(rows,)``; the class of a subject is the most frequent one of its rows.
+        replicate: number or name of each row's subject; None makes every row a subject.
+        subjects: number of subjects, at least the number of classes.
+        generator: source of the random order.
     """
     owner = np.arange(len(y)) if replicate is None else np.unique(replicate, return_inverse=True)[1]
     votes = np.zeros((owner.max() + 1, y.max() + 1))
     np.add.at(votes, (owner, y), 1)
     label = votes.argmax(axis=1)
     place = np.empty(len(label))
-    for one in np.unique(label):
-        members = np.flatnonzero(label == one)
+    for index in np.unique(label):
+        members = np.flatnonzero(label == index)
         order = torch.randperm(len(members), generator=generator).numpy()
         place[members[order]] = np.arange(len(members)) / len(members)
     chosen = np.argsort(place, kind="stable")[:subjects]

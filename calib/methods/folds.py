@@ -1,4 +1,7 @@
-"""Folds of a target batch, for references that may look at its labels."""
+"""Stratified folds of a target batch, for the references that see its labels.
+
+``cross_validation.py`` and ``oracle.py`` use them.
+"""
 
 import logging
 import warnings
@@ -23,15 +26,19 @@ def check_by_subject(key: str, value: object) -> None:
 def stratified_folds(
     target: LabelledSamples, subject: Subjects | None, folds: int, by_subject: BySubject, seed: int
 ) -> list[tuple[IntArray, IntArray]]:
-    """Rows to train on and rows to test, for each fold.
+    """Return the training rows and the test rows of each fold.
 
     Args:
-        subject: of each sample, or None where unknown.
-        by_subject: keep all samples of a subject in one fold; ``where_known``: unless they are unknown.
+        target: a batch with labels.
+        subject: subject of each sample, or None if the subjects are unknown.
+        folds: number of folds.
+        by_subject: keep all samples of a subject in one fold; ``where_known`` does so only if the subjects
+            are known.
+        seed: seed of the random order.
 
     Raises:
-        CalibError: fewer than two classes have as many samples as there are folds, or subjects are
-            asked for but unknown.
+        CalibError: fewer than two classes have as many samples (subjects) as there are folds, or
+            ``by_subject`` is true and the subjects are unknown.
     """
     grouped = by_subject
     if by_subject == "where_known" and not (grouped := subject is not None):
@@ -48,18 +55,18 @@ def stratified_folds(
             )
         unit = subject
     counts = sorted((len(np.unique(unit[y == c])) for c in np.unique(y)), reverse=True)
-    what = "subjects" if grouped else "samples"
+    units = "subjects" if grouped else "samples"
     if len(counts) < 2:
         raise CalibError(f"Batch '{target.name}' has samples of one class only: nothing to cross-validate.")
     if counts[1] < folds:
         raise CalibError(
-            f"Batch '{target.name}' has a class with {counts[1]} {what}, too few for "
+            f"Batch '{target.name}' has a class with {counts[1]} {units}, too few for "
             f"{folds} folds; set protocol.cv_folds to at most {counts[1]}."
         )
     if counts[-1] < folds:
         log.warning(
             "Batch '%s' has %d classes with fewer %s than folds; one alone counts as an error.",
-            *(target.name, sum(count < folds for count in counts), what),
+            *(target.name, sum(count < folds for count in counts), units),
         )
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
     groups = subject if grouped else None

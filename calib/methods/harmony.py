@@ -1,7 +1,7 @@
-"""Harmony: principal components in which every soft cluster holds all batches alike.
+"""Harmony: a corrector that moves principal components until every soft cluster mixes all batches.
 
-Korsunsky et al. 2019 (doi 10.1038/s41592-019-0619-0), by the library harmonypy, which is under the GPL and so
-comes with the extra ``controls`` only.
+Korsunsky et al. 2019 (doi 10.1038/s41592-019-0619-0), computed by the library harmonypy. Its licence is the
+GPL, so only the extra ``controls`` installs it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ class Harmony:
     """Harmony as a corrector: standardisation, PCA and Harmony on all batches together.
 
     Args:
-        transform: of the data before they are standardised; see ``calib.data.transform``.
-        components: principal components at most.
+        transform: transform of the data before they are standardised; see ``calib.data.transform``.
+        components: largest number of principal components.
         theta: weight of the diversity of batches in a cluster.
         sigma: width of the soft clusters.
-        rounds: of clustering and correction at most.
+        rounds: largest number of rounds of clustering and correction.
 
     Raises:
         CalibError: an unknown transform, or a value that is no number or too small.
@@ -50,14 +50,14 @@ class Harmony:
         self.theta, self.sigma, self.rounds = theta, sigma, rounds
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Corrected principal components ``(samples, components)`` of every batch.
+        """Return the corrected principal components ``(samples, components)`` of every batch.
 
         Raises:
             CalibError: harmonypy is not installed.
         """
         harmonypy = _harmonypy()
         x = np.concatenate([dense(prepared(b.x, self.transform, "none", "float64")) for b in batches])
-        seed = runtime.derived_seed("Harmony") % 2**31  # scikit-learn and harmonypy take no larger one
+        seed = runtime.derived_seed("Harmony") % 2**31  # scikit-learn and harmonypy accept no larger one
         pca = PCA(min(self.components, *x.shape), random_state=seed)
         corrected = harmonypy.run_harmony(
             pca.fit_transform(StandardScaler().fit_transform(x)),
@@ -65,7 +65,7 @@ class Harmony:
             "batch",
             theta=self.theta,
             sigma=self.sigma,
-            nclust=max(1, min(round(len(x) / 30), 100)),  # its own rule, which allows none for a few samples
+            nclust=max(1, min(round(len(x) / 30), 100)),  # harmonypy's rule, which may give 0 clusters
             max_iter_harmony=self.rounds,
             verbose=False,
             random_state=seed,
@@ -75,6 +75,7 @@ class Harmony:
 
 
 def _harmonypy() -> ModuleType:
+    """Return the library harmonypy, or raise CalibError if it is not installed."""
     try:
         import harmonypy
     except ModuleNotFoundError as error:

@@ -1,4 +1,9 @@
-"""The paper's method: calibrator, discriminator and reconstructors trained together in two steps."""
+"""The paper's method: calibrator C, discriminator D and reconstructors R trained together in two steps.
+
+Niu et al. 2021, Methods, Eqs 1-4. The networks are in ``calib.nets``, the losses L_C, L_D and L_R in
+``calib.losses``, the training loop in ``calib.training``, and the readings of the paper that can be chosen
+in ``calib.protocol``.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +24,7 @@ from calib.training import Losses, Pool, Schedule, Step, train
 
 
 class Networks(nn.Module):
-    """C, D and one R for each batch that is reconstructed."""
+    """The networks of one joint model: C, D and one R for each batch that is reconstructed."""
 
     def __init__(self, calibrator: Calibrator, discriminator: Discriminator, rs: list[Reconstructor]) -> None:
         super().__init__()
@@ -29,15 +34,16 @@ class Networks(nn.Module):
 
 
 class Joint(Method):
-    """Niu et al. 2021, Methods, Eqs 1-4.
+    """The joint training of C, D and R on all batches (Niu et al. 2021, Methods, Eqs 1-4).
 
     Args:
         epochs, batch_size, lr, learning_step, weight_decay: see ``training.Schedule``.
         alpha1, beta: weights of L_C and L_D in step A.
         alpha2, gamma: weights of L_C and L_R in step B.
         lambda1, lambda2: how often step A and step B are repeated in an iteration.
-        dropout: in C and R; the text gives no value, the released code has 0.5.
+        dropout: share of outputs zeroed in C and R; the text gives no value, the released code has 0.5.
         reconstruct_targets: the ablation Recon_T, with a reconstructor for every batch.
+        protocol: readings of the paper; see ``calib.protocol``.
 
     Raises:
         CalibError: a value is no number or too small.
@@ -76,11 +82,12 @@ class Joint(Method):
         check_flag("reconstruct_targets", reconstruct_targets)
 
     def networks(self, task: Task, runtime: Runtime) -> Networks:
-        """Fresh networks for a task."""
+        """Return untrained networks for a task."""
         reconstructed = task.batches if self.reconstruct_targets else task.sources
         return self._networks(task.sources[0].x.shape[1], task.n_classes, len(reconstructed), runtime)
 
     def _networks(self, features: int, n_classes: int, reconstructed: int, runtime: Runtime) -> Networks:
+        """Return untrained networks with ``reconstructed`` reconstructors."""
         initial = runtime.generator("initial weights")
         networks = Networks(
             Calibrator(features, self.dropout, initial),
@@ -92,9 +99,10 @@ class Joint(Method):
         return networks.to(runtime.device, runtime.dtype)
 
     def steps(self, networks: Networks, pool: Pool, sources: int, runtimes: Sequence[Runtime]) -> list[Step]:
-        """Step A moves C and D, step B moves C and R (Fig. 1); together they minimise Eq. 4.
+        """Return step A, which trains C and D, and step B, which trains C and R (Fig. 1).
 
-        ``networks`` is a stack, one for each runtime's seed.
+        Together they minimise Eq. 4. ``networks`` is a stack of networks, one for each runtime's seed; the
+        first ``sources`` batches of ``pool`` are sources.
         """
         c, d, rs = networks.calibrator, networks.discriminator, networks.reconstructors
         noise = [runtime.generator("dropout", on_device=True) for runtime in runtimes]
@@ -128,11 +136,12 @@ class Joint(Method):
         return fitted
 
     def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedJoint"]:
-        """The same for several seeds."""
+        """Train one model for each seed, all seeds at once; targets take part without labels."""
         networks = train_seeds(partial(self._train, task), runtimes)
         return [FittedJoint(one, runtime) for one, runtime in zip(networks, runtimes, strict=True)]
 
     def _train(self, task: Task, runtimes: Sequence[Runtime], limit: int | None) -> list[Networks]:
+        """Return trained networks for each seed, after at most ``limit`` iterations if it is given."""
         networks = [self.networks(task, runtime) for runtime in runtimes]
         pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtimes[0])
         steps = self.steps(stacked(networks), pool, len(task.sources), runtimes)
@@ -141,18 +150,18 @@ class Joint(Method):
 
     @property
     def why_no_new_batches(self) -> str:
-        """Nothing: C and D take any batch."""
+        """Return "": C and D take any batch."""
         return ""
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedJoint":
-        """Trained C and D; reconstructors are not needed any more."""
+        """Return the trained C and D; a trained model needs no reconstructors."""
         fitted = FittedJoint(self._networks(features, n_classes, 0, runtime), runtime)
         load_arrays(fitted.lasting, state)
         return fitted
 
 
 class FittedJoint:
-    """Trained networks in test mode: codes Z = C(X), probabilities D(C(X))."""
+    """A trained joint model in test mode, with codes Z = C(X) and probabilities D(C(X))."""
 
     def __init__(self, networks: Networks, runtime: Runtime) -> None:
         self.networks = networks.eval()
@@ -160,20 +169,20 @@ class FittedJoint:
 
     @property
     def lasting(self) -> dict[str, Calibrator | Discriminator]:
-        """The networks that predictions need."""
+        """Return the networks that predictions need, by name."""
         return {"calibrator": self.networks.calibrator, "discriminator": self.networks.discriminator}
 
     def state(self) -> State:
-        """Parameters and buffers of C and D."""
+        """Return the parameters and buffers of C and D."""
         return arrays(self.lasting)
 
     def transform(self, samples: Samples) -> FloatArray:
-        """Codes ``(samples, features)`` of a batch."""
+        """Return the codes ``(samples, features)`` of a batch."""
         c = self.networks.calibrator
         return by_blocks(c, samples.x, self._runtime, whole=c.bn.test_statistics == "own")
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch."""
         c, d = self.networks.calibrator, self.networks.discriminator
         own = "own" in (c.bn.test_statistics, d.bn.test_statistics)
         return by_blocks(lambda x: probabilities(d(c(x))), samples.x, self._runtime, whole=own)

@@ -1,4 +1,4 @@
-"""The paper's model corrected and improved: C, D and R in two steps, on scale-free data, several times."""
+"""The improved joint method: several joint models on scaled data, whose probabilities are averaged."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,19 +18,19 @@ AnySamples = TypeVar("AnySamples", bound=Samples)
 
 
 class JointPlus(Method):
-    """Several joint models whose probabilities are averaged, over models and over replicates.
+    """An average of several joint models' probabilities, over the models and over replicates.
 
-    Each is the paper's model (``Joint``, Eqs 1-4) on data that ``joint.protocol`` transforms and scales,
-    batch by batch. docs/beyond.md tells what each part is worth and how it was chosen.
+    Each model is the paper's (``Joint``, Eqs 1-4) on data that ``joint.protocol`` transforms and scales,
+    batch by batch. docs/beyond.md shows how much each part contributes and how it was chosen.
 
     Args:
         joint: the model; its protocol's ``transform`` and ``batch_scale`` are applied here.
         members: number of models, which differ in their seed.
         average_replicates: give all measurements of a sample the geometric mean of their probabilities,
-            normalised, where it is known which those are (``Samples.replicate``).
-        rounds: how often the training is repeated with pseudo-labels (self-training): the targets' samples
-            whose most probable class reached ``confidence`` before are sources as well.
-        confidence: probability from which a pseudo-label is taken.
+            normalised, where ``Samples.replicate`` names the measurements of a sample.
+        rounds: how often the training is repeated with pseudo-labels (self-training). In each repetition
+            the target samples whose most probable class reached ``confidence`` before are sources as well.
+        confidence: smallest probability of a class that becomes a pseudo-label.
 
     Raises:
         CalibError: a value is no number, too small or too large.
@@ -50,11 +50,11 @@ class JointPlus(Method):
 
     @property
     def versions(self) -> list[int]:
-        """Versions of the method and of the joint model."""
+        """Return the versions of the method and of the joint model."""
         return [self.version, *self.joint.versions]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedJointPlus":
-        """Train all members; with ``rounds``, again on the targets' confident predictions."""
+        """Train all members; then, ``rounds`` times, train again with the targets' confident predictions."""
         ready = replace(
             task,
             sources=[self.prepared(batch, runtime) for batch in task.sources],
@@ -68,10 +68,10 @@ class JointPlus(Method):
         return fitted
 
     def prepared(self, batch: AnySamples, runtime: Runtime) -> AnySamples:
-        """A batch, transformed and scaled by itself.
+        """Return a batch, transformed and scaled by its own statistics.
 
         Raises:
-            CalibError: it has one sample, and so no scale of its own.
+            CalibError: the batch has one sample, and so no scale of its own.
         """
         protocol = self.joint.protocol
         if len(batch) < 2 and protocol.batch_scale != "none":
@@ -84,6 +84,7 @@ class JointPlus(Method):
         )
 
     def _train(self, task: Task, runtime: Runtime, when: str) -> "FittedJointPlus":
+        """Train all members once; ``when`` ends the names of their seeds and of their trainings."""
         names = [f"member {number}{when}" for number in range(1, self.members + 1)]
         own = [replace(runtime, seed=runtime.derived_seed(name), history=[]) for name in names]
         fitted = self.joint.fit_seeds(task, own)
@@ -94,7 +95,7 @@ class JointPlus(Method):
     def _pseudo_labelled(
         self, fitted: "FittedJointPlus", batch: Samples, n_classes: int
     ) -> LabelledSamples | None:
-        """The confident samples of a target, labelled with their predicted class; None if too few."""
+        """Return a target's confident samples with their predicted classes, or None if they are too few."""
         probability = fitted.predict_proba(batch)
         sure = probability.max(axis=1) >= self.confidence
         y = probability.argmax(axis=1)[sure]
@@ -105,11 +106,11 @@ class JointPlus(Method):
 
     @property
     def why_no_new_batches(self) -> str:
-        """Nothing: C and D take any batch, once it is scaled by itself."""
+        """Return "": C and D take any batch once it is scaled by its own statistics."""
         return ""
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
-        """The trained members, without reconstructors."""
+        """Return the trained members, without reconstructors."""
         members = []
         for number in range(1, self.members + 1):
             start = f"member_{number}."
@@ -119,7 +120,7 @@ class JointPlus(Method):
 
 
 class FittedJointPlus:
-    """Trained members in test mode."""
+    """The trained members of ``JointPlus`` in test mode."""
 
     def __init__(self, method: JointPlus, members: Sequence[FittedJoint], runtime: Runtime) -> None:
         self.members = members
@@ -127,7 +128,7 @@ class FittedJointPlus:
         self._method = method
 
     def state(self) -> State:
-        """Parameters and buffers of every member's C and D."""
+        """Return the parameters and buffers of every member's C and D."""
         return {
             f"member_{number}.{name}": value
             for number, member in enumerate(self.members, start=1)
@@ -135,11 +136,14 @@ class FittedJointPlus:
         }
 
     def transform(self, samples: Samples) -> FloatArray:
-        """Codes ``(samples, features)`` of the first member: members do not share a space."""
+        """Return the codes ``(samples, features)`` of the first member, as members do not share a space."""
         return self.members[0].transform(self._method.prepared(samples, self.runtime))
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)``: the mean over members, geometric over replicates."""
+        """Return class probabilities ``(samples, classes)``, averaged over members and then replicates.
+
+        The mean over members is arithmetic, the one over replicates geometric.
+        """
         ready = self._method.prepared(samples, self.runtime)
         mean: FloatArray = np.mean([member.predict_proba(ready) for member in self.members], axis=0)
         if self._method.average_replicates and samples.replicate is not None:

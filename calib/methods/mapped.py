@@ -1,4 +1,4 @@
-"""Map, then classify: sources are mapped onto one target at a time, and a classifier learns from the maps."""
+"""Methods of two parts: a mapper moves the sources onto a target, then a classifier learns from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,23 +14,28 @@ from calib.runtime import Runtime
 
 
 class Mapper(Protocol):
-    """Moves one batch onto another; ``version`` is raised when a change gives other numbers."""
+    """A part that moves one batch onto another.
+
+    ``version`` is raised when a change makes it compute other numbers.
+    """
 
     version: ClassVar[int]
 
     def map(self, source: Samples, target: Samples, runtime: Runtime) -> FloatArray:
-        """The source's rows ``(samples, features)`` in the target's space, found without a label."""
+        """Return the source's rows ``(samples, features)`` in the target's space; no label is used."""
         ...
 
 
 class MapThenClassify(Method):
-    """For each target: map every source onto it, train a fresh classifier on the maps, judge the target.
+    """A method that maps every source onto each target and trains one classifier for each target.
+
+    The classifier of a target learns from the mapped sources and predicts this target.
 
     Args:
         mapper: see ``Mapper``.
-        classifier: what is trained, once a target.
-        transform, batch_scale: how each batch, source or target, is prepared by itself before any map; see
-            ``calib.data.transform``.
+        classifier: is trained anew for each target.
+        transform, batch_scale: how each batch, source or target, is prepared by its own statistics before it
+            is mapped; see ``calib.data.transform``.
 
     Raises:
         CalibError: an unknown transform or scale.
@@ -46,11 +51,11 @@ class MapThenClassify(Method):
 
     @property
     def versions(self) -> list[int]:
-        """Versions of the pair, its mapper and its classifier."""
+        """Return the versions of the method, its mapper and its classifier."""
         return [self.version, *versions_of(self.mapper), *versions_of(self.classifier)]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedMaps":
-        """Map and train for one target after another; each has random streams of its own."""
+        """Map and train for one target after another; each target has random streams of its own."""
         x: dict[str, Matrix] = {
             batch.name: prepared(batch.x, self.transform, self.batch_scale, runtime.numpy_dtype)
             for batch in task.batches
@@ -74,21 +79,24 @@ class MapThenClassify(Method):
 
 @dataclass(frozen=True)
 class FittedMaps:
-    """Trained classifiers by the name of their target.
+    """The trained classifiers, by the name of their target.
 
-    ``x`` has the targets as prepared and the sources' maps onto the first target: with several targets there
-    is one map of every source for each, and they do not share a space.
+    ``x`` holds the prepared targets and the sources as mapped onto the first target. With several targets
+    every source is mapped onto each of them, and these maps do not share a space.
     """
 
     x: Mapping[str, Matrix]
     classifiers: Mapping[str, FittedClassifier]
 
     def transform(self, samples: Samples) -> Matrix:
-        """A target ``(samples, features)`` as prepared, or a source mapped onto the first target."""
+        """Return a prepared target ``(samples, features)``, or a source mapped onto the first target."""
         return self.x[samples.name]
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` by the target's classifier; of a source by the first."""
+        """Return class probabilities ``(samples, classes)`` of a batch.
+
+        The classifier of a target predicts this target; the classifier of the first target predicts sources.
+        """
         first = next(iter(self.classifiers.values()))
         classifier = self.classifiers.get(samples.name, first)
         return classifier.predict_proba(replace(samples, x=self.transform(samples)))

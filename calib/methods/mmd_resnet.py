@@ -1,8 +1,8 @@
-"""MMD-ResNet: a residual network that maps one batch onto another by bringing their distributions together.
+"""MMD-ResNet: a mapper that moves one batch onto another by a residual network, trained on their MMD.
 
 Shaham et al. 2017 (doi 10.1093/bioinformatics/btx196); original code https://github.com/ushaham/BatchEffectRemoval
 at 89d13ab. Its denoising autoencoder is left out: it fills zeros that stand for missing values in mass
-cytometry, and the original script has it switched off.
+cytometry, and the original script does not use it.
 """
 
 import math
@@ -25,15 +25,15 @@ from calib.training import EarlyStop
 WIDTH_FACTORS = (0.5, 1.0, 2.0)
 """Kernel widths s, in units of the target's ``neighbour_distance``."""
 HELD_OUT = 0.1
-"""Share of the rows of source and target on which training is stopped."""
+"""Share of the rows of source and target that are held out and decide when the training stops."""
 KERAS_EPS = 1e-3
-"""Added to a variance by Keras' batch norm; initial weights are so small that it decides the scale."""
+"""Added to a variance by Keras' batch norm; it decides the scale, as the initial weights are so small."""
 FEWEST = 4
-"""Rows that a batch must have: some to train on, with a variance, and one to hold out."""
+"""Smallest number of rows of a batch: some to train on, with a variance, and one to hold out."""
 
 
 class Block(nn.Module):
-    """Residual block: BN, ReLU, FC to ``width``, BN, ReLU, FC back, added to what came in."""
+    """A residual block: BN, ReLU, FC to ``width``, BN, ReLU, FC back, added to the input."""
 
     def __init__(
         self, features: int, width: int, momentum: float, deviation: float, generator: torch.Generator
@@ -46,7 +46,7 @@ class Block(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rows ``(1, rows, features)``; same shape."""
+        """Return the block's output for rows ``(1, rows, features)``, in the same shape."""
         h = self.fc1(F.relu(self.bn1(x)))
         return x + self.fc2(F.relu(self.bn2(h)))
 
@@ -55,15 +55,15 @@ class MMDResNet:
     """MMD-ResNet as a mapper.
 
     Args:
-        blocks, width: residual blocks, and units of their hidden layer.
-        momentum: of the running batch-norm statistics, by which rows are held out and mapped.
+        blocks, width: number of residual blocks, and units of their hidden layer.
+        momentum: momentum of the running batch-norm statistics, which held-out and mapped rows use.
         deviation: standard deviation of the initial weights; so small that the first map is the identity.
-        neighbours: of a target sample, itself included, in ``neighbour_distance``.
+        neighbours: neighbours of a target sample, itself included, in ``neighbour_distance``.
         l2: weight of the squared weights in the loss.
-        lr: RMSprop's learning rate, a tenth of it after every ``lr_step`` epochs.
-        batch_size: source rows of a mini-batch; as many rows of the target are drawn with it.
-        epochs: at most.
-        patience: epochs in a row without a lower loss on the rows held out, after which training stops.
+        lr: RMSprop's learning rate, divided by ten after every ``lr_step`` epochs.
+        batch_size: source rows of a mini-batch; as many target rows are drawn with it.
+        epochs: largest number of epochs.
+        patience: the training stops after so many epochs in a row without a lower loss on the held-out rows.
 
     Raises:
         CalibError: a value is no number or too small.
@@ -105,9 +105,9 @@ class MMDResNet:
         self.epochs, self.patience = epochs, patience
 
     def map(self, source: Samples, target: Samples, runtime: Runtime) -> FloatArray:
-        """The source's rows moved onto the target, in the unit of the data.
+        """Return the source's rows ``(samples, features)`` moved onto the target, in the unit of the data.
 
-        The network works on z-scores, of source and target alike by the source's means and deviations.
+        The network works on z-scores; the source's means and deviations scale source and target.
 
         Raises:
             CalibError: a batch has too few rows.
@@ -132,14 +132,17 @@ class MMDResNet:
         return moved * deviation.cpu().numpy() + mean.cpu().numpy()
 
     def train(self, network: nn.Sequential, x: Tensor, onto: Tensor, runtime: Runtime) -> None:
-        """Train in place, on z-scores ``x`` and ``onto (rows, features)``."""
+        """Train the network in place, on z-scores ``x`` of the source and ``onto`` of the target.
+
+        Both have the shape ``(rows, features)``.
+        """
         split = runtime.generator("MMD-ResNet: rows held out")
         x, x_held = _held_out(x, split)
         onto, onto_held = _held_out(onto, split)
         scale = neighbour_distance(torch.cat([onto, onto_held]), self.neighbours)
         widths = [scale * factor for factor in WIDTH_FACTORS]
         weights = [p for name, p in network.named_parameters() if ".fc" in name and name.endswith("weight")]
-        rmsprop = torch.optim.RMSprop(network.parameters(), lr=self.lr, alpha=0.9, eps=1e-7)  # Keras' values
+        rmsprop = torch.optim.RMSprop(network.parameters(), lr=self.lr, alpha=0.9, eps=1e-7)  # as in Keras
         shuffle, stop = runtime.generator("MMD-ResNet: mini-batches"), EarlyStop(self.patience, 0)
 
         def penalty() -> Tensor:
@@ -151,7 +154,7 @@ class MMDResNet:
             total, seen = torch.zeros((), dtype=x.dtype, device=x.device), 0
             for rows in torch.randperm(len(x), generator=shuffle).split(self.batch_size):
                 if len(rows) < 2:
-                    continue  # one row has no variance; it waits for another shuffle
+                    continue  # one row has no variance, so it is left out in this epoch
                 others = torch.randint(len(onto), (len(rows),), generator=shuffle)
                 moved = network(x[rows.to(x.device)][None])[0]
                 distance = mmd(moved, onto[others.to(x.device)], widths)
@@ -174,26 +177,27 @@ class MMDResNet:
 
 
 def mmd(x: Tensor, y: Tensor, widths: Sequence[float]) -> Tensor:
-    """Square root of the biased squared MMD with the sum of the kernels exp(-d^2 / s^2).
+    """Return the square root of the biased squared MMD, with the sum of the kernels exp(-d^2 / s^2).
 
     Args:
-        x, y: ``(rows, features)``, as many rows of both; the gradient goes to either.
-        widths: s, in the unit of the data.
+        x, y: samples ``(rows, features)``, as many rows of both; the gradient goes to both.
+        widths: the kernel widths s, in the unit of the data.
     """
-    mmd2 = mmd2_sum(torch.stack([x, y]), _sigma(widths)) / 2  # of the one pair, counted in both orders
-    return mmd2.clamp(min=torch.finfo(x.dtype).tiny).sqrt()  # at 0 the root has no derivative
+    mmd2 = mmd2_sum(torch.stack([x, y]), _sigma(widths)) / 2  # the sum counts the pair in both orders
+    return mmd2.clamp(min=torch.finfo(x.dtype).tiny).sqrt()  # the root has no derivative at 0
 
 
 def _sigma(widths: Sequence[float]) -> list[float]:
-    """Widths of the kernels exp(-d^2 / (2 sigma^2)), which ``calib.mmd`` has."""
+    """Return the kernel widths sigma for ``calib.mmd``, whose kernels are exp(-d^2 / (2 sigma^2))."""
     return [width / math.sqrt(2) for width in widths]
 
 
 def neighbour_distance(x: Tensor, neighbours: int) -> float:
-    """Median distance of a row ``(rows, features)`` to its nearest ones, 1 where they all coincide.
+    """Return the median distance of rows to their nearest neighbours, or 1 if these all coincide.
 
     Args:
-        neighbours: how many nearest ones count, the row itself among them, as the original has it.
+        x: rows ``(rows, features)``.
+        neighbours: number of nearest neighbours; the row itself counts as one, as in the original.
     """
     rows = x.cpu().numpy()
     found = NearestNeighbors(n_neighbors=min(neighbours, len(rows))).fit(rows).kneighbors(rows)[0]
@@ -201,7 +205,7 @@ def neighbour_distance(x: Tensor, neighbours: int) -> float:
 
 
 def _held_out(x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The rows in random order, cut into those to train on and the share held out."""
+    """Return the training rows and the held-out rows of ``x``, both in random order."""
     shuffled = x[torch.randperm(len(x), generator=generator).to(x.device)]
     held = math.ceil(len(x) * HELD_OUT)
     return shuffled[held:], shuffled[:held]

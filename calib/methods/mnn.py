@@ -1,6 +1,6 @@
-"""MNN: batches are drawn together by the differences between their mutual nearest neighbours.
+"""MNN: a corrector that moves batches by the differences between their mutual nearest neighbours.
 
-Haghverdi, Lun, Morgan & Marioni 2018 (doi 10.1038/nbt.4091), in the form of the authors' ``mnnCorrect``
+Haghverdi, Lun, Morgan & Marioni 2018 (doi 10.1038/nbt.4091), computed as by the authors' ``mnnCorrect``
 (Bioconductor, first scran and now batchelor).
 """
 
@@ -22,17 +22,17 @@ from calib.runtime import Runtime
 log = logging.getLogger(__name__)
 
 KERNEL_MB = 64
-"""Memory of the distances that are held at a time; the weights made of them take a few times as much."""
+"""Memory, in MB, of the distances that are held at a time; their weights take a few times as much."""
 
 
 class MNN:
-    """MNN as a corrector: data of unit length per sample, all in the space of the largest of the first pair.
+    """MNN as a corrector; samples are scaled to unit length and moved to the larger batch of the first pair.
 
-    Expects values on a logarithmic scale, or one on which large features do not outweigh all others: the
-    angle between two samples is what counts.
+    It compares samples by the angle between them. So it expects values on a logarithmic scale, or another
+    one on which large features do not outweigh all others.
 
     Args:
-        k: nearest neighbours in the other batch among which a mutual one is looked for.
+        k: nearest neighbours in the other batch among which mutual ones are looked for.
         sigma: width of the kernel ``exp(-distance**2 / sigma)`` that smooths the corrections, as in
             ``mnnCorrect``; distances are between samples of unit length.
     """
@@ -47,10 +47,10 @@ class MNN:
         self.k, self.sigma = k, sigma
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Corrected data ``(samples, features)`` of every batch; a sample of zeros is of length 0.
+        """Return the corrected data ``(samples, features)`` of every batch; a sample of zeros has length 0.
 
-        The two batches with the most pairs come first, the smaller corrected to the larger; then, one
-        after another, the batch that has the most pairs with all that have been merged.
+        The two batches with the most pairs are merged first: the smaller one is corrected to the larger.
+        Then follows, one after another, the batch that has the most pairs with all merged batches.
 
         Raises:
             CalibError: there is one batch only.
@@ -63,7 +63,7 @@ class MNN:
         done = {first: merged}
         while left:
             pairs = {name: self.pairs(merged, x) for name, x in left.items()}
-            name = max(pairs, key=lambda name: len(pairs[name][0]))  # the first of several alike
+            name = max(pairs, key=lambda name: len(pairs[name][0]))  # the first one, if several are equal
             log.info("MNN: batch %s by %d pairs", name, len(pairs[name][0]))
             x = left.pop(name)
             done[name] = x + correction_vectors(merged, x, *pairs[name], self.sigma)
@@ -71,29 +71,33 @@ class MNN:
         return {batch.name: done[batch.name].astype(runtime.numpy_dtype) for batch in batches}
 
     def first(self, batches: Mapping[str, FloatArray]) -> str:
-        """The larger one of the two batches with the most pairs: the others are corrected to it."""
+        """Return the name of the larger one of the two batches with the most pairs.
+
+        The other batches are corrected to it.
+        """
         couples = list(combinations(batches, 2))
         if len(couples) > 1:
             couples.sort(key=lambda couple: -len(self.pairs(*(batches[name] for name in couple))[0]))
         return max(couples[0], key=lambda name: len(batches[name]))
 
     def pairs(self, a: FloatArray, b: FloatArray) -> tuple[Index, Index]:
-        """Mutual nearest neighbours: rows of ``a`` and of ``b``."""
+        """Return the mutual nearest neighbours of two batches: rows of ``a`` and rows of ``b``."""
         return mutual_pairs(nearest(b, a, self.k)[0], nearest(a, b, self.k)[0])
 
 
 def correction_vectors(
     reference: FloatArray, x: FloatArray, in_reference: Index, in_x: Index, sigma: float
 ) -> FloatArray:
-    """What to add to every sample of ``x`` ``(samples, features)``.
+    """Return the corrections ``(samples, features)``, which are to be added to the samples of ``x``.
 
-    Each sample of a pair has a vector: the mean of its partners less itself. A sample's correction is the
-    mean of these vectors under a Gaussian kernel; each is weighted down by the density of such samples around
-    it, so that crowded places do not drown the others.
+    Each sample of ``x`` in a pair has a vector: the mean of its partners minus the sample itself. A sample's
+    correction is the mean of these vectors under a Gaussian kernel. The weight of each vector is divided by
+    the density of paired samples around it, so that crowded places do not outweigh the others.
 
     Args:
-        reference: ``(samples, features)``.
-        in_reference, in_x: the pairs' rows.
+        reference: batches merged so far ``(samples, features)``.
+        x: the batch to correct ``(samples, features)``.
+        in_reference, in_x: rows of the pairs.
         sigma: see ``MNN``.
     """
     paired, owner, partners = np.unique(in_x, return_inverse=True, return_counts=True)
@@ -101,7 +105,7 @@ def correction_vectors(
     vectors = share @ reference - x[paired]
 
     def in_chunks(a: FloatArray, reduce: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """``reduce`` of the log kernel between ``a`` and the paired samples, without holding all of it."""
+        """Return ``reduce`` of the log kernel between ``a`` and the paired samples, computed in chunks."""
         chunks = pairwise_distances_chunked(
             a,
             x[paired],

@@ -1,7 +1,7 @@
-"""Nearest sources: each target is judged by what was learnt from the sources that lie closest to it.
+"""A wrapper that fits a method for each target to the sources whose data lie nearest to it.
 
-Niu et al. 2021 end with it (Discussion): "calculate the distribution distance of test set with those
-labels-known source data and choose the closest ones as training set". They have not tried it.
+Niu et al. 2021 propose it at the end of their Discussion: "calculate the distribution distance of test set
+with those labels-known source data and choose the closest ones as training set". They have not tried it.
 """
 
 import logging
@@ -26,20 +26,20 @@ log = logging.getLogger(__name__)
 DistanceOn = Literal["data", "standardised"]
 
 ROUNDING = 1e-6
-"""A squared MMD below this is no distance, but rounding."""
+"""Smallest squared MMD that is not merely a rounding error."""
 
 LEAST = 1e-7
 """Smallest probability of which a logarithm is taken."""
 
 
 class SourceSelection(Method):
-    """The wrapped method, fitted anew for each target on its nearest sources; other targets take no part.
+    """A method that fits another method anew for each target, to this target and its nearest sources.
 
     Args:
-        method: what is fitted.
-        keep: how many of the nearest sources; all of them where there are no more, or None.
+        method: the method to fit.
+        keep: number of nearest sources; None, or a number larger than that of the sources, keeps all.
         weight: fit to each of these sources alone, and average the logarithms of the probabilities with
-            ``nearness`` as weights; otherwise there is one fit to all of them.
+            ``nearness`` as weights; false makes one fit to all of these sources.
         distance_on: see ``source_distances``.
 
     Raises:
@@ -61,16 +61,16 @@ class SourceSelection(Method):
 
     @property
     def versions(self) -> list[int]:
-        """Versions of this and of the wrapped method."""
+        """Return the versions of this method and of the wrapped one."""
         return [self.version, *self.method.versions]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedSelection":
-        """Order the sources and fit, for one target after another; each has random streams of its own."""
+        """Order the sources and fit for one target after another; each target has its own random streams."""
         fits = {target.name: self._fit(target, task, runtime) for target in task.targets}
         return FittedSelection([source.name for source in task.sources], fits)
 
     def _fit(self, target: Samples, task: Task, runtime: Runtime) -> list["Part"]:
-        """The fits for one target, the one to the nearest source first."""
+        """Return the fits for one target; the one to the nearest source comes first."""
         stage = runtime.within(f"target {target.name}")
         distances = source_distances(task.sources, target, self.distance_on, stage)
         nearest = sorted(distances, key=lambda name: distances[name])[: self.keep]
@@ -82,24 +82,27 @@ class SourceSelection(Method):
             own = stage.within(f"source {names[0]}") if self.weight else stage
             fitted = self.method.fit(replace(task, sources=sources, targets=[target]), own)
             fits.append(Part(names, float(weight), fitted))
-        _tell(target, distances, fits, stage)
+        _log_choice(target, distances, fits, stage)
         return fits
 
 
 def source_distances(
     sources: Sequence[Samples], target: Samples, distance_on: DistanceOn, runtime: Runtime
 ) -> dict[str, float]:
-    """Squared MMD between the target and every source, by the source's name.
+    """Return the squared MMD between the target and every source, by the source's name.
 
-    Mean over the draws of rows of ``evaluation.mmd``, with kernels as wide as the median heuristic makes them
-    for the target and all sources together. The estimate is the biased one, whose bias depends on the
-    number of rows, so as many are drawn of every source: no more than the smallest has.
+    It is the mean over random draws of rows (``evaluation.distances``). The kernel widths come from the
+    median heuristic on the target and all sources together. The estimate is biased, and its bias depends on
+    the number of rows; so the same number is drawn of every source, at most that of the smallest one.
 
     Args:
-        distance_on: ``standardised``: every feature has mean 0 and variance 1 in each batch, so that what is
-            left to differ is what per-batch scaling cannot take away; ``data``: over target and sources
-            together, so that a shift of a whole batch counts. Either of arcsinh(x / 100), which is linear for
-            data that have a small scale already.
+        sources: the source batches.
+        target: the target batch.
+        distance_on: ``standardised`` scales every feature to mean 0 and variance 1 in each batch, so only
+            differences remain that scaling by batch cannot remove; ``data`` scales over target and sources
+            together, so that a shift of a whole batch counts. Both scale arcsinh(x / 100), which is linear
+            for data that have a small scale already.
+        runtime: seed of the draws, and the dtype.
     """
     batches = [target, *sources]
     dtype = runtime.numpy_dtype
@@ -117,21 +120,23 @@ def source_distances(
 
 
 def nearness(distances: Sequence[float]) -> NDArray[np.float64]:
-    """Weights ``(sources,)``, which sum to one: proportional to exp(-d / d_min).
+    """Return weights ``(sources,)`` that are proportional to exp(-d / d_min) and sum to one.
 
-    A source twice as far away as the nearest counts e times less than that one. The weights are equal where
-    the distances are, and do not change with their unit. Sources as near as two samples of one batch have
-    the biased estimate's floor as their distance, and so about equal weights.
+    A source twice as far away as the nearest one gets its weight divided by e. Equal distances have equal
+    weights, and the weights do not depend on the unit of the distances. If sources are as near as random
+    parts of one batch, their distances are the floor of the biased estimate, and their weights about equal.
 
     Args:
-        distances: squared MMD; none is taken to be below ``ROUNDING``.
+        distances: squared MMD ``(sources,)``; smaller ones are set to ``ROUNDING``.
     """
     d = np.maximum(distances, ROUNDING)
     return softmax(-d / d.min())
 
 
-def _tell(target: Samples, distances: Mapping[str, float], fits: Sequence["Part"], stage: Runtime) -> None:
-    """What was measured and chosen: a line in the log, and one a source in the history."""
+def _log_choice(
+    target: Samples, distances: Mapping[str, float], fits: Sequence["Part"], stage: Runtime
+) -> None:
+    """Write distances and chosen sources as one line to the log, and as one line a source to the history."""
     weights = {name: fit.weight for fit in fits for name in fit.sources}
     listed = ", ".join(f"{name} {distance:.4f}" for name, distance in distances.items())
     chosen = ", ".join(f"{name} ({weight:.3f})" for name, weight in weights.items())
@@ -149,7 +154,7 @@ def _tell(target: Samples, distances: Mapping[str, float], fits: Sequence["Part"
 
 @dataclass(frozen=True)
 class Part:
-    """One fit for a target: the sources that it was fitted to, the nearest first, and its share."""
+    """One fit for a target, with its sources (the nearest first) and its weight."""
 
     sources: tuple[str, ...]
     weight: float
@@ -158,23 +163,23 @@ class Part:
 
 @dataclass(frozen=True)
 class FittedSelection:
-    """The names of all sources, and each target's fits by its name.
+    """The fits of every target, by the target's name, and the names of all sources.
 
-    Fits do not share a space: a target's calibrated data are those of its fit to the nearest source, a
-    source's those of the first fit that it is in. A source that was never chosen has none.
+    Fits do not share a space. A target's calibrated data come from its fit to the nearest source, a source's
+    from the first fit that it is part of. A source that no fit has chosen has no calibrated data.
     """
 
     sources: Sequence[str]
     fits: Mapping[str, Sequence[Part]]
 
     def _shown(self, name: str) -> Fitted | None:
-        """The fit that a batch's calibrated data come from."""
+        """Return the fit that a batch's calibrated data come from, or None if no fit has chosen it."""
         own = self.fits.get(name) or [p for parts in self.fits.values() for p in parts if name in p.sources]
         return own[0].fitted if own else None
 
     @property
     def rows(self) -> Mapping[str, IntArray]:
-        """The rows that have calibrated data, by batch; see ``base.Partial``."""
+        """Return the rows that have calibrated data, by batch name; see ``base.Partial``."""
         found: dict[str, IntArray] = {}
         for name in (*self.sources, *self.fits):
             shown = self._shown(name)
@@ -185,10 +190,10 @@ class FittedSelection:
         return found
 
     def transform(self, samples: Samples) -> Matrix:
-        """Calibrated data of a target, or of a source that was chosen.
+        """Return the calibrated data of a target, or of a source that was chosen.
 
         Raises:
-            CalibError: the batch was in no fit.
+            CalibError: no fit has chosen the batch.
         """
         shown = self._shown(samples.name)
         if shown is None:
@@ -198,7 +203,7 @@ class FittedSelection:
         return shown.transform(samples)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a target by its own fits."""
+        """Return the class probabilities ``(samples, classes)`` of a target by its own fits."""
         parts = self.fits[samples.name]
         each = [part.fitted.predict_proba(samples) for part in parts]
         if len(each) == 1:

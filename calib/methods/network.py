@@ -1,4 +1,9 @@
-"""A plain network, trained as networks usually are: on all sources mixed, without a thought of batches."""
+"""Plain neural networks without calibration, and a classifier that trains them on all sources mixed.
+
+``FeatureNetwork`` is the part that computes features; ``alignment.py`` (DANN, DeepCORAL) builds on it too.
+``PlainNetwork`` adds an output layer, and ``NetworkClassifier`` trains several of these as a classifier
+behind a corrector or a mapper. Its training ignores which batch a sample comes from.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -19,7 +24,7 @@ from calib.runtime import Runtime
 from calib.training import Losses, Rules, Schedule, Step, train
 
 ORDINARY = Rules(
-    redraw_each_repetition=False,  # there is one step, not repeated
+    redraw_each_repetition=False,  # the training has one step, which is not repeated
     optimizer="shared",
     idle_gradient="none",
     rebuild_optimizer_each_epoch=False,
@@ -27,17 +32,19 @@ ORDINARY = Rules(
     weight_decay="decoupled",
     discard_first_shuffle=False,
 )
-"""One AdamW, one shuffle an epoch, whatever the protocol."""
+"""Rules of an ordinary training: one AdamW and one shuffle an epoch, whatever the protocol."""
 
 NEVER = 10**12
-"""Iterations until the learning rate falls: it is constant."""
+"""Iterations until the learning rate falls: so many that it stays constant."""
 
 
 class FeatureNetwork(nn.Module):
-    """Linear, batch norm, ReLU and dropout for every hidden layer.
+    """A network of hidden layers, each with a linear map, batch norm, ReLU and dropout.
 
     Args:
-        widths: of the input and of the hidden layers.
+        widths: widths of the input and of the hidden layers.
+        dropout: share of a hidden layer's outputs that is zeroed in training.
+        generator: source of the initial weights, which are PyTorch's default.
     """
 
     def __init__(self, widths: Sequence[int], dropout: float, generator: torch.Generator) -> None:
@@ -47,14 +54,17 @@ class FeatureNetwork(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        """Features ``(..., rows, widths[-1])`` of ``x (..., rows, widths[0])``; batch norm is over rows."""
+        """Return features ``(..., rows, widths[-1])`` of ``x (..., rows, widths[0])``.
+
+        Batch norm takes its statistics over the rows.
+        """
         for linear, norm in zip(self.linear, self.norm, strict=True):
             x = self.dropout(F.relu(norm(linear(x))), noise)
         return x
 
 
 class PlainNetwork(FeatureNetwork):
-    """``FeatureNetwork``, then one output a class; initial weights are PyTorch's default."""
+    """A ``FeatureNetwork`` followed by a linear layer with one output for each class."""
 
     def __init__(
         self, features: int, classes: int, widths: Sequence[int], dropout: float, generator: torch.Generator
@@ -63,22 +73,23 @@ class PlainNetwork(FeatureNetwork):
         self.out = default_linear(widths[-1], classes, generator)
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        """Logits ``(..., rows, classes)`` of ``x (..., rows, features)``."""
+        """Return logits ``(..., rows, classes)`` of ``x (..., rows, features)``."""
         logits: Tensor = self.out(super().forward(x, noise))
         return logits
 
 
 class NetworkClassifier:
-    """The mean of several plain networks' probabilities, which differ in weights, mini-batches and dropout.
+    """A classifier that averages the probabilities of several plain networks.
 
-    Trained with cross-entropy and AdamW at a constant rate; sources are mixed in every mini-batch.
+    The networks differ in initial weights, mini-batches and dropout. Each is trained with cross-entropy and
+    AdamW at a constant rate; every mini-batch mixes the sources.
 
     Args:
-        widths: of the hidden layers.
+        widths: widths of the hidden layers.
         dropout: share of a hidden layer's outputs that is zeroed in training.
         epochs: passes through all sources.
         batch_size: rows of a mini-batch, from all sources together.
-        lr, weight_decay: AdamW's.
+        lr, weight_decay: AdamW's learning rate and weight decay.
         members: number of networks.
 
     Raises:
@@ -117,13 +128,13 @@ class NetworkClassifier:
         return FittedNetworks(networks, runtime)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedNetworks":
-        """The trained networks that gave ``state``."""
+        """Return the trained networks whose ``state()`` was ``state``."""
         networks = self._networks(features, n_classes, runtime)
         load_arrays(networks, state)
         return FittedNetworks(networks, runtime)
 
     def _networks(self, features: int, n_classes: int, runtime: Runtime) -> dict[str, PlainNetwork]:
-        """Untrained networks by name, which also names their random streams."""
+        """Return untrained networks by name; each name is also part of its random streams' names."""
         made = {}
         for name in (f"network_{number}" for number in range(1, self.members + 1)):
             initial = runtime.generator(f"{name}: initial weights")
@@ -133,6 +144,8 @@ class NetworkClassifier:
 
 
 def _step(network: PlainNetwork, x: Rows, y: Tensor, noise: torch.Generator) -> Step:
+    """Return the training step of one network: cross-entropy on rows ``x`` with classes ``y``."""
+
     def losses(rows: Tensor) -> Losses:
         logits = network(x.take(rows.flatten()).unflatten(0, rows.shape), noise)
         return {"cross_entropy": (1.0, classification_loss(logits, y[rows], multiclass="mean"))}
@@ -141,18 +154,18 @@ def _step(network: PlainNetwork, x: Rows, y: Tensor, noise: torch.Generator) -> 
 
 
 class FittedNetworks:
-    """Trained networks in test mode."""
+    """Trained plain networks in test mode, whose probabilities are averaged."""
 
     def __init__(self, networks: Mapping[str, PlainNetwork], runtime: Runtime) -> None:
         self._networks = {name: network.eval() for name, network in networks.items()}
         self._runtime = runtime
 
     def state(self) -> State:
-        """Parameters and buffers of all networks."""
+        """Return the parameters and buffers of all networks."""
         return arrays(self._networks)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch, the mean over the networks."""
+        """Return class probabilities ``(samples, classes)`` of a batch, the mean over the networks."""
 
         def mean(x: Tensor) -> Tensor:
             each = [torch.softmax(network(x), dim=-1) for network in self._networks.values()]

@@ -1,8 +1,8 @@
-"""NormAE: an autoencoder whose code hides the batch from an adversary.
+"""NormAE: an autoencoder trained so that an adversary cannot recognise the batch from the code.
 
 Rong et al. 2020 (doi 10.1021/acs.analchem.9b05460); original code https://github.com/luyiyun/NormAE, in the
-version of 2019 to 2021 that the paper used (``deprecated/`` there). Without injection order its order head
-and the order column of the batch injector are left out, as the paper does.
+version of 2019 to 2021 that the paper used (``deprecated/`` there). The studies have no injection order, so
+the order head and the order column of the batch injector are left out, as in the paper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from calib.runtime import Runtime
 
 
 class Coder(nn.Module):
-    """Linear, BN, LeakyReLU(0.01), dropout for every hidden layer; then a linear layer."""
+    """A network of hidden layers (linear, BN, LeakyReLU(0.01), dropout) and a last linear layer."""
 
     def __init__(self, widths: Sequence[int], dropout: float, generator: torch.Generator) -> None:
         super().__init__()
@@ -32,14 +32,14 @@ class Coder(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Outputs ``(rows, widths[-1])`` of ``x (rows, widths[0])``."""
+        """Return the outputs ``(rows, widths[-1])`` of ``x (rows, widths[0])``."""
         for layer, norm in zip(self.hidden, self.norms, strict=True):
             x = self.dropout(F.leaky_relu(norm(layer(x))), generator)
         return self.last(x)
 
 
 class Networks(nn.Module):
-    """Encoder, decoder, injector of the batch into the code, and the adversary that guesses the batch."""
+    """The four networks: encoder, decoder, injector of the batch into the code, adversary that guesses it."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Networks(nn.Module):
 
 
 class NormAE:
-    """NormAE as a corrector: the data decoded from their code without the batch.
+    """NormAE as a corrector; the corrected data are decoded from the codes without injecting the batch.
 
     Args:
         pretrain_epochs: epochs of reconstruction alone.
@@ -72,8 +72,9 @@ class NormAE:
         lr_adversary: Adam's learning rate of the adversary.
         strength: weight of the adversary's cross-entropy, which the encoder maximises.
         zeros: features with at least this share of zeros are left out.
-        hidden, latent, inject, adversary: widths of the layers.
-        dropout: of encoder, decoder and adversary.
+        hidden, latent, inject, adversary: widths of the layers of encoder (mirrored in the decoder), code,
+            injector and adversary.
+        dropout: three shares of zeroed outputs, of encoder, decoder and adversary.
 
     Raises:
         CalibError: a value is of the wrong kind, too small or too large.
@@ -122,7 +123,7 @@ class NormAE:
         self.dropout = dropout
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Corrected data of every batch, in the unit of the data, without the features left out.
+        """Return the corrected data of every batch, in the unit of the data, without the left-out features.
 
         Raises:
             CalibError: every feature is left out.
@@ -144,7 +145,14 @@ class NormAE:
         return by_batch(corrected, batches)
 
     def train(self, networks: Networks, x: Tensor, owner: Tensor, runtime: Runtime) -> None:
-        """The three phases, on standardised ``x (rows, features)`` and batch indices ``owner (rows,)``."""
+        """Train the networks in place in three phases: coders alone, adversary alone, both in turn.
+
+        Args:
+            networks: the four networks.
+            x: standardised data ``(rows, features)``.
+            owner: index of each row's batch ``(rows,)``.
+            runtime: seed, device and history.
+        """
         n = networks
         noise = runtime.generator("NormAE: dropout", on_device=True)
         shuffle = runtime.generator("NormAE: mini-batches")
@@ -155,7 +163,7 @@ class NormAE:
         one_hot = F.one_hot(owner, int(owner.max()) + 1).to(x.dtype)
 
         def guess(rows: Tensor) -> Tensor:
-            """One step of the adversary; the encoder's batch norm goes on following the data."""
+            """Train the adversary for one step; the encoder's running batch-norm statistics change too."""
             with torch.no_grad():
                 code = n.encoder(x[rows], noise)
             loss = F.cross_entropy(n.adversary(code, noise), owner[rows])
@@ -163,7 +171,7 @@ class NormAE:
             return loss.detach()
 
         def reconstruct(rows: Tensor, adversarial: bool) -> dict[str, Tensor]:
-            """One step of the coders, against the adversary where there is one."""
+            """Train encoder, decoder and injector for one step, against the adversary if ``adversarial``."""
             code = n.encoder(x[rows], noise)
             error = F.l1_loss(n.decoder(code + n.inject(one_hot[rows], noise), noise), x[rows])
             if not adversarial:
@@ -181,8 +189,8 @@ class NormAE:
             ("NormAE, both", self.epochs, True, True),
         ]
         n.train()
-        for what, count, guessing, coding in phases:
-            for epoch in (bar := runtime.epochs(count, what)):
+        for phase, count, guessing, coding in phases:
+            for epoch in (bar := runtime.epochs(count, phase)):
                 totals: dict[str, Tensor] = {}
                 for rows in self._minibatches(len(x), shuffle):
                     rows = rows.to(x.device)
@@ -192,16 +200,20 @@ class NormAE:
                     for name, loss in losses.items():
                         totals[name] = totals.get(name, 0) + loss * len(rows)
                 means = {name: float(total) / len(x) for name, total in totals.items()}
-                runtime.report(bar, epoch, means, what)
+                runtime.report(bar, epoch, means, phase)
         n.eval()
 
     def _minibatches(self, rows: int, generator: torch.Generator) -> list[Tensor]:
-        """A shuffle in mini-batches, the last one partial; a single row left over waits (no variance)."""
+        """Return a shuffle of the rows in mini-batches, of which the last may be smaller.
+
+        A last mini-batch of a single row has no variance and is left out.
+        """
         parts = torch.randperm(rows, generator=generator).split(self.batch_size)
         return [part for part in parts if len(part) > 1]
 
 
 def _descend(loss: Tensor, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> None:
+    """Take one step of the optimizer down the gradient of the loss, clipped to norm 1."""
     optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(parameters, max_norm=1)
@@ -209,7 +221,11 @@ def _descend(loss: Tensor, parameters: Sequence[Tensor], optimizer: torch.optim.
 
 
 def fill_zeros(x: FloatArray, share: float) -> FloatArray:
-    """Features with fewer zeros than ``share``, each zero replaced by half of the smallest other value.
+    """Return the features with fewer zeros than ``share``; zeros become half of the smallest other value.
+
+    Args:
+        x: data ``(samples, features)``.
+        share: features with at least this share of zeros are left out.
 
     Raises:
         CalibError: no feature is left.

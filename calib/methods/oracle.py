@@ -1,8 +1,8 @@
-"""What the target's own labels are worth: a classifier trained on the sources and part of the target.
+"""A reference that trains a classifier on the sources and on part of the target, with its labels.
 
-It uses target labels, so it is a reference and no method: where it is no better than a method, better
-calibration would not help that method either. In the words of Ben-David et al. 2010
-(doi 10.1007/s10994-009-5152-4): the joint hypothesis, whose error bounds what adaptation can reach.
+It uses target labels, so it is not a method. It shows how much these labels are worth: if it is no better
+than a method, better calibration would not help that method either. Ben-David et al. 2010
+(doi 10.1007/s10994-009-5152-4) call it the joint hypothesis, whose error bounds what adaptation can reach.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ from calib.runtime import Runtime
 class Oracle(ReferenceMethod):
     """A corrector without labels, then a classifier trained on the sources and the target's other folds.
 
-    The prediction of a row is the one from the fold that did not train on it. Of several targets, each is
-    judged without the labels of the others.
+    Each row is predicted by the classifier of the fold that did not train on it. Each of several targets is
+    predicted without the labels of the others.
 
     Args:
-        corrector: sees all batches.
-        classifier: fresh for every fold.
-        folds: number of stratified folds of the target, by subject where subjects are known.
+        corrector: sees all batches, but no label.
+        classifier: is trained anew for every fold.
+        folds: number of stratified folds of the target, by subject if its subjects are known.
     """
 
     def __init__(self, corrector: Corrector, classifier: Classifier, folds: int) -> None:
@@ -39,7 +39,7 @@ class Oracle(ReferenceMethod):
 
     @property
     def versions(self) -> list[int]:
-        """Versions of the method, its corrector and its classifier."""
+        """Return the versions of the method, its corrector and its classifier."""
         return [self.version, *versions_of(self.corrector), *versions_of(self.classifier)]
 
     def fit(self, task: LabelledTask, runtime: Runtime) -> OutOfFold:
@@ -59,24 +59,33 @@ class Oracle(ReferenceMethod):
             probability = np.empty((len(target), task.n_classes), runtime.numpy_dtype)
             folds = stratified_folds(target, subject, self.folds, "where_known", runtime.seed)
             for number, rows in enumerate(folds, start=1):
-                what = f"batch {target.name}, fold {number}"
-                probability[rows[1]] = self._judged(sources, target, rows, task.n_classes, runtime, what)
+                name = f"batch {target.name}, fold {number}"
+                probability[rows[1]] = self._predicted(sources, target, rows, task.n_classes, runtime, name)
             probabilities[target.name] = probability
         return OutOfFold(probabilities, corrected)
 
-    def _judged(
+    def _predicted(
         self,
         sources: Sequence[LabelledSamples],
         target: LabelledSamples,
         rows: tuple[IntArray, IntArray],
         n_classes: int,
         runtime: Runtime,
-        what: str,
+        name: str,
     ) -> FloatArray:
-        """Probabilities of the second rows of a target by a classifier that has seen the first."""
+        """Return the probabilities of a fold's test rows by a classifier that has seen its training rows.
+
+        Args:
+            sources: corrected sources.
+            target: corrected target.
+            rows: training rows and test rows of the fold.
+            n_classes: number of classes of the study.
+            runtime: seed, device and history.
+            name: start of the training's name in the history.
+        """
         train, test = rows
         seen, known = LabelledSamples(target.name, target.x[train], target.y[train]), len(runtime.history)
         fitted = self.classifier.fit([*sources, seen], n_classes, runtime)
         for line in runtime.history[known:]:
-            line["training"] = f"{what}: {line['training']}"
+            line["training"] = f"{name}: {line['training']}"
         return fitted.predict_proba(Samples(target.name, target.x[test]))

@@ -1,4 +1,4 @@
-"""Pairwise calibration: one labelled source and one target at a time, by the authors' earlier network.
+"""Pairwise calibration, the authors' earlier network for one labelled source and one target at a time.
 
 Niu et al. 2022 (doi 10.1186/s12859-022-04758-z); original code https://github.com/n778509775/JDLBER at
 commit a0173b0.
@@ -27,14 +27,14 @@ from calib.seeds import stacked, train_seeds
 from calib.training import Losses, Pool, Rules, Schedule, Step, train
 
 SLOPE = 0.2
-"""Of every LeakyReLU."""
+"""Slope of every LeakyReLU for negative inputs."""
 
 
 class PairNetworks(nn.Module):
-    """One calibrator C, a reconstructor R for either batch and a discriminator D.
+    """The networks of one pair: a calibrator C, a reconstructor R for either batch and a discriminator D.
 
     C: BN, LeakyReLU, FC, LeakyReLU, FC; R: three FC; D: FC P-128-64-32-16-classes; LeakyReLU between all FC.
-    C and R start orthogonal with zero bias, D from PyTorch's default.
+    Initial weights of C and R are orthogonal with zero bias, those of D are PyTorch's default.
     """
 
     def __init__(self, features: int, classes: int, generator: torch.Generator) -> None:
@@ -49,28 +49,31 @@ class PairNetworks(nn.Module):
         self.d = nn.ModuleList(default_linear(a, b, generator) for a, b in pairwise(widths))
 
     def codes(self, x: Tensor) -> Tensor:
-        """C(X) of ``x (batches, rows, features)``; same shape. A stack has a place for the seeds in front."""
+        """Return the codes C(X) of ``x (batches, rows, features)``, in the same shape.
+
+        In a stack of networks a dimension for the seeds comes first.
+        """
         z = self.bn(x)
         for layer in self.c:
             z = layer(F.leaky_relu(z, SLOPE))
         return z
 
     def reconstruct(self, z: Tensor) -> Tensor:
-        """R of the source's and of the target's codes ``(2, rows, features)``; same shape."""
+        """Return R of the source's and of the target's codes ``(2, rows, features)``, in the same shape."""
         source, target = z.unbind(dim=-3)
         return torch.stack([chain_of(self.r_source, source), chain_of(self.r_target, target)], dim=-3)
 
     def logits(self, z: Tensor) -> Tensor:
-        """D of codes ``(batches, rows, features)``: ``(batches, rows, 1 or classes)``."""
+        """Return D's logits ``(batches, rows, 1 or classes)`` of codes ``(batches, rows, features)``."""
         return chain_of(self.d, z)
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """Class probabilities ``(batches, rows, classes)`` of ``x (batches, rows, features)``."""
+        """Return class probabilities ``(batches, rows, classes)`` of ``x (batches, rows, features)``."""
         return probabilities(self.logits(self.codes(x)))
 
 
 def chain_of(layers: nn.ModuleList, x: Tensor) -> Tensor:
-    """The layers one after another, with LeakyReLU between them."""
+    """Return ``x`` after all layers, one after another, with LeakyReLU between them."""
     x = layers[0](x)
     for layer in layers[1:]:
         x = layer(F.leaky_relu(x, SLOPE))
@@ -78,12 +81,12 @@ def chain_of(layers: nn.ModuleList, x: Tensor) -> Tensor:
 
 
 class Pairwise(Method):
-    """A network for each pair of source and target, trained in one joint step.
+    """A method that trains a network for each pair of a source and a target, in one joint step.
 
     Args:
         epochs, batch_size, lr, learning_step, weight_decay: see ``training.Schedule``.
         alpha, beta, gamma: weights of reconstruction, MMD and classification.
-        rules: how the original draws mini-batches and moves parameters.
+        rules: how the original draws mini-batches and updates parameters.
     """
 
     trains_seeds_together = True
@@ -107,14 +110,17 @@ class Pairwise(Method):
             check_number(key, getattr(self, key), least=0)
 
     def step(self, networks: PairNetworks, pool: Pool) -> Step:
-        """The single step: both batches reconstructed, the source classified, by a stack of networks."""
+        """Return the only training step of a stack of networks.
+
+        The networks reconstruct both batches, bring their codes together and classify the source.
+        """
 
         def losses(rows: Tensor) -> Losses:
             x = pool.x(rows)
             z = networks.codes(x)
             l_r = reconstruction_loss(x, networks.reconstruct(z), "sum")
             l_d = classification_loss(networks.logits(z[:, :1]), pool.y(rows), "sum")
-            mmd2 = mmd2_sum(z, PAPER_WIDTHS) / 2  # of the one pair, counted in both orders
+            mmd2 = mmd2_sum(z, PAPER_WIDTHS) / 2  # the sum counts the pair in both orders
             return {"L_R": (self.alpha, l_r), "MMD": (self.beta, mmd2), "L_D": (self.gamma, l_d)}
 
         return Step([networks], 1, losses)
@@ -125,7 +131,7 @@ class Pairwise(Method):
         return fitted
 
     def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedPairs"]:
-        """The same for several seeds."""
+        """Train a network for every pair and seed, all seeds of a pair at once."""
         pairs = {
             (source.name, target.name): train_seeds(
                 partial(self._train, source, target, task.n_classes), runtimes
@@ -146,20 +152,21 @@ class Pairwise(Method):
         runtimes: Sequence[Runtime],
         limit: int | None,
     ) -> list[PairNetworks]:
-        what = f"pair {source.name} to {target.name}"
-        initial = [runtime.generator(f"{what}: initial weights") for runtime in runtimes]
+        """Return one pair's trained networks for each seed, after at most ``limit`` iterations if given."""
+        pair = f"pair {source.name} to {target.name}"
+        initial = [runtime.generator(f"{pair}: initial weights") for runtime in runtimes]
         networks = [PairNetworks(source.x.shape[1], n_classes, generator) for generator in initial]
-        for one, runtime in zip(networks, runtimes, strict=True):
-            one.to(runtime.device, runtime.dtype)
+        for network, runtime in zip(networks, runtimes, strict=True):
+            network.to(runtime.device, runtime.dtype)
         pool = Pool([source.x, target.x], [source.y], runtimes[0])
         step = self.step(stacked(networks), pool)
-        train([step], pool.sizes, self.schedule, self.rules, runtimes, what, limit)
+        train([step], pool.sizes, self.schedule, self.rules, runtimes, pair, limit)
         return networks
 
 
 @dataclass(frozen=True)
 class FittedPairs:
-    """Trained pairs, by names of source and target.
+    """The trained networks of all pairs, by the names of source and target.
 
     With several sources a target's probabilities are the mean over its pairs. The paper averages metrics
     instead: for its numbers run each source alone (``dataset.n_sources=1``).
@@ -169,15 +176,15 @@ class FittedPairs:
     runtime: Runtime
 
     def _of(self, samples: Samples) -> list[PairNetworks]:
-        """The networks in which the batch is the target, or else those in which it is the source."""
+        """Return the networks whose target is this batch, or else those whose source it is."""
         as_target = [network for (_, target), network in self.pairs.items() if target == samples.name]
         return as_target or [n for (source, _), n in self.pairs.items() if source == samples.name]
 
     def transform(self, samples: Samples) -> FloatArray:
-        """Codes ``(samples, features)`` of a batch in its first pair: pairs do not share a space."""
+        """Return a batch's codes ``(samples, features)`` in its first pair, as pairs do not share a space."""
         return by_blocks(self._of(samples)[0].codes, samples.x, self.runtime)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)``, the mean over the batch's pairs."""
-        each = [by_blocks(n.probabilities, samples.x, self.runtime) for n in self._of(samples)]
-        return np.mean(each, axis=0)
+        """Return class probabilities ``(samples, classes)``, the mean over the batch's pairs."""
+        by_pair = [by_blocks(n.probabilities, samples.x, self.runtime) for n in self._of(samples)]
+        return np.mean(by_pair, axis=0)

@@ -1,4 +1,4 @@
-"""Ratio_G: every feature of a batch over its geometric mean in the batch's reference samples.
+"""Ratio_G: a corrector that divides every feature by its geometric mean in the batch's reference samples.
 
 Luo et al. 2010 (doi 10.1038/tpj.2010.57).
 """
@@ -19,12 +19,13 @@ DENOMINATORS = ("auto", "reference", "batch")
 
 
 class RatioG:
-    """Ratio_G as a corrector; without reference samples all samples of a batch stand in for them.
+    """Ratio_G as a corrector; without reference samples it uses all samples of a batch instead.
 
     Args:
-        denominator: ``reference`` (samples that the study marks as such), ``batch`` (all samples of the
-            batch) or ``auto``: the first where the study has any, else the second.
-        log: the data are logarithms already, so that the ratio is a difference.
+        denominator: samples whose geometric mean divides: ``reference`` (those that the study marks as
+            reference samples), ``batch`` (all of the batch) or ``auto`` (``reference`` if the study has any,
+            else ``batch``).
+        log: whether the data are logarithms already, so that the ratio is a difference.
     """
 
     version = 1
@@ -38,10 +39,11 @@ class RatioG:
         self.log = log
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Ratios, or differences of logarithms, of every batch.
+        """Return the ratios, or differences of logarithms, of every batch.
 
         Raises:
-            CalibError: a batch lacks reference samples that are asked for, or that others have.
+            CalibError: a batch has no reference samples, but they are set as denominator or another batch
+                has some.
         """
         wanted = self.denominator == "reference" or (
             self.denominator == "auto" and any(batch.reference is not None for batch in batches)
@@ -62,13 +64,14 @@ class RatioG:
 
 
 def geometric_mean(x: FloatArray) -> FloatArray:
-    """Geometric mean of every feature ``(features,)``, above 0.
+    """Return the geometric mean of every feature ``(features,)``, which is above 0.
 
-    Values that are not positive have no logarithm: they count as half of the feature's smallest positive one,
-    so the mean stays in the feature's own unit. A feature without any has mean 1 and so is left as it is.
+    Values that are not positive have no logarithm: they count as half of the feature's smallest positive
+    value, so the mean stays in the feature's own unit. A feature without positive values has mean 1, so it
+    is left as it is.
 
     Args:
-        x: ``(samples, features)``.
+        x: data ``(samples, features)``.
     """
     x = x.astype(np.float64)
     smallest = np.where(x > 0, x, np.inf).min(axis=0)

@@ -1,7 +1,7 @@
-"""scANVI: a variational autoencoder of counts that is told the batch of a sample, and the class where known.
+"""scANVI: a variational autoencoder of counts that gets each sample's batch, and its class if it is known.
 
-Xu et al. 2021 (doi 10.15252/msb.20209620), by its authors' library scvi-tools, which comes with the extra
-``scanvi`` only: it brings a second training framework along.
+Xu et al. 2021 (doi 10.15252/msb.20209620), computed by the authors' library scvi-tools. Only the extra
+``scanvi`` installs it, because it requires a second training framework.
 """
 
 import logging
@@ -25,22 +25,23 @@ from calib.runtime import Runtime
 
 LIKELIHOODS = ("zinb", "nb", "poisson")
 UNKNOWN = "unknown"
-"""The class of a target's samples."""
+"""The class that scANVI is given for a target's samples."""
 
 
 class ScANVI(Method):
-    """scVI on all samples without labels, then scANVI from there, whose classifier judges the targets.
+    """A method that trains scVI on all samples without labels, then scANVI, whose classifier predicts.
 
     Args:
-        logged: the data are log(1 + counts), as those of the pancreas studies, and are turned back;
-            otherwise they count as they are, negative values as 0. Fractions of counts are welcome.
+        logged: the data are log(1 + counts), as in the pancreas studies, and are turned back into counts;
+            false takes them as counts, negative values as 0. Counts need not be whole numbers.
         hidden, layers: width and number of the hidden layers of encoder and decoder.
         latent: dimensions of the code.
         dropout: share of a hidden layer's outputs that is zeroed in training.
-        likelihood: of a count: ``"zinb"``, ``"nb"`` ((zero-inflated) negative binomial) or ``"poisson"``.
-        pretrain_epochs: of scVI; None for scvi-tools' rule, 400 up to 20,000 samples and fewer above.
-        epochs: of scANVI.
-        samples_per_class: labelled samples that are drawn of every class in each of these epochs.
+        likelihood: distribution of a count: ``"zinb"`` (zero-inflated negative binomial), ``"nb"`` (negative
+            binomial) or ``"poisson"``.
+        pretrain_epochs: epochs of scVI; None for scvi-tools' rule, 400 up to 20,000 samples, fewer above.
+        epochs: epochs of scANVI.
+        samples_per_class: labelled samples that are drawn of every class in each epoch of scANVI.
         batch_size: rows of a mini-batch, from all batches together.
 
     Raises:
@@ -95,13 +96,13 @@ class ScANVI(Method):
             _train(model, self.epochs, rows, "scANVI", runtime, n_samples_per_label=self.samples_per_class)
             codes = model.get_latent_representation()
             judged = model.predict(soft=True)
-        probability = np.zeros((len(cells), task.n_classes))  # a class of no source has none
+        probability = np.zeros((len(cells), task.n_classes))  # 0 for a class that no source has
         probability[:, judged.columns.astype(int)] = judged
         codes = codes.astype(runtime.numpy_dtype)
         return FittedScANVI(by_batch(codes, task.batches), by_batch(probability, task.batches))
 
     def cells(self, task: Task) -> Any:
-        """All batches as an AnnData of counts with the columns ``batch`` and ``class`` (its index) in obs."""
+        """Return all batches as an AnnData of counts, with columns ``batch`` and ``class`` (index) in obs."""
         import anndata
 
         y = [np.full(len(batch), UNKNOWN) for batch in task.batches]
@@ -123,18 +124,22 @@ class FittedScANVI:
     probability: Mapping[str, FloatArray]
 
     def transform(self, samples: Samples) -> FloatArray:
-        """Codes ``(samples, latent)`` of a batch: the means of their distributions."""
+        """Return the codes ``(samples, latent)`` of a batch, which are the means of their distributions."""
         return self.codes[samples.name]
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Class probabilities ``(samples, classes)`` of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch."""
         return self.probability[samples.name]
 
 
 def no_single_row(counts: Sequence[int], batch_size: int) -> int:
-    """The mini-batch size from ``batch_size`` on that leaves one row alone of none of the counts.
+    """Return the smallest size from ``batch_size`` on whose mini-batches never have a single row.
 
     Batch norm has no variance of one row.
+
+    Args:
+        counts: numbers of rows that are cut into mini-batches.
+        batch_size: smallest size.
     """
     while any(count % batch_size == 1 for count in counts):
         batch_size += 1
@@ -144,11 +149,13 @@ def no_single_row(counts: Sequence[int], batch_size: int) -> int:
 def _train(
     model: Any, epochs: int | None, batch_size: int, what: str, runtime: Runtime, **settings: Any
 ) -> None:
-    """Train on all samples, with this project's progress bar and records of losses."""
+    """Train a model of scvi-tools on all samples, with this project's progress bar and history of losses."""
     from lightning.pytorch.callbacks import Callback
     from lightning.pytorch.plugins.environments import LightningEnvironment
 
     class Report(Callback):
+        """A callback that reports every epoch's loss to the run."""
+
         def on_train_start(self, trainer: Any, _: Any) -> None:
             self.bar = runtime.epochs(trainer.max_epochs, what)
 
@@ -169,20 +176,20 @@ def _train(
         devices=[device.index or 0] if device.type == "cuda" else 1,
         callbacks=[Report()],
         enable_progress_bar=False,
-        plugins=[LightningEnvironment()],  # one process, also within a Slurm job
+        plugins=[LightningEnvironment()],  # a single process, even within a Slurm job
         **settings,
     )
 
 
 @contextmanager
 def _own_randomness(scvi: ModuleType, runtime: Runtime) -> Iterator[None]:
-    """scvi-tools draws from the global generators: seeded from the run here, left as they were afterwards."""
+    """Seed the global generators, from which scvi-tools draws, by the run, and restore them afterwards."""
     before = random.getstate(), np.random.get_state(), scvi.settings.seed  # noqa: NPY002
     devices = [runtime.device] if runtime.device.type == "cuda" else []
     with torch.random.fork_rng(devices), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations between the two frameworks, and advice on speed
+        warnings.simplefilter("ignore")  # hides deprecations between the two frameworks, and advice on speed
         try:
-            scvi.settings.seed = runtime.derived_seed("scANVI") % 2**32  # NumPy takes no larger one
+            scvi.settings.seed = runtime.derived_seed("scANVI") % 2**32  # NumPy accepts no larger seed
             yield
         finally:
             random.setstate(before[0])
@@ -191,7 +198,7 @@ def _own_randomness(scvi: ModuleType, runtime: Runtime) -> Iterator[None]:
 
 
 def scvi_tools() -> ModuleType:
-    """The library, told to keep its log to errors and to leave open streams alone.
+    """Return the library scvi-tools, set to log errors only and to close no stream that is not its own.
 
     Raises:
         CalibError: it is not installed.
@@ -206,6 +213,6 @@ def scvi_tools() -> ModuleType:
         ) from error
     for name in ("lightning.pytorch", "lightning.fabric", "scvi"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # When logging is configured anew, as Hydra does, absl's handler closes its stream unless it is this one.
+    # When Hydra configures logging, absl's handler closes its stream unless this is sys.__stderr__.
     absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
     return scvi

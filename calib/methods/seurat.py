@@ -1,7 +1,7 @@
-"""Seurat 3: batches merged along a tree, each corrected by weighted differences between anchors.
+"""Seurat 3: a corrector that merges batches along a tree by weighted differences between anchors.
 
-Stuart et al. 2019 (doi 10.1016/j.cell.2019.05.031), as ``FindIntegrationAnchors`` and ``IntegrateData`` of
-Seurat 4.3.0 do it.
+Stuart et al. 2019 (doi 10.1016/j.cell.2019.05.031), computed as by ``FindIntegrationAnchors`` and
+``IntegrateData`` of Seurat 4.3.0. The anchors themselves are found in ``calib.comparators.seurat``.
 """
 
 import logging
@@ -24,22 +24,22 @@ from calib.runtime import Runtime
 log = logging.getLogger(__name__)
 
 AnchorSets = Mapping[tuple[int, int], Anchors]
-"""Anchors of every two batches, by their positions, the smaller first."""
+"""Anchors of every two batches, by the batches' positions in the study, the smaller first."""
 
 WEIGHTS = 2**22
-"""Most weights that are made at a time."""
+"""Largest number of weights that are computed at a time."""
 
 
 class Seurat:
-    """Seurat 3 as a corrector: corrected features, in the unit of the data.
+    """Seurat 3 as a corrector; the corrected data are features, in the unit of the data.
 
-    Expects values on a logarithmic scale, as after Seurat's ``LogNormalize``.
+    It expects values on a logarithmic scale, as after Seurat's ``LogNormalize``.
 
     Args:
-        dims: dimensions of the canonical embedding and of the one in which weights are found.
+        dims: dimensions of the canonical embedding and of the one in which weights are computed.
         k_anchor, k_filter, k_score, max_features: see ``find_anchors``.
-        k_weight: anchors that correct a sample.
-        sd_weight: width of the kernel that weights them.
+        k_weight: number of anchors that correct a sample.
+        sd_weight: width of the kernel that weights these anchors.
     """
 
     version = 1
@@ -70,11 +70,11 @@ class Seurat:
         self.max_features, self.k_weight, self.sd_weight = max_features, k_weight, sd_weight
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Corrected data ``(samples, features)`` of every batch.
+        """Return the corrected data ``(samples, features)`` of every batch.
 
         Raises:
-            CalibError: there is one batch only, one of a single sample, or less than two features vary in
-                two of them.
+            CalibError: there is one batch only, a batch has a single sample, or fewer than two features vary
+                in both of two batches.
         """
         x = [np.ascontiguousarray(batch.dense, np.float64) for batch in batches]
         check_batches(batches, x)
@@ -93,11 +93,11 @@ class Seurat:
         return {batch.name: done[i].astype(runtime.numpy_dtype) for i, batch in enumerate(batches)}
 
     def anchors(self, a: FloatArray, b: FloatArray) -> Anchors:
-        """Anchors of two batches."""
+        """Return the anchors between two batches ``(samples, features)``."""
         return find_anchors(a, b, self.dims, self.k_anchor, self.k_filter, self.k_score, self.max_features)
 
     def corrected(self, reference: "Node", query: "Node", anchors: AnchorSets) -> "Node":
-        """The query's batches moved to the reference, as they are where there is no anchor."""
+        """Return the query's batches, moved to the reference; without any anchor they stay as they are."""
         found = anchors_between(reference, query, anchors)
         if len(found) == 0:
             log.warning("Seurat finds no anchor for some batches: they are merged as they are.")
@@ -112,11 +112,11 @@ class Seurat:
 
 @dataclass(frozen=True)
 class Node:
-    """Batches that are merged already.
+    """A node of the tree: batches that are merged already.
 
     Attributes:
-        batches: their positions in the study.
-        data: their corrected data ``(samples, features)``, in the same order.
+        batches: positions of the batches in the study.
+        data: corrected data ``(samples, features)`` of these batches, in the same order.
     """
 
     batches: list[int]
@@ -126,26 +126,32 @@ class Node:
         return sum(map(len, self.data))
 
     def starts(self) -> dict[int, int]:
-        """Each batch's first row among all."""
+        """Return the first row of each batch among all rows of the node, by the batch's position."""
         ends = np.cumsum([len(part) for part in self.data])
         return {i: int(end) - len(part) for i, end, part in zip(self.batches, ends, self.data, strict=True)}
 
 
 def guide_tree(anchors: AnchorSets, sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Which two nodes to merge, step by step; step s makes node ``len(sizes) + s``.
+    """Return the two nodes to merge in every step; step s makes node ``len(sizes) + s``.
 
-    Complete linkage, where two batches are the nearer the more anchors there are between them for a sample
-    of the smaller one.
+    The tree comes from complete linkage. The distance of two batches is the number of samples of the smaller
+    one over twice the number of anchors between them.
+
+    Args:
+        anchors: anchors of every two batches.
+        sizes: number of samples of every batch.
     """
-    # a pair without anchors counts as half of one, since Seurat's distance of 1/0 would end the clustering
+    # A pair of batches without anchors counts as having half an anchor, because clustering would fail on
+    # Seurat's distance of 1/0.
     distance = [min(sizes[i], sizes[j]) / max(2 * len(found), 1) for (i, j), found in anchors.items()]
     return [(int(i), int(j)) for i, j, *_ in linkage(np.array(distance), "complete")]
 
 
 def anchors_between(reference: Node, query: Node, anchors: AnchorSets) -> Anchors:
-    """All anchors of their batches, with rows counted over a node's batches; ``a`` is the reference.
+    """Return all anchors between the batches of two nodes; ``a`` is the reference.
 
-    In Seurat's order, which decides where a sample has more anchors at the same place than are used.
+    Rows are counted over all batches of a node. The anchors are in Seurat's order, which decides which ones
+    are used if a sample has more anchors at the same distance than are needed.
     """
     start_a, start_b = reference.starts(), query.starts()
     pairs = sorted(anchors, key=lambda pair: pair[::-1])
@@ -164,22 +170,23 @@ def anchors_between(reference: Node, query: Node, anchors: AnchorSets) -> Anchor
 def anchor_weights(
     scores: FloatArray, anchors: Anchors, k: int, sd: float
 ) -> Iterator[tuple[slice, sparse.csr_array]]:
-    """How much each anchor counts for each sample of the query, in slices of samples.
+    """Yield the weight of each anchor for each sample of the query, in slices of samples.
 
-    Used are the anchors of the nearest anchored samples, ``k`` in all. An anchor's weight is
+    A sample uses ``k`` anchors, those of the nearest anchored samples. An anchor's weight is
     1 - exp(-(1 - d / d_k) score / (2 / sd)^2), where d is the distance to its sample and d_k that to the
-    last; a sample's weights are divided by their sum. Where all are 0 they count alike (Seurat divides by
+    last one; a sample's weights are divided by their sum. If all are 0 they become equal (Seurat divides by
     zero).
 
     Args:
         scores: coordinates of the query's samples ``(samples, dims)``.
-        k, sd: see ``Seurat``.
+        anchors: anchors between reference and query.
+        k, sd: ``k_weight`` and ``sd_weight`` of ``Seurat``.
 
     Yields:
-        Rows and their weights ``(rows, anchors)``.
+        Rows of the query and their weights ``(rows, anchors)``.
     """
     anchored, owner, counts = np.unique(anchors.b, return_inverse=True, return_counts=True)
-    by_sample = np.argsort(owner, kind="stable")  # anchors, those of a sample side by side
+    by_sample = np.argsort(owner, kind="stable")  # anchors, ordered by their sample
     first = np.cumsum(counts) - counts
     near, distance = nearest(scores[anchored], scores, min(k, len(anchors)))
     last = distance[:, -1:]
@@ -190,8 +197,8 @@ def anchor_weights(
         rows = slice(start, min(start + step, len(scores)))
         n = rows.stop - start
         before = counts[near[rows]].cumsum(axis=1) - counts[near[rows]]
-        taken = np.clip(k - before, 0, counts[near[rows]])  # anchors of each neighbour, k in a row
-        place = np.repeat(np.arange(n * k), taken.ravel())  # of a neighbour in the slice's table
+        taken = np.clip(k - before, 0, counts[near[rows]])  # used anchors of each neighbour, k in every row
+        place = np.repeat(np.arange(n * k), taken.ravel())  # place of the neighbour in the slice's table
         nth = np.arange(len(place)) - np.repeat(np.cumsum(taken) - taken.ravel(), taken.ravel())
         anchor = by_sample[first[near[rows].ravel()[place]] + nth]
         weight = -np.expm1(-closeness[rows].ravel()[place] * anchors.score[anchor] * (sd / 2) ** 2)
@@ -202,7 +209,7 @@ def anchor_weights(
 
 
 def check_batches(batches: Sequence[Samples], x: Sequence[FloatArray]) -> None:
-    """Raise CalibError unless every two batches have something to correlate."""
+    """Raise CalibError unless there are two batches and every two share two features that vary in both."""
     if len(batches) < 2:
         raise CalibError(f"Seurat needs at least two batches; there is only '{batches[0].name}'.")
     for i, j in combinations(range(len(x)), 2):

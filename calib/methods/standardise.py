@@ -1,8 +1,8 @@
-"""Correctors that bring every batch by itself to the same distribution of each feature.
+"""Correctors that bring each feature of every batch to the same distribution, one batch at a time.
 
-The plainest batch corrections: Luo et al. 2010 (doi 10.1038/tpj.2010.57) compare standardisation within
-batches with others by how well classes are predicted across batches. What differs between batches because
-their classes are mixed in other proportions is removed as well.
+They are the simplest batch corrections: Luo et al. 2010 (doi 10.1038/tpj.2010.57) compare standardisation
+within batches with others by how well classes are predicted across batches. They also remove differences
+between batches that come from a different class mix.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ from calib.runtime import Runtime
 
 
 class ByBatch(ABC):
-    """A corrector to which other batches do not matter, so that it corrects one that comes later, too."""
+    """The base class of correctors that correct each batch alone, and so new batches as well."""
 
     version = 1
     uses_seed = False
@@ -29,7 +29,7 @@ class ByBatch(ABC):
     each_batch_alone = True
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Corrected data of every batch.
+        """Return the corrected data of every batch.
 
         Raises:
             CalibError: a batch has one sample.
@@ -44,35 +44,39 @@ class ByBatch(ABC):
 
     @abstractmethod
     def corrected(self, x: FloatArray) -> FloatArray:
-        """One batch ``(samples, features)`` corrected, in float64."""
+        """Return one batch ``(samples, features)``, corrected, as float64."""
 
 
 class Standardise(ByBatch):
-    """Mean 0 and standard deviation 1 (of the batch, not corrected for its size); a constant feature is 0."""
+    """A corrector to mean 0 and standard deviation 1 in each batch.
+
+    The standard deviation is divided by the number of samples, not by one less. A constant feature becomes 0.
+    """
 
     def corrected(self, x: FloatArray) -> FloatArray:
-        """One batch ``(samples, features)`` in standard deviations of the batch."""
+        """Return the z-scores of one batch ``(samples, features)``."""
         return dense(prepared(x, "none", "standardise", "float64"))
 
 
 class RankNormal(ByBatch):
-    """Normal quantiles of the ranks: of ``(rank - 3/8) / (samples + 1/4)``, ties at their mean rank.
+    """A corrector to normal quantiles of the ranks in each batch.
 
+    The quantiles are those of ``(rank - 3/8) / (samples + 1/4)``, with ties at their mean rank. These are
     Blom's offsets, see Beasley, Erickson & Allison 2009 (doi 10.1007/s10519-009-9281-0). A constant feature
-    is 0.
+    becomes 0.
     """
 
     def corrected(self, x: FloatArray) -> FloatArray:
-        """One batch ``(samples, features)`` in normal quantiles."""
+        """Return the normal quantiles of one batch ``(samples, features)``."""
         quantiles: FloatArray = ndtri((rankdata(x, axis=0) - 0.375) / (len(x) + 0.25))
         return quantiles
 
 
 class Transformed:
-    """A corrector on transformed intensities.
+    """A corrector that transforms intensities and gives them to another corrector.
 
     Args:
-        transform: ``none``, ``arcsinh`` of x/100 or ``log2`` of x+1; besides what the protocol transforms.
+        transform: ``none``, ``arcsinh`` of x/100 or ``log2`` of x+1, in addition to the protocol's transform.
         corrector: gets the transformed data.
     """
 
@@ -85,21 +89,21 @@ class Transformed:
 
     @property
     def uses_seed(self) -> bool:
-        """As the corrector."""
+        """Return whether the wrapped corrector draws random numbers."""
         return self.corrector.uses_seed
 
     @property
     def stored(self) -> bool:
-        """As the corrector."""
+        """Return whether the wrapped corrector's results are stored."""
         return self.corrector.stored
 
     @property
     def each_batch_alone(self) -> bool:
-        """As the corrector."""
+        """Return whether the wrapped corrector corrects each batch alone."""
         return bool(getattr(self.corrector, "each_batch_alone", False))
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
-        """Corrected data of every batch, in the unit of the transform."""
+        """Return the corrected data of every batch, in the unit of the transform."""
 
         def ready(x: Matrix) -> Matrix:
             return prepared(x, self.transform, "none", runtime.numpy_dtype)

@@ -1,8 +1,9 @@
-"""SVA and frozen SVA: unwanted variation found with the sources' labels and taken out of all batches.
+"""SVA and frozen SVA: correctors that find unwanted variation with the sources' labels and remove it.
 
 Leek & Storey 2007 (doi 10.1371/journal.pgen.0030161), Parker, Corrada Bravo & Leek 2014 (doi
-10.7717/peerj.561). Both estimate surrogate variables on the labelled sources. They differ in what a target
-needs: SVA decomposes all batches together, frozen SVA one target sample, or one target batch, at a time.
+10.7717/peerj.561). Both estimate surrogate variables on the labelled sources. For the targets SVA decomposes
+all batches together, frozen SVA one target sample, or one target batch, at a time. The steps are in
+``calib.comparators.sva``.
 """
 
 import logging
@@ -32,17 +33,19 @@ MODES = {"exact": exact, "fast": fast}
 def surrogate_variables(
     x: Array, y: NDArray[np.integer], number: int | str, permutations: int, estimator: str, runtime: Runtime
 ) -> Surrogates | None:
-    """Surrogate variables of labelled samples, or None where there are none.
+    """Return the surrogate variables of labelled samples, or None if there are none.
 
     Args:
-        x: ``(samples, features)``.
+        x: data ``(samples, features)``.
         y: class indices ``(samples,)``.
-        number: how many, or the rule that finds it: ``be`` (permutations) or ``leek`` (analytic).
-        permutations: of ``be``.
+        number: number of surrogate variables, or the rule that finds it: ``be`` (permutations) or ``leek``
+            (analytic).
+        permutations: number of permutations of ``be``.
         estimator: ``irw`` or ``two_step``.
+        runtime: seed of the permutations.
 
     Raises:
-        CalibError: see the rules and estimators.
+        CalibError: the rule or the estimator raises it; see ``calib.comparators.sva``.
     """
     if number == "be":
         rng = np.random.default_rng(runtime.derived_seed("permutations of residuals"))
@@ -50,13 +53,13 @@ def surrogate_variables(
     elif number == "leek":
         number = analytic(x, model_matrix(y))
     found = ESTIMATORS[estimator](x, y, int(number)) if number else None
-    there = found.number if found is not None else 0
-    log.info("Surrogate variables of %d samples: %d", len(x), there)
-    return found if there else None
+    count = found.number if found is not None else 0
+    log.info("Surrogate variables of %d samples: %d", len(x), count)
+    return found if count else None
 
 
 class OnSurrogates(ABC):
-    """What the two have in common: surrogate variables of the sources, whose effects are taken out."""
+    """The base class of both correctors, which estimates surrogate variables of the sources."""
 
     version: ClassVar[int] = 1
     uses_source_labels: ClassVar[bool] = True
@@ -73,22 +76,24 @@ class OnSurrogates(ABC):
 
     @abstractmethod
     def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
-        """Data less the effects of the surrogate variables, one array or several, in the order of ``parts``.
+        """Return the data minus the effects of the surrogate variables, in the order of ``parts``.
+
+        They may be one array or several.
 
         Args:
-            found: what the sources gave.
+            found: surrogate variables of the sources.
             y: class indices of the sources.
-            parts: data of all sources, then of each target, float64.
+            parts: data of all sources, then of each target, as float64.
         """
 
     def correct(
         self, sources: Sequence[LabelledSamples], targets: Sequence[Samples], runtime: Runtime
     ) -> Mapping[str, FloatArray]:
-        """Data of every batch less the effects of the surrogate variables, in the unit of the data.
+        """Return the data of every batch minus the effects of the surrogate variables, in the same unit.
 
         Raises:
-            CalibError: there are too few samples for so many surrogate variables, or frozen SVA is to correct
-                a batch of one sample by ``fast``.
+            CalibError: there are too few samples for so many surrogate variables, or a target has one sample
+                and frozen SVA has ``mode="fast"``.
         """
         x, y = _pooled(sources)
         found = surrogate_variables(x, y, self.number, self.permutations, self.estimator, runtime)
@@ -99,13 +104,14 @@ class OnSurrogates(ABC):
 
 
 class SVA(OnSurrogates):
-    """SVA for targets without labels: its last step, decomposing the weighted data, sees all batches.
+    """SVA for targets without labels; its last step, decomposing the weighted data, sees all batches.
 
-    Number, weights of the features and, given the classes, effects on them come from the sources.
+    The number of surrogate variables, the weights of the features and the effects on the features, given the
+    classes, come from the sources.
 
     Args:
-        number: of surrogate variables: ``be``, ``leek`` or a whole number.
-        permutations: of the rule ``be``.
+        number: number of surrogate variables: ``be``, ``leek`` or a whole number.
+        permutations: number of permutations of the rule ``be``.
         estimator: ``irw`` or ``two_step``.
     """
 
@@ -115,7 +121,7 @@ class SVA(OnSurrogates):
         self.estimator = estimator
 
     def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
-        """All batches together."""
+        """Return the cleaned data of all batches in one array."""
         everything = np.concatenate(parts)
         values = found.extended(everything)
         x = parts[0]
@@ -123,7 +129,7 @@ class SVA(OnSurrogates):
 
 
 class FrozenSVA(OnSurrogates):
-    """Frozen SVA: sources are corrected by themselves, and no target has a part in another's correction.
+    """Frozen SVA, which corrects the sources alone, and every target without the other targets.
 
     Args:
         number, permutations: as in ``SVA``.
@@ -136,14 +142,14 @@ class FrozenSVA(OnSurrogates):
         self.mode = mode
 
     def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
-        """Sources by their own surrogate variables, each target by its own."""
+        """Return the cleaned data of the sources and of each target, by their own surrogate variables."""
         x, *targets = parts
         effects = coefficients(x, y, found.values)
         values = [found.values, *(MODES[self.mode](x, found, target) for target in targets)]
-        return [part - one @ effects for part, one in zip(parts, values, strict=True)]
+        return [part - variables @ effects for part, variables in zip(parts, values, strict=True)]
 
 
 def _pooled(sources: Sequence[LabelledSamples]) -> tuple[Array, NDArray[np.int64]]:
-    """Data and class indices of all sources."""
+    """Return the data ``(samples, features)`` and class indices ``(samples,)`` of all sources."""
     x = np.concatenate([source.dense for source in sources]).astype(np.float64)
     return x, np.concatenate([source.y for source in sources])

@@ -1,3 +1,5 @@
+"""Tests of neighbour graphs and of Louvain's method, whose clusters are compared with Seurat's."""
+
 from pathlib import Path
 
 import numpy as np

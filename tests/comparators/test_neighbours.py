@@ -1,3 +1,5 @@
+"""Tests of nearest and mutual nearest neighbours against their definitions."""
+
 import numpy as np
 import pytest
 

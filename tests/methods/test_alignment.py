@@ -1,4 +1,4 @@
-"""DeepCORAL and DANN: losses against formulas, gradients, and what alignment does."""
+"""Tests of DeepCORAL and DANN: losses against formulas, gradients, and that batches become alike."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def method(name: str, **changes: object) -> Aligned:
 
 
 def task(sources: int = 2, targets: int = 1) -> Task:
-    """Batches of different size, whose classes differ in two features."""
+    """Return a task of batches of different size, whose classes differ in two features."""
     rng = np.random.default_rng(0)
     batches = []
     for number in range(sources + targets):
@@ -57,7 +57,7 @@ def test_reversed_gradient() -> None:
     torch.testing.assert_close(y, x)
     (reversed_by_x,) = torch.autograd.grad(y.pow(3).sum(), x)
     torch.testing.assert_close(reversed_by_x, -0.25 * by_x)
-    for by in (0.0, 1.0):  # what is before the reversal takes part in nothing, or climbs
+    for by in (0.0, 1.0):  # layers before the reversal get no gradient, or the reversed one
         (slope,) = torch.autograd.grad(reverse_gradient(x.sin(), by).sum(), x)
         torch.testing.assert_close(slope, -by * x.cos())
 
@@ -80,7 +80,7 @@ def test_the_domain_classifier_descends_while_the_features_climb() -> None:
     full = torch.autograd.grad(classifier(features, 2, 1.0), [features, *classifier.parameters()])
     torch.testing.assert_close(half[0] / strength(0.1), full[0] / strength(1.0))
     for one, other in zip(half[1:], full[1:], strict=True):
-        torch.testing.assert_close(one, other)  # its own gradient is not scaled
+        torch.testing.assert_close(one, other)  # the classifier's own gradient is not scaled
 
 
 def test_strength_of_the_reversal() -> None:
@@ -118,7 +118,7 @@ def test_classes_are_learnt(name: str, sources: int, targets: int) -> None:
 
 @pytest.mark.parametrize(("name", "epochs", "weight"), [("deep_coral", 30, 300), ("dann", 300, 1)])
 def test_alignment_makes_batches_alike(name: str, epochs: int, weight: float) -> None:
-    """In what each aligns: covariances of sources and target, and means of all batches, the easiest to tell."""
+    """Each method aligns something else: covariances of sources and target, or the means of all batches."""
     given = task()
 
     def apart(weight: float) -> float:

@@ -1,3 +1,5 @@
+"""Tests of BERMUDA against the original code, and of its clusters, warnings and errors."""
+
 import logging
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +27,7 @@ def corrector(**changes: object) -> Bermuda:
 
 
 def batches(sizes: dict[str, list[int]], features: int = 20, shift: float = 1.0) -> list[Samples]:
-    """Batches of samples around common centres, as many of each as ``sizes`` says, with a shift by batch."""
+    """Return batches with ``sizes`` samples around each of three common centres, and a shift by batch."""
     rng = np.random.default_rng(0)
     centres = rng.normal(0, 4, (3, features))
     return [
@@ -89,7 +91,7 @@ def test_small_clusters_repeat_their_samples_and_say_so(caplog: pytest.LogCaptur
 
 
 def test_without_a_pair_it_warns(caplog: pytest.LogCaptureFixture) -> None:
-    given = batches({"a": [60, 0, 0], "b": [60, 0, 0]})  # one cluster each: nothing to compare
+    given = batches({"a": [60, 0, 0], "b": [60, 0, 0]})  # one cluster each, so nothing to compare
     codes = corrector(epochs=2, starts=1, resolution=0.01, log=False, normalise=None).correct(
         given, Runtime(0)
     )
@@ -101,7 +103,7 @@ def test_negative_and_constant_intensities() -> None:
     given = batches({"a": [20, 20, 0], "b": [20, 20, 0]})
     for batch in given:
         batch.x[:, 3] = 0
-        batch.x[0] = -1  # nothing left of this sample at a total of 0
+        batch.x[0] = -1  # clipped at 0, so the total of this sample is 0
     codes = corrector(epochs=2, starts=1, batch_size=10).correct(given, Runtime(0))
     assert all(np.isfinite(code).all() for code in codes.values())
 

@@ -1,3 +1,5 @@
+"""Tests of CCA: canonical directions and warping against Seurat 2.3 and against their definitions."""
+
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -24,7 +26,7 @@ def golden_batches() -> list[FloatArray]:
 
 
 def standardised(z: FloatArray) -> FloatArray:
-    """Samples as columns, each with mean 0 and variance 1."""
+    """Return the samples as columns, each with mean 0 and variance 1."""
     return (z.T - z.mean(axis=1)) / z.std(axis=1, ddof=1)
 
 
@@ -32,7 +34,7 @@ def test_two_batches_as_seurat() -> None:
     a, b, _ = golden_batches()
     found = np.vstack(canonical_pair(z_scores(a), z_scores(b), 10))
     expected = pd.read_csv(GOLDEN / "cca_1_2_embeddings.csv", index_col=0).to_numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-6)  # signs as well
+    np.testing.assert_allclose(found, expected, atol=1e-6)  # the signs agree as well
 
 
 def test_two_batches_by_definition_with_more_features_than_samples() -> None:
@@ -55,7 +57,7 @@ def test_many_batches_reach_a_maximum_no_random_direction_reaches() -> None:
 
     rng = np.random.default_rng(0)
     starts = [[v / np.linalg.norm(v) for v in (rng.normal(size=len(one)) for one in z)] for _ in range(20)]
-    for w in starts:  # from anywhere, many more iterations do not climb higher
+    for w in starts:  # many more iterations from random starts do not reach a higher value
         for _ in range(200):
             for i in range(3):
                 v = x[i].T @ sum(x[j] @ w[j] for j in range(3) if j != i)
@@ -102,7 +104,7 @@ def test_biweight_midcorrelation_by_definition() -> None:
     rng = np.random.default_rng(4)
     x, z = rng.normal(size=40), rng.normal(size=(40, 3))
     z[5, 0] = 50  # an outlier
-    z[:30, 1] = 1  # no median deviation
+    z[:30, 1] = 1  # the median deviation is 0
     z[:, 2] = 7
 
     def prepared(v: FloatArray) -> FloatArray:
@@ -119,7 +121,7 @@ def test_biweight_midcorrelation_by_definition() -> None:
 
 
 def latent(size: int, power: float, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Places of samples on a line, their weights on a bent scale, and features that follow the line."""
+    """Return places of samples on a line, their weights on a bent scale, and features along the line."""
     rng = np.random.default_rng(seed)
     place = rng.uniform(0, 1, size)
     features = np.outer(place, [1, -2, 1.5, 0.8]) + 0.05 * rng.normal(size=(size, 4))
@@ -159,7 +161,7 @@ def test_the_reference_range() -> None:
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_corrector(count: int) -> None:
     batches = [Samples(str(i), x) for i, x in enumerate(golden_batches()[:count])]
-    batches[1].x[:, 4] = 1  # does not vary
+    batches[1].x[:, 4] = 1  # this feature does not vary
     found = CCA(20, True).correct(batches, RUNTIME)
     plain = CCA(20, False).correct(batches, RUNTIME)
     assert [x.shape for x in found.values()] == [(len(batch), 20) for batch in batches]
@@ -171,7 +173,7 @@ def test_the_corrector(count: int) -> None:
     cells = pd.read_csv(GOLDEN / "cells.csv")
 
     def apart(values: Mapping[str, FloatArray]) -> float:
-        """How far a type's means in two batches are apart in the two directions that tell types apart."""
+        """Return the largest distance of a type's means in two batches, in the directions that separate types."""
         means = [
             [
                 x[(cells.cluster[cells.batch == int(name) + 1] == kind).to_numpy(), :2].mean(axis=0)

@@ -1,4 +1,4 @@
-"""ComBat against R's sva::ComBat, option by option."""
+"""Tests of ComBat against R's sva::ComBat, option by option."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "combat"
 
 
 def table(name: str) -> np.ndarray:
-    """Samples x features."""
+    """Return a golden table as ``(samples, features)``."""
     return pd.read_csv(GOLDEN / f"{name}.csv", index_col=0).to_numpy(float).T
 
 

@@ -1,4 +1,4 @@
-"""The controls: plain corrections and ordinary classifiers, which any two can be put together."""
+"""Tests of the controls: simple correctors and ordinary classifiers, in any combination."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ def samples(name: str, x: object) -> Samples:
 
 @pytest.fixture
 def three() -> list[LabelledSamples]:
-    """Two sources of four classes without the third, far apart; class 3 has one row."""
+    """Return two sources of classes 0, 1 and 3 of four, which are far apart; class 3 has one row."""
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], 15)
     batches = []
@@ -114,7 +114,7 @@ def test_standardise() -> None:
         np.testing.assert_allclose(corrected[name][:, 0], np.array([-2, -1, 3]) / spread, rtol=1e-6)
         np.testing.assert_array_equal(corrected[name][:, 1:], 0)
         assert corrected[name].dtype == np.float32
-    many = np.full((1001, 2), np.arcsinh(0.1))  # whose mean is not the value itself
+    many = np.full((1001, 2), np.arcsinh(0.1))  # by rounding, the mean differs from the value
     assert (many.std(axis=0) > 0).all()
     np.testing.assert_array_equal(Standardise().corrected(many), 0)
 
@@ -141,7 +141,7 @@ def test_transformed() -> None:
 
 
 def test_each_batch_alone() -> None:
-    """Sparse or not, in whatever order and company."""
+    """A batch is corrected alike, sparse or dense, in any order and with any other batches."""
     rng = np.random.default_rng(0)
     x = np.where(rng.random((3, 12, 5)) < 0.6, 0, rng.gamma(2, 300, (3, 12, 5))).astype("f4")
     batches = [Samples(name, part) for name, part in zip("abc", x, strict=True)]
@@ -172,7 +172,7 @@ def test_a_corrector_within_another_is_part_of_the_key(tmp_path: Path) -> None:
 
     made = [
         Transformed("arcsinh", ComBat(False, None, True)),
-        Transformed("arcsinh", ComBat(False, None, True)),  # the same again, elsewhere in memory
+        Transformed("arcsinh", ComBat(False, None, True)),  # equal to the first, but another object
         Transformed("none", ComBat(False, None, True)),
         Transformed("arcsinh", ComBat(True, None, True)),
     ]
@@ -184,7 +184,7 @@ def test_a_corrector_within_another_is_part_of_the_key(tmp_path: Path) -> None:
     assert key(made[0]) not in keys
     store = Corrections(tmp_path / "none", "study", {})
     store.obtain(Transformed("arcsinh", Standardise()), batches, Runtime())
-    assert store.used is None  # it costs less than to read it
+    assert store.used is None  # computing it costs less than reading it
 
 
 # Classifiers
@@ -295,7 +295,7 @@ def test_the_network_learns_and_hangs_on_its_seed_alone(three: list[LabelledSamp
 
 
 def test_the_network_is_that_of_torch() -> None:
-    """In test mode: linear, batch norm, ReLU, twice, then linear, averaged over networks."""
+    """In test mode it is twice linear, batch norm and ReLU, then linear, averaged over networks."""
     rng = np.random.default_rng(0)
     source = LabelledSamples("a", rng.normal(size=(40, 5)).astype("f4"), np.repeat([0, 1], 20))
     fitted = network(members=2, epochs=2).fit([source], 2, Runtime(dtype=torch.float64))
@@ -317,7 +317,7 @@ def test_the_network_is_that_of_torch() -> None:
 
 
 def test_networks_mix_their_sources() -> None:
-    """A mini-batch holds rows of both, so its batch norm cannot take their difference away."""
+    """A mini-batch holds rows of both sources, so its batch norm cannot remove their difference."""
     rng = np.random.default_rng(0)
     sources = [
         LabelledSamples(name, (rng.normal(0, 0.1, (100, 2)) + shift).astype("f4"), np.full(100, label))
@@ -386,7 +386,7 @@ def test_adabn_is_d_with_the_statistics_of_the_target() -> None:
     assert type(own) is DiscriminatorClassifier
     rng = np.random.default_rng(0)
     source = LabelledSamples("a", rng.normal(size=(60, 4)).astype("f4"), np.repeat([0, 1], 30))
-    target = samples("b", 50 + 7 * source.x)  # batch norm undoes this
+    target = samples("b", 50 + 7 * source.x)  # batch norm removes shift and scale
     ours, theirs = (one.fit([source], 2, Runtime()).predict_proba(target) for one in (adabn, own))
     np.testing.assert_array_equal(ours, theirs)
     fitted = adabn.fit([source], 2, Runtime())
@@ -425,7 +425,7 @@ def test_the_oracle_trains_on_sources_and_the_other_folds(study: Study) -> None:
         assert subject is not None
         rows = [{row.tobytes() for row in target.x[subject == one]} for one in np.unique(subject)]
         trained = [{row.tobytes() for row in fold[1].x} for fold in folds]
-        for own in rows:  # in two folds of three, whole
+        for own in rows:  # all rows of a subject are trained on in two folds of three
             assert sorted(len(own & fold) for fold in trained) == [0, len(own), len(own)]
 
 
@@ -452,7 +452,7 @@ def test_unknown_subjects_are_told(study: Study, tmp_path: Path, caplog: pytest.
         honest.fit(task, Runtime())
 
 
-# Batches that come later
+# New batches
 
 
 @pytest.mark.parametrize("name", ["standardise_network", "rank_normal_network", "standardise_d", "adabn"])

@@ -1,4 +1,4 @@
-"""DESC: its formulas to 1e-7, and its behaviour on the study on which the original was run."""
+"""Tests of DESC: its formulas to 1e-7, and its behaviour on the study on which the original was run."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def golden(name: str) -> torch.Tensor:
 
 
 def two_groups(sizes: tuple[int, int] = (60, 50)) -> list[Samples]:
-    """Two batches, each with the same two groups of samples."""
+    """Return two batches, each with the same two groups of samples."""
     rng = np.random.default_rng(0)
     centres = rng.gamma(2, 500, (2, 12))
     return [
@@ -74,7 +74,7 @@ def test_divergence_of_empty_clusters_is_finite() -> None:
 
 
 def test_the_nearer_of_two_close_centres_is_found_in_float32() -> None:
-    """Otherwise samples between centres that have met change sides for ever, and clustering never ends."""
+    """Otherwise samples between coinciding centres change clusters in every round, and clustering never ends."""
     rng = np.random.default_rng(0)
     centres = np.full((2, 16), 0.9) + np.array([[0], [1e-4]]) * rng.normal(size=16)
     z = centres[0] + 0.01 * rng.normal(size=(500, 16))
@@ -87,7 +87,7 @@ def test_the_nearer_of_two_close_centres_is_found_in_float32() -> None:
 
 @pytest.mark.parametrize(("scale", "max_value"), [("by_batch", 6), ("all", 3)])
 def test_behaviour_of_the_original(scale: str, max_value: int) -> None:
-    """Scaled by batch, clusters are the types; scaled together, they are types within batches."""
+    """With data scaled by batch the clusters are the types; scaled together, they are types within batches."""
     x = np.loadtxt(GOLDEN / "input.csv.gz", delimiter=",", dtype=np.float32)
     cells = pd.read_csv(GOLDEN / "cells.csv")
     owner, kind = (cells[column].to_numpy() for column in ("batch", "type"))
@@ -126,7 +126,7 @@ def test_stages_of_the_pretraining() -> None:
         *rates, "DESC, all layers, rate 1", "DESC, all layers, rate 0.1", "DESC, clusters",
     ]  # fmt: skip
     longest = history.groupby("training")["epoch"].max()
-    assert (longest[rates] <= 10).all()  # a third of half of the epochs
+    assert (longest[rates] <= 10).all()  # half of the epochs, divided by three stages
     assert longest["DESC, all layers, rate 1"] == 50
 
 
@@ -138,7 +138,7 @@ def test_without_clustering() -> None:
 
 
 def test_early_stopping() -> None:
-    """The third epoch in a row that is not lower by 1e-4 is the last."""
+    """Training ends after the third epoch in a row whose loss is not lower by 1e-4."""
     losses = [1.0, 0.99995, 0.9, 0.9, 0.89995, 0.8998, 0.95, 0.8998, 0.8999]
     stop = EarlyStop(patience=3, min_delta=MIN_DELTA)
     assert [stop.after(loss) for loss in losses] == [False] * 8 + [True]
@@ -146,7 +146,7 @@ def test_early_stopping() -> None:
 
 
 def test_a_round_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first epoch and 5 that are not lower: never within the published 5 epochs."""
+    """A round ends after the first epoch and 5 without a lower loss, so never within the published 5 epochs."""
     epochs = []
     monkeypatch.setattr("calib.methods.desc.one_epoch", lambda *_: epochs.append(1) or 1.0)
     for given, expected in ((5, 5), (50, 6)):
@@ -164,7 +164,7 @@ def test_normalised() -> None:
     x = np.array([[1, 3, -2], [0, 0, 0]], np.float32)
     np.testing.assert_array_equal(normalised(x, 100, False), [[25, 75, 0], [0, 0, 0]])
     np.testing.assert_array_equal(normalised(x, None, True), np.log([[2, 4, 1], [1, 1, 1]]))
-    np.testing.assert_array_equal(normalised(x, None, False), x)  # negative values may stay
+    np.testing.assert_array_equal(normalised(x, None, False), x)  # negative values stay as they are
 
 
 def test_z_scores() -> None:
@@ -193,7 +193,7 @@ def test_same_seed_same_bytes() -> None:
 
 
 def test_few_samples() -> None:
-    """Fewer samples than neighbours and than a mini-batch."""
+    """Fewer samples than neighbours, and than rows of a mini-batch, give finite codes."""
     codes = corrector(pretrain_epochs=12, resolution=1.5).correct(two_groups((5, 4)), Runtime(0))
     assert [len(code) for code in codes.values()] == [5, 4]
     assert all(np.isfinite(code).all() for code in codes.values())

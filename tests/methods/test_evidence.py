@@ -1,4 +1,4 @@
-"""Nearest sources and fewer subjects: what is chosen, what is left out, and what a record shows of it."""
+"""Tests of nearest sources and fewer subjects: what they choose, leave out and write to the record."""
 
 import logging
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ INNER = [
 
 
 def made(name: str, *overrides: str) -> Any:
-    """A method as configured, with few epochs."""
+    """Return a configured method, with few epochs."""
     return build(OmegaConf.create(method_settings(compose(f"method={name}", *INNER, *overrides))))
 
 
 class Noted(Method):
-    """A method that notes the tasks and runtimes it is given, and judges by its sources' names."""
+    """A method that keeps the tasks and runtimes it gets; its probability depends on its sources' names."""
 
     def __init__(self) -> None:
         self.given: list[tuple[Task, Runtime]] = []
@@ -50,7 +50,7 @@ class Noted(Method):
 
 
 class Judge:
-    """Gives every sample the same probability, and data as they are."""
+    """A fitted method with the same probability for every sample, and unchanged data."""
 
     def __init__(self, p: float) -> None:
         self.p = p
@@ -68,9 +68,9 @@ def labelled(name: str, x: FloatArray) -> LabelledSamples:
 
 @pytest.fixture
 def task() -> Task:
-    """Three sources and two targets: ``near_b`` is like ``b`` and ``near_c`` like ``c``, but for their scale.
+    """Return three sources and two targets; ``near_b`` is like ``b`` and ``near_c`` like ``c``, except in scale.
 
-    Standardised, ``a`` is normal, ``b`` has two groups and ``c`` a long tail.
+    Once standardised, ``a`` is normal, ``b`` has two groups and ``c`` a long tail.
     """
     rng = np.random.default_rng(0)
 
@@ -212,7 +212,7 @@ def test_subjects_are_drawn_whole_in_the_classes_proportions() -> None:
         cases = sum(one < 10 for one in taken)
         assert cases >= 1
         assert abs(cases - subjects / 4) < 1
-        assert seen <= taken  # the same ones and more
+        assert seen <= taken  # the same subjects and more
         seen = taken
     other = drawn_rows(y, subject, 8, torch.Generator().manual_seed(1))
     assert set(subject[other]) != set(subject[drawn_rows(y, subject, 8, torch.Generator().manual_seed(0))])
@@ -225,7 +225,7 @@ def test_rows_are_subjects_where_these_are_unknown_and_a_rare_class_is_there() -
     assert len(rows) == 2
     assert 49 in rows
     mixed = drawn_rows(np.array([0, 0, 1, 1, 1, 0]), np.array([7, 7, 7, 8, 8, 8]), 2, torch.Generator())
-    assert mixed.tolist() == [0, 1, 2, 3, 4, 5]  # the most frequent class of each decides
+    assert mixed.tolist() == [0, 1, 2, 3, 4, 5]  # the most frequent class of a subject is its class
 
 
 @pytest.mark.parametrize("same_size", [True, False])
@@ -249,7 +249,7 @@ def test_the_rest_of_a_source_is_dropped(study: Study, same_size: bool) -> None:
 
 
 def test_a_source_with_fewer_subjects_gives_all(study: Study) -> None:
-    given = make_task(study, parse_split("12_3", study))  # of eight and six subjects
+    given = make_task(study, parse_split("12_3", study))  # the sources have eight and six subjects
     for subjects, dropped in ((7, {"1"}), (8, set()), (500, set()), (None, set())):
         fitted = FewerSubjects(noted := Noted(), subjects, True).fit(given, Runtime())
         assert set(fitted.rows) == dropped

@@ -1,4 +1,4 @@
-"""Harmony through harmonypy: what goes in, what comes out, and the message without it."""
+"""Tests of Harmony: the input of harmonypy, its output, and the message if it is not installed."""
 
 import sys
 
@@ -23,7 +23,7 @@ def corrector(**changes: object) -> Harmony:
 
 
 def batches(rows: int = 150) -> list[Samples]:
-    """Three kinds of samples in two batches, one of them shifted."""
+    """Return two batches of three kinds of samples, one of them shifted."""
     rng = np.random.default_rng(0)
     centres = 3 * rng.normal(size=(3, 30))
     x = [100 * np.sinh(centres[np.arange(n) % 3] + rng.normal(size=(n, 30))) for n in (rows, rows + 30)]

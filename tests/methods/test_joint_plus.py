@@ -1,4 +1,4 @@
-"""Joint+: its members, its average over replicates, its pseudo-labels, and that it can be kept."""
+"""Tests of Joint+: its members, its average over replicates, its pseudo-labels, saving and restoring."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ FEW = FAST["joint_plus"]
 
 
 def made(*overrides: str) -> JointPlus:
-    """The method with few epochs and two members."""
+    """Return the method with few epochs and two members."""
     return build(OmegaConf.create(method_settings(compose("method=joint_plus", *FEW, *overrides))))
 
 
@@ -56,7 +56,7 @@ def test_the_scale_of_a_batch_does_not_matter(task: Task) -> None:
         one = task.targets[0]
         return Task(task.sources, [type(one)(one.name, one.x * factor, replicate=one.replicate)], 2)
 
-    large = scaled(1e5)  # where arcsinh is a logarithm, whose shift the scaling takes away
+    large = scaled(1e5)  # here arcsinh is a logarithm, whose shift the scaling removes
     larger = scaled(2e5)
     p, q = (made().fit(one, Runtime()).predict_proba(one.targets[0]) for one in (large, larger))
     assert np.allclose(p, q, atol=1e-3)

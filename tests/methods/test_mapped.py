@@ -1,4 +1,4 @@
-"""Mapping one source onto one target at a time: the frame, and CORAL as its simplest map."""
+"""Tests of methods that map sources onto a target: ``MapThenClassify``, and CORAL as the simplest mapper."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ def method(*overrides: str) -> MapThenClassify:
 
 
 def task(seed: int = 0) -> Task:
-    """Two sources and two targets of different size."""
+    """Return two sources and two targets of different size."""
     rng = np.random.default_rng(seed)
     sources = [
         LabelledSamples(n, rng.gamma(2, 300, (rows, 5)), np.arange(rows) % 2)
@@ -32,7 +32,7 @@ def task(seed: int = 0) -> Task:
 
 
 class Noted:
-    """A mapper that moves nothing and notes what it is given."""
+    """A mapper that moves nothing and keeps its arguments."""
 
     version = 1
 
@@ -41,7 +41,7 @@ class Noted:
         self.draws: list[int] = []
 
     def map(self, source: Samples, target: Samples, runtime: Runtime) -> NDArray[np.floating]:
-        assert type(source) is type(target) is Samples  # no label
+        assert type(source) is type(target) is Samples  # without labels
         self.given.append((source.name, target.name))
         self.draws.append(runtime.derived_seed("noise"))
         return source.dense

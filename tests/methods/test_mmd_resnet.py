@@ -1,4 +1,4 @@
-"""MMD-ResNet: its loss against the formula, its network, and what its map does to a batch."""
+"""Tests of MMD-ResNet: its loss against the formula, its network, and its map of a batch."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ def literal_mmd(x: Array, y: Array, widths: list[float]) -> float:
 
 
 def moons(rows: int, seed: int) -> Array:
-    """Two classes' worth of structure, so that a map has something to keep."""
+    """Return rows in two groups, a structure that a map has to keep."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, 3)) * [1, 0.5, 2]
     x[:, 0] += np.where(np.arange(rows) % 2, 3, 0)
@@ -85,7 +85,7 @@ def test_a_shifted_and_scaled_batch_is_brought_back() -> None:
     moved = mapper(epochs=300, batch_size=100).map(Samples("a", source), Samples("b", target), runtime)
     widths = [neighbour_distance(torch.tensor(target), 25) * f for f in (0.5, 1, 2)]
     before, after = (literal_mmd(x, target, widths) for x in (source, moved))
-    alike = literal_mmd(moons(280, 1), target, widths)  # never 0 between samples, least of all when biased
+    alike = literal_mmd(moons(280, 1), target, widths)  # above 0, as the estimate is biased
     assert before > 2 * alike
     assert after < 1.1 * alike
     assert (
@@ -98,11 +98,14 @@ def test_a_shifted_and_scaled_batch_is_brought_back() -> None:
 
 @pytest.mark.parametrize(("seed", "most"), [(0, 0.2), (1, 0.5)])
 def test_a_batch_like_the_target_hardly_moves(seed: int, most: float) -> None:
-    """In standard deviations; samples are 2.4 of them apart. The target itself, and another draw like it."""
+    """The source is the target itself, or another draw like it.
+
+    ``most`` is in standard deviations; samples are 2.4 of them apart.
+    """
     source, runtime = moons(300, seed), Runtime(0)
     moved = mapper(batch_size=100).map(Samples("a", source), Samples("b", moons(300, 0)), runtime)
     assert np.median(np.linalg.norm((moved - source) / source.std(axis=0), axis=1)) < most
-    assert len(runtime.history) < 400  # training stops early
+    assert len(runtime.history) < 400  # the training stops early
 
 
 def test_it_does_not_depend_on_the_unit_but_in_the_last_digits() -> None:
@@ -121,7 +124,7 @@ def test_progress_and_patience() -> None:
     history = pd.DataFrame(runtime.history)
     assert history["training"].unique().tolist() == ["MMD-ResNet"]
     assert history["epoch"].tolist() == list(range(1, len(history) + 1))
-    assert len(history) <= 60  # the running statistics settle, and nothing is learnt
+    assert len(history) <= 60  # running statistics converge, weights stay as they are
 
 
 def test_errors() -> None:

@@ -1,3 +1,5 @@
+"""Tests of MNN against its definition written out."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +16,7 @@ RUNTIME = Runtime(dtype=torch.float64)
 
 
 def plates(sizes: Sequence[int], features: int = 9, shift: float = 0.6) -> list[Samples]:
-    """Batches of two kinds of samples, each batch with a shift of its own."""
+    """Return batches of two kinds of samples, each batch with its own shift."""
     rng = np.random.default_rng(sum(sizes))
     kinds = rng.gamma(2, 1, (2, features))
     return [
@@ -29,7 +31,7 @@ def plates(sizes: Sequence[int], features: int = 9, shift: float = 0.6) -> list[
 
 
 def nearest_by_definition(a: FloatArray, b: FloatArray, k: int) -> list[set[int]]:
-    """Rows of ``b`` nearest to every row of ``a``."""
+    """Return the rows of ``b`` that are nearest to every row of ``a``."""
     return [set(np.argsort([np.sum((x - y) ** 2) for y in b])[:k].tolist()) for x in a]
 
 
@@ -39,7 +41,7 @@ def pairs_by_definition(a: FloatArray, b: FloatArray, k: int) -> list[tuple[int,
 
 
 def corrected_by_definition(reference: FloatArray, x: FloatArray, k: int, sigma: float) -> FloatArray:
-    """Every sum of the definition written out."""
+    """Return the corrected batch by the definition, with every sum written out."""
     pairs = pairs_by_definition(reference, x, k)
     paired = sorted({j for _, j in pairs})
     vector = {j: np.mean([reference[i] - x[j] for i, other in pairs if other == j], axis=0) for j in paired}

@@ -1,4 +1,4 @@
-"""NormAE against passes of the original modules, without dropout."""
+"""Tests of NormAE against passes of the original modules, without dropout."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def networks(features: int, batches: int, settings: NormAE) -> Networks:
 
 
 def original_weights(hidden_layers: dict[str, int]) -> dict[str, torch.Tensor]:
-    """The stored state under our names: ``layers.i.0`` linear, ``layers.i.1`` batch norm."""
+    """Return the stored state under our names; ``layers.i.0`` is linear, ``layers.i.1`` batch norm."""
     state = {}
     with np.load(GOLDEN / "init_weights.npz") as stored:
         for name, value in stored.items():
@@ -47,11 +47,11 @@ def original_weights(hidden_layers: dict[str, int]) -> dict[str, torch.Tensor]:
 
 
 def test_original(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses of eight passes to 1e-6, decoded data to 1e-3.
+    """Losses of eight passes agree to 1e-6, decoded data to 1e-3.
 
-    A bias before a batch norm has no gradient but rounding noise, and Adam makes steps of +-lr of it. Training does
-    not notice, since batch norm takes the bias away again, but the running mean lags behind. The original's own
-    layers differ from the stored numbers by 6e-4 on another processor, and by 4e-4 in float64.
+    The gradient of a bias before a batch norm is only rounding noise, and Adam turns it into steps of +-lr. The
+    training is not affected, because batch norm subtracts the bias again, but the running mean lags behind. The
+    original's own layers differ from the stored numbers by 6e-4 on another processor, and by 4e-4 in float64.
     """
     monkeypatch.setattr(NormAE, "_minibatches", lambda *_: [torch.arange(24)])
     data = pd.read_csv(GOLDEN / "x.csv")

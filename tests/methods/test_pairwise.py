@@ -1,4 +1,4 @@
-"""Pairwise calibration against five steps of the original network classes."""
+"""Tests of pairwise calibration against five steps of the original network classes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Ratio_G, and the reference samples that a table marks."""
+"""Tests of Ratio_G, and of the reference samples that a table marks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_a_batch_without_reference_samples() -> None:
 
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    """Three plates of 16 samples, each with two pooled samples that have no label."""
+    """Return three plates of 16 samples, each with two pooled samples that have no label."""
     rng = np.random.default_rng(3)
     rows = []
     for number, plate in enumerate(["p1", "p2", "p3"]):
@@ -99,7 +99,7 @@ def test_a_table_marks_reference_samples(load: Callable[..., Study], frame: pd.D
     assert all(one.reference is not None for one in task.batches)
     others = frame["pool"] == "Yes"
     frame.loc[others, "a"] *= 2
-    assert load().sha256() != study.sha256()  # what a method is given decides the record's key
+    assert load().sha256() != study.sha256()  # a method's input decides the record's key
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""scANVI through scvi-tools: what goes in, what comes out, and what it leaves as it was."""
+"""Tests of scANVI: the input of scvi-tools, its output, and that global random states are restored."""
 
 import io
 import logging.config
@@ -33,7 +33,7 @@ def method(*overrides: str) -> ScANVI:
 
 @pytest.fixture
 def task() -> Task:
-    """Counts of 8 genes in three batches, two classes and a third that no source has."""
+    """Return counts of 8 genes in three batches, with two classes and a third that no source has."""
     rng = np.random.default_rng(0)
     rate = rng.gamma(2, 3, size=(2, 8))
     y = [np.arange(40) % 2, np.arange(30) % 2, np.arange(25) % 2]

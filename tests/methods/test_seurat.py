@@ -1,3 +1,5 @@
+"""Tests of Seurat 3 against Seurat 4.3.0: anchors, scores, weights and corrected data."""
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,13 +44,13 @@ def test_anchors_and_their_scores_are_seurats(batches: list[FloatArray]) -> None
     for i, j in ((0, 1), (0, 2), (1, 2)):
         found = find_anchors(batches[i], batches[j], 10, 5, 50, 30, 60)
         expected = golden[(golden.dataset1 == i + 1) & (golden.dataset2 == j + 1)]
-        np.testing.assert_array_equal(found.a + 1, expected.cell1)  # in the same order
+        np.testing.assert_array_equal(found.a + 1, expected.cell1)  # the order is the same too
         np.testing.assert_array_equal(found.b + 1, expected.cell2)
         np.testing.assert_allclose(found.score, expected.score, atol=1e-12)
 
 
 def test_the_corrected_matrix_is_seurats(batches: list[FloatArray], integrated: list[FloatArray]) -> None:
-    """Seurat finds components with irlba, which stops at 1e-5: that is the difference (next test)."""
+    """The difference comes from irlba, which finds Seurat's components and stops at 1e-5 (see the next test)."""
     found = golden_corrector().correct(samples(batches), RUNTIME)
     for x, expected in zip(found.values(), integrated, strict=True):
         np.testing.assert_allclose(x, expected, atol=6e-6)
@@ -64,7 +66,7 @@ def test_it_is_seurats_to_a_millionth_with_components_as_rough_as_irlbas(
     integrated: list[FloatArray],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of the 9th and 10th component, 20 parts below 2e-5 that are the next ones are enough."""
+    """It is enough to mix less than 2e-5 of each of the next ten components into the 9th and 10th."""
     corrector = golden_corrector()
     pairs = ((0, 1), (0, 2), (1, 2))
     anchors = {(i, j): corrector.anchors(batches[i], batches[j]) for i, j in pairs}
@@ -126,7 +128,7 @@ def test_weights_by_definition() -> None:
 
 def test_weights_that_are_all_zero_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, anchors = np.arange(5.0)[:, None], Anchors(np.arange(3), np.array([0, 2, 4]), np.zeros(3))
-    monkeypatch.setattr(calib.methods.seurat, "WEIGHTS", 4)  # in several slices
+    monkeypatch.setattr(calib.methods.seurat, "WEIGHTS", 4)  # weights come in several slices
     parts = [weights.toarray() for _, weights in anchor_weights(scores, anchors, 2, 1.0)]
     assert len(parts) == 3
     np.testing.assert_array_equal(np.unique(np.concatenate(parts)), [0, 0.5])
@@ -165,7 +167,7 @@ def test_small_batches_constant_features_and_sparse_data(batches: list[FloatArra
         assert found[name].shape == data.shape
         assert np.isfinite(found[name]).all()
         np.testing.assert_array_equal(found[name], again[name])
-    np.testing.assert_array_equal(found["1"], x[0])  # the largest is the reference
+    np.testing.assert_array_equal(found["1"], x[0])  # the largest batch is the reference
 
 
 def test_batches_without_an_anchor_stay_as_they_are(

@@ -1,4 +1,4 @@
-"""SVA and frozen SVA against R's sva 3.46.0, and what their correctors see."""
+"""Tests of SVA and frozen SVA against R's sva 3.46.0, and of the data that their correctors get."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ Y = table("train_group")[:, 0]
 
 
 def signed(values: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Surrogate variables with the signs of others: a singular vector has none of its own."""
+    """Return surrogate variables with the signs of others, because a singular vector's sign is arbitrary."""
     return values * np.sign((values * like).sum(axis=0))
 
 
@@ -89,7 +89,7 @@ def test_number_of_surrogate_variables() -> None:
 
 @pytest.mark.parametrize("shape", [(15, 200), (60, 45)])
 def test_the_analytic_rule_step_by_step(shape: tuple[int, int]) -> None:
-    """Against the rule as it is written, on matrices of samples times samples."""
+    """The result is that of the published rule, computed on matrices of samples times samples."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape) + 3 * np.outer(rng.normal(size=shape[0]), rng.normal(size=shape[1]))
     n, m = shape
@@ -138,12 +138,12 @@ def test_local_false_discovery_rate() -> None:
     assert rate.min() >= 0
     assert rate.max() <= 1
     assert abs(rate.mean() - 0.8) < 0.05
-    assert (local_fdr(np.full(50, 1e-12)) == 0).all()  # no p-value speaks for no effect
+    assert (local_fdr(np.full(50, 1e-12)) == 0).all()  # no p-value suggests that there is no effect
     assert (local_fdr(np.full(50, 1e-12), least=1) > 0).all()
 
 
 def plates(seed: int = 0) -> tuple[list[LabelledSamples], list[Samples]]:
-    """Two source plates and a target, with one strong direction that has nothing to do with the classes."""
+    """Return two source plates and a target, with one strong direction that is unrelated to the classes."""
     rng = np.random.default_rng(seed)
     direction, signal = rng.normal(size=40), np.where(np.arange(40) < 8, 2.0, 0)
 
@@ -190,7 +190,7 @@ def test_sparse_as_dense_and_nothing_found_as_given(name: str) -> None:
 
 
 def test_what_a_target_sample_depends_on() -> None:
-    """Exact fSVA: on no other target sample. SVA and fast fSVA: on the others too."""
+    """In exact fSVA it depends on no other target sample; in SVA and fast fSVA it depends on all of them."""
     sources, (target,) = plates()
     fewer = replace(target, x=target.x[:10])
     alone = {}
@@ -204,7 +204,7 @@ def test_what_a_target_sample_depends_on() -> None:
 
 
 class Spy:
-    """A corrector that learns from source labels and keeps what it was given."""
+    """A corrector that uses source labels and keeps its arguments."""
 
     version, uses_source_labels = 1, True
 

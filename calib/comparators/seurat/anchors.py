@@ -1,6 +1,7 @@
-"""Anchors between two batches: mutual nearest neighbours of a canonical embedding, filtered and scored.
+"""Anchors between two batches: mutual nearest neighbours in a canonical embedding, filtered and scored.
 
-Stuart et al. 2019 (doi 10.1016/j.cell.2019.05.031), as Seurat 4.3.0 does it.
+``calib.methods.seurat`` uses them. Stuart et al. 2019 (doi 10.1016/j.cell.2019.05.031), computed as by
+Seurat 4.3.0.
 """
 
 from dataclasses import dataclass
@@ -14,18 +15,18 @@ from calib.comparators.seurat.neighbours import Index, mutual_pairs, nearest, ra
 from calib.data.study import FloatArray
 
 PER_DIMENSION = 100
-"""Most features that one dimension brings to the filter."""
+"""Largest number of features that one dimension adds to the filter."""
 QUANTILES = (0.01, 0.90)
-"""Shared neighbours that become score 0 and 1."""
+"""Quantiles of the number of shared neighbours that get the scores 0 and 1."""
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """Pairs of samples of two batches that are taken for the same kind.
+    """Pairs of samples of two batches that are taken to be of the same kind.
 
     Attributes:
         a, b: rows in the two batches ``(anchors,)``.
-        score: from 0 to 1, how well the surroundings agree ``(anchors,)``.
+        score: how well the samples' neighbourhoods agree, from 0 to 1 ``(anchors,)``.
     """
 
     a: Index
@@ -39,17 +40,18 @@ class Anchors:
 def find_anchors(
     a: FloatArray, b: FloatArray, dims: int, k_anchor: int, k_filter: int, k_score: int, max_features: int
 ) -> Anchors:
-    """Anchors between two batches ``(samples, features)``.
+    """Return the anchors between two batches ``(samples, features)``.
 
-    Wherever a batch has fewer samples than neighbours are asked for, all of them are neighbours.
+    If a batch has fewer samples than a number of neighbours, all of them are neighbours.
 
     Args:
+        a, b: data of the two batches ``(samples, features)``.
         dims: canonical dimensions; at most as many as the smaller batch and the features allow.
-        k_anchor: neighbours among which a mutual one is looked for.
-        k_filter: an anchor stays if, in the data, its second sample is among so many nearest of the first;
-            all stay where a batch has fewer samples.
-        k_score: neighbours in either batch whose overlap is the score.
-        max_features: features that the filter looks at.
+        k_anchor: number of neighbours among which mutual ones are looked for.
+        k_filter: an anchor is kept if, in the data, its second sample is among so many nearest neighbours of
+            the first; all anchors are kept if a batch has fewer samples.
+        k_score: number of neighbours in either batch whose overlap is the score.
+        max_features: number of features that the filter uses.
     """
     used = varying([a, b])
     z_a, z_b = z_scores(a[:, used]), z_scores(b[:, used])
@@ -69,12 +71,14 @@ def find_anchors(
 
 
 def top_features(loadings: FloatArray, most: int) -> Index:
-    """Features with the largest and smallest loadings, the same number of each dimension.
+    """Return the features with the largest and smallest loadings, the same number for each dimension.
+
+    This number is the largest for which there are fewer features in all than ``most``, or than twice the
+    dimensions if that is more.
 
     Args:
-        loadings: ``(features, dims)``.
-        most: the number is as large as it can be with fewer than so many features in all (or, where that
-            is more, than twice the dimensions).
+        loadings: loadings of the features ``(features, dims)``.
+        most: the bound on the number of features.
     """
     features, dims = loadings.shape
     order = np.argsort(-loadings, axis=0, kind="stable")
@@ -90,11 +94,11 @@ def top_features(loadings: FloatArray, most: int) -> Index:
 
 
 def overlap(a: Index, b: Index, rows_a: Index, rows_b: Index) -> FloatArray:
-    """Number of common neighbours of each pair ``(pairs,)``.
+    """Return the number of common neighbours of each pair ``(pairs,)``.
 
     Args:
-        a, b: neighbours ``(samples, k)`` in the same batch.
-        rows_a, rows_b: the pairs' rows.
+        a, b: neighbours ``(samples, k)``, both in the same batch.
+        rows_a, rows_b: rows of the pairs in ``a`` and ``b``.
     """
     size = 1 + max(a.max(), b.max())
     members = (
@@ -106,7 +110,7 @@ def overlap(a: Index, b: Index, rows_a: Index, rows_b: Index) -> FloatArray:
 
 
 def rescaled(shared: FloatArray) -> FloatArray:
-    """Scores from 0 to 1 between the ``QUANTILES``; all 1 where these are the same."""
+    """Return scores from 0 to 1 between the ``QUANTILES``, or 1 for all pairs if these are equal."""
     if len(shared) == 0:
         return shared
     low, high = np.quantile(shared, QUANTILES)

@@ -1,6 +1,7 @@
-"""Nearest neighbours between two sets of samples, and the pairs that are so mutually.
+"""Nearest neighbours between two sets of samples, and pairs that are nearest neighbours of each other.
 
-What MNN and Seurat's anchors share.
+``calib.methods.mnn``, ``calib.methods.seurat`` and ``anchors.py`` use them. The order of the pairs and the
+approximate search (Annoy, 50 trees) are Seurat's.
 """
 
 import numpy as np
@@ -13,22 +14,22 @@ from calib.data.study import FloatArray
 Index = NDArray[np.intp]
 
 EXACT = 20_000
-"""Most samples that are searched exactly; among more, neighbours are approximate."""
+"""Largest number of samples that are searched exactly; among more, neighbours are approximate."""
 TREES = 50
-"""Random trees of the approximate search (Seurat's number)."""
+"""Number of random trees of the approximate search (Seurat's number)."""
 SEED = 0
-"""Of those trees: they are part of the search, so that corrections do not depend on a run's seed."""
+"""Seed of these trees, which is fixed so that corrections do not depend on a run's seed."""
 
 
 def nearest(data: FloatArray, query: FloatArray, k: int) -> tuple[Index, FloatArray]:
-    """The ``k`` samples of ``data`` nearest to every sample of ``query``, nearest first.
+    """Return the ``k`` samples of ``data`` that are nearest to every sample of ``query``, nearest first.
 
-    Exact up to ``EXACT`` samples of ``data``; from there on by Annoy's random projection trees.
+    The search is exact up to ``EXACT`` samples of ``data``; for more it uses Annoy's random projection trees.
 
     Args:
-        data: ``(samples, dimensions)``.
-        query: ``(queries, dimensions)``.
-        k: number of neighbours; with fewer samples, all of them.
+        data: samples to search ``(samples, dimensions)``.
+        query: samples whose neighbours are wanted ``(queries, dimensions)``.
+        k: number of neighbours, at most the number of samples.
 
     Returns:
         Rows of ``data`` and Euclidean distances to them, ``(queries, k)`` each.
@@ -44,15 +45,15 @@ def nearest(data: FloatArray, query: FloatArray, k: int) -> tuple[Index, FloatAr
 
 
 def mutual_pairs(a_to_b: Index, b_to_a: Index) -> tuple[Index, Index]:
-    """Pairs of samples of ``a`` and ``b`` that are among each other's neighbours.
+    """Return the pairs of samples of ``a`` and ``b`` that are among each other's neighbours.
 
     Args:
         a_to_b: neighbours in ``b`` of every sample of ``a`` ``(samples of a, k)``.
         b_to_a: neighbours in ``a`` of every sample of ``b`` ``(samples of b, k)``.
 
     Returns:
-        The pairs' rows in ``a`` and in ``b``: by row in ``a``, then by how near it is to the one in ``b``
-        among ``a`` (Seurat's order).
+        The pairs' rows in ``a`` and in ``b``. They are ordered by the row in ``a``, then by the place of
+        this row among the neighbours of the row in ``b`` (Seurat's order).
     """
     a, b = np.repeat(np.arange(len(a_to_b)), a_to_b.shape[1]), a_to_b.ravel()
     rank = ranks(b_to_a, b, a)
@@ -63,14 +64,16 @@ def mutual_pairs(a_to_b: Index, b_to_a: Index) -> tuple[Index, Index]:
 
 
 def ranks(neighbours: Index, rows: Index, wanted: Index) -> Index:
-    """Place of ``wanted`` among the neighbours of ``rows``, from 0, for each pair; ``k`` where it is none.
+    """Return, for each pair, the place of ``wanted`` among the neighbours of ``rows``, counted from 0.
+
+    The place is ``k`` if ``wanted`` is not among them.
 
     Args:
-        neighbours: ``(samples, k)``.
-        rows, wanted: ``(pairs,)`` each.
+        neighbours: neighbours of every sample ``(samples, k)``.
+        rows, wanted: a sample and the sample that is looked for among its neighbours, ``(pairs,)`` each.
     """
     k = neighbours.shape[1]
     found = np.full(len(rows), k)
-    for rank in range(k):  # a column at a time: all at once would take k times the memory
+    for rank in range(k):  # one column at a time, because all at once would take k times the memory
         found[neighbours[rows, rank] == wanted] = rank
     return found

@@ -1,6 +1,8 @@
-"""Dynamic time warping of a batch's canonical weights onto those of another, guided by metagenes.
+"""Dynamic time warping of a batch's canonical weights onto those of another batch, guided by metagenes.
 
-Butler et al. 2018 (doi 10.1038/nbt.4096), as ``AlignSubspace`` of Seurat 2.3 does it.
+``calib.methods.cca`` uses it. Butler et al. 2018 (doi 10.1038/nbt.4096), computed as by ``AlignSubspace`` of
+Seurat 2.3. A metagene is the sum of the features that follow a canonical direction best, weighted by their
+loadings.
 """
 
 import numpy as np
@@ -10,31 +12,31 @@ from scipy.stats import rankdata
 from calib.data.study import FloatArray
 
 CANDIDATES = 2000
-"""Features, by their loadings, whose correlation is computed."""
+"""Number of features, those of the largest loadings, whose correlation is computed."""
 FEATURES = 30
-"""Features of a metagene."""
+"""Number of features of a metagene."""
 RANGE = (0.025, 0.975)
-"""Quantiles of a metagene that become 0 and 1."""
+"""Quantiles of a metagene that are scaled to 0 and 1."""
 SHIFTS = np.arange(99, 900) / 1000
-"""Quantiles at which two metagenes may be made to meet."""
+"""Quantiles at which two metagenes may be made equal; the one with the smallest gap is chosen."""
 LONGEST = 4000
-"""Samples of a batch that are warped; of more, so many evenly spaced ones, and the others in between."""
+"""Largest number of samples of a batch that are warped; others are interpolated between these."""
 DIAGONAL, LEFT, UP = range(3)
 
 
 def align(
     weights: FloatArray, z: FloatArray, onto: FloatArray, z_onto: FloatArray
 ) -> NDArray[np.floating] | None:
-    """One canonical direction of a batch, on the scale of the reference's.
+    """Return one canonical direction of a batch on the scale of the reference batch.
 
     Args:
-        weights: of the batch's samples ``(samples,)``.
-        z: their z-scored data ``(samples, features)``.
-        onto, z_onto: the same of the reference.
+        weights: weights of the batch's samples ``(samples,)``.
+        z: z-scored data of the batch ``(samples, features)``.
+        onto, z_onto: weights and z-scored data of the reference batch.
 
     Returns:
-        ``(samples,)``: for each sample the mean weight of the reference's samples that it is warped to;
-        None where no feature has the same direction in both batches.
+        For each sample ``(samples,)`` the mean weight of the reference's samples that it is warped to; None
+        if no feature has the same direction in both batches.
     """
     used = shared_features(weights, z, onto, z_onto)
     if len(used) == 0:
@@ -55,7 +57,7 @@ def align(
 def shared_features(
     weights: FloatArray, z: FloatArray, onto: FloatArray, z_onto: FloatArray
 ) -> NDArray[np.intp]:
-    """The ``FEATURES`` features that follow the direction best in the worse of the two batches."""
+    """Return the ``FEATURES`` features that follow the direction best, judged in the worse of the batches."""
     best = strongest(z.T @ weights, z_onto.T @ onto, CANDIDATES)
     own, other = biweight(weights, z[:, best]), biweight(onto, z_onto[:, best])
     order = strongest(own, other, len(best))
@@ -64,20 +66,24 @@ def shared_features(
 
 
 def strongest(a: FloatArray, b: FloatArray, most: int) -> NDArray[np.intp]:
-    """Features by the lower of their two ranks of size, the highest first; at most ``most``."""
+    """Return at most ``most`` features, ordered by the lower one of their two ranks by absolute value.
+
+    The feature with the highest lower rank comes first.
+    """
     worse = np.minimum(rankdata(np.abs(a)), rankdata(np.abs(b)))
     return np.argsort(-worse, kind="stable")[:most]
 
 
 def biweight(x: FloatArray, z: FloatArray) -> FloatArray:
-    """Biweight midcorrelation of ``x (samples,)`` with every column of ``z (samples, features)``."""
+    """Return the biweight midcorrelation of ``x (samples,)`` with columns of ``z (samples, features)``."""
     return _biweights(x[:, None])[:, 0] @ _biweights(z)
 
 
 def _biweights(x: FloatArray) -> FloatArray:
-    """Columns centred at the median, outliers weighted down, length 1; a constant column becomes 0.
+    """Return columns of length 1, centred at the median, with less weight on outliers.
 
-    Where half of the values are alike there is no median deviation: then plain centred values.
+    A constant column becomes 0. If half of a column's values are equal, its median deviation is 0; such a
+    column is only centred at its mean.
     """
     centred = x - np.median(x, axis=0)
     mad = np.median(np.abs(centred), axis=0)
@@ -89,33 +95,34 @@ def _biweights(x: FloatArray) -> FloatArray:
 
 
 def reference_range(x: FloatArray) -> FloatArray:
-    """Shifted and scaled so that the quantiles ``RANGE`` are 0 and 1."""
+    """Return ``x``, shifted and scaled so that its quantiles ``RANGE`` are 0 and 1."""
     low, high = np.quantile(x, RANGE)
     return (x - low) / ((high - low) or 1.0)
 
 
 def thinned(order: NDArray[np.intp]) -> NDArray[np.intp]:
-    """At most ``LONGEST`` evenly spaced entries, the first and the last among them."""
+    """Return at most ``LONGEST`` evenly spaced entries, including the first and the last."""
     places = np.linspace(0, len(order) - 1, min(len(order), LONGEST)).round().astype(int)
     return order[places]
 
 
 def warp(x: FloatArray, y: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The way of least cost through two series, both from their first to their last entry.
+    """Return the path of least cost through two series, from their first to their last entries.
 
-    Steps are one on in either series, at the cost of the distance there, or in both at twice that (Sakoe &
-    Chiba 1978, the default ``symmetric2`` of R's dtw, which prefers, of steps alike, both, then ``y``).
+    A step moves on by one entry in one series, at the cost of the distance there, or in both, at twice this
+    cost (Sakoe & Chiba 1978, the default ``symmetric2`` of R's dtw). Of equally good steps R prefers the one
+    in both series, then the one in ``y``.
 
     Args:
-        x, y: ``(n,)`` and ``(m,)``.
+        x, y: the two series ``(n,)`` and ``(m,)``.
 
     Returns:
-        The entries of ``x`` and of ``y`` that meet, in order.
+        The indices in ``x`` and in ``y`` of the entries that are matched, in order.
     """
     n, m = len(x), len(y)
     step = np.empty((n, m), np.uint8)
-    last, last_but_one = np.full(n + 1, np.inf), np.full(n + 1, np.inf)  # costs by row, from 1; row 0 is none
-    for s in range(n + m - 1):  # an anti-diagonal at a time: its entries do not depend on each other
+    last, last_but_one = np.full(n + 1, np.inf), np.full(n + 1, np.inf)  # cost of row i at i + 1; none at 0
+    for s in range(n + m - 1):  # one anti-diagonal at a time; its entries do not depend on each other
         i = np.arange(max(0, s - m + 1), min(n - 1, s) + 1)
         distance = np.abs(x[i] - y[s - i])
         ways = np.stack([last_but_one[i] + 2 * distance, last[i + 1] + distance, last[i] + distance])

@@ -1,7 +1,7 @@
-"""Surrogate variables of samples that were not there when those of a training set were found: frozen SVA.
+"""Surrogate variables of new samples, given those of a training set, for frozen SVA.
 
-Parker, Corrada Bravo & Leek 2014 (doi 10.7717/peerj.561), as Bioconductor's ``sva::fsva`` computes them; here
-the samples are rows.
+``calib.methods.sva.FrozenSVA`` uses it. Parker, Corrada Bravo & Leek 2014 (doi 10.7717/peerj.561), computed
+as by Bioconductor's ``sva::fsva``; here the samples are rows.
 """
 
 import numpy as np
@@ -15,15 +15,15 @@ Array = NDArray[np.floating]
 
 
 def exact(x: Array, found: Surrogates, new: Array) -> Array:
-    """Surrogate variables of new samples ``(rows, number)``, each decomposed with the training set.
+    """Return surrogate variables of new samples ``(rows, number)``, each decomposed with the training set.
 
-    A new sample changes the training set's matrix of products by one of rank one, so that is all that has to
-    be decomposed for it: the same numbers as in ``fsva``, which decomposes all data anew.
+    A new sample changes the training set's matrix of products by a matrix of rank one, so only a small
+    matrix has to be decomposed for it. The numbers are those of ``fsva``, which decomposes all data anew.
 
     Args:
         x: training samples ``(samples, features)``.
-        found: their surrogate variables.
-        new: ``(rows, features)``.
+        found: surrogate variables of the training samples.
+        new: new samples ``(rows, features)``.
     """
     n = len(x)
     weighted = x * found.weights
@@ -34,7 +34,7 @@ def exact(x: Array, found: Surrogates, new: Array) -> Array:
     places = np.column_stack([inside, outside])
     squares = np.diag(np.append(values, 0) ** 2)
     size, number = len(squares), found.number
-    # what each direction's samples have in common with the surrogate variables, from which come the signs
+    # The products of the directions and the known surrogate variables decide the signs.
     common = np.vstack([values[:, None] * (vectors.T @ centred(found.values)), np.zeros((1, number))])
     out = np.empty((len(new), number))
     for i, place in enumerate(places):
@@ -47,10 +47,15 @@ def exact(x: Array, found: Surrogates, new: Array) -> Array:
 
 
 def fast(x: Array, found: Surrogates, new: Array) -> Array:
-    """Surrogate variables of new samples ``(rows, number)``: places along the training set's directions.
+    """Return surrogate variables of new samples ``(rows, number)``, along the training set's directions.
 
-    As in ``fsva`` these are centred and brought to length 1 over the new samples, which so depend on each
-    other; a smaller set gets larger values. Arguments as ``exact``.
+    As in ``fsva`` these are centred and scaled to length 1 over the new samples. So the values of the new
+    samples depend on each other, and a smaller set gets larger values.
+
+    Args:
+        x: training samples ``(samples, features)``.
+        found: surrogate variables of the training samples.
+        new: new samples ``(rows, features)``.
 
     Raises:
         CalibError: there is one new sample only.

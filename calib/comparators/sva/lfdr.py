@@ -1,7 +1,9 @@
-"""Local false discovery rates of many p-values, as Bioconductor's ``sva`` estimates them.
+"""Local false discovery rates of many p-values, estimated as by Bioconductor's ``sva``.
 
-Storey, Akey & Kruglyak 2005 (doi 10.1371/journal.pbio.0030267): a p-value's rate is the density that it would
-have without any effect over the density of the p-values found, both on the probit scale.
+``surrogates.py`` turns them into weights of the features, for ``calib.methods.sva``. Storey, Akey & Kruglyak
+2005 (doi 10.1371/journal.pbio.0030267): the rate of a p-value is its density without any effect over the
+density of the observed p-values, both on the probit scale. R's ``density`` and ``smooth.spline`` are
+rewritten here.
 """
 
 import numpy as np
@@ -15,25 +17,25 @@ from scipy.stats import norm
 Array = NDArray[np.floating]
 
 LEAST = 1e-8
-"""Smaller p-values count as this, and larger ones than 1 minus this as that."""
+"""Smallest p-value; p-values are clipped to the range from this to 1 minus this."""
 NO_EFFECT = 0.8
-"""P-values from here on are taken to have no effect."""
+"""Smallest p-value that is taken to show that a feature has no effect."""
 WIDER = 1.5
 """Factor on the rule-of-thumb width of the density's kernel."""
 CUT = 3
-"""Kernel widths by which the density reaches beyond the data."""
+"""Number of kernel widths by which the density reaches beyond the data."""
 POINTS = 512
-"""At which the density is known."""
+"""Number of points at which the density is computed."""
 KNOTS = 119
-"""Of the spline through it: as many as R's ``smooth.spline`` takes for 512 points."""
+"""Number of knots of the spline through them: R's ``smooth.spline`` takes as many for 512 points."""
 
 
 def local_fdr(p: Array, least: int = 0) -> Array:
-    """Probability that a feature has no effect ``(features,)``, which rises with its p-value.
+    """Return the probability that a feature has no effect ``(features,)``, which rises with its p-value.
 
     Args:
         p: p-values ``(features,)``.
-        least: how many features without effect there are taken to be, even if fewer p-values say so.
+        least: smallest number of features that are taken to have no effect, even if fewer p-values show it.
     """
     share = min(max(int((p >= NO_EFFECT).sum()), least) / len(p) / (1 - NO_EFFECT), 1.0)
     x = norm.ppf(np.clip(p, LEAST, 1 - LEAST))
@@ -43,14 +45,14 @@ def local_fdr(p: Array, least: int = 0) -> Array:
     rate = np.minimum(share * norm.pdf(x) / found, 1)
     order = np.argsort(p, kind="stable")
     rate[order] = np.maximum.accumulate(rate[order])
-    return np.maximum(rate, 0)  # a spline may fall below 0
+    return np.maximum(rate, 0)  # the spline may fall below 0
 
 
 def kernel_density(x: Array) -> tuple[Array, Array]:
-    """Points ``(512,)`` and the Gaussian kernel density there, as R's ``density`` has it (before R 4.4).
+    """Return points ``(512,)`` and the Gaussian kernel density there, as R's ``density`` before R 4.4 does.
 
-    Every value is shared out between the two nearest points of a grid, whose convolution with the kernel is
-    read off by linear interpolation.
+    Every value is distributed over the two nearest points of a grid. The grid is convolved with the kernel,
+    and the density at the points is interpolated linearly.
     """
     grid = max(POINTS, 2 ** int(np.ceil(np.log2(len(x)))))
     width = WIDER * _rule_of_thumb(x)
@@ -68,7 +70,7 @@ def kernel_density(x: Array) -> tuple[Array, Array]:
 
 
 def _rule_of_thumb(x: Array) -> float:
-    """Silverman's width of a Gaussian kernel."""
+    """Return Silverman's width of a Gaussian kernel."""
     deviation = float(x.std(ddof=1)) if np.ptp(x) > 0 else 0.0
     low, high = np.percentile(x, [25, 75])
     spread = min(deviation, (high - low) / 1.34) or deviation or abs(float(x[0])) or 1.0
@@ -76,10 +78,10 @@ def _rule_of_thumb(x: Array) -> float:
 
 
 def smoothing_spline(x: Array, y: Array) -> BSpline:
-    """Cubic spline through points from 0 to 1, as R's ``smooth.spline`` fits it to 512 of them.
+    """Return the cubic spline through points from 0 to 1 that R's ``smooth.spline`` fits to 512 points.
 
-    Its smoothness has the least generalised cross-validation error. R weighs it by
-    ``ratio * 256**(3 * spar - 1)`` and looks for ``spar`` between -1.5 and 1.5.
+    Its smoothness has the least generalised cross-validation error. R weights the penalty by
+    ``ratio * 256**(3 * spar - 1)`` and searches ``spar`` between -1.5 and 1.5.
     """
     inner = x[np.arange(KNOTS) * (len(x) - 1) // (KNOTS - 1)]
     knots = np.concatenate([[inner[0]] * 3, inner, [inner[-1]] * 3])
@@ -87,7 +89,7 @@ def smoothing_spline(x: Array, y: Array) -> BSpline:
     gram, penalty = basis.T @ basis, _curvature(knots, inner)
     middle = slice(2, len(gram) - 3)
     ratio = np.trace(gram[middle, middle]) / np.trace(penalty[middle, middle])
-    rough, vectors = eigh(penalty, gram)  # in these directions neither matrix mixes
+    rough, vectors = eigh(penalty, gram)  # both matrices are diagonal in these directions
     rough, target = np.maximum(rough, 0), vectors.T @ (basis.T @ y)
 
     def shrink(spar: float) -> Array:
@@ -103,7 +105,10 @@ def smoothing_spline(x: Array, y: Array) -> BSpline:
 
 
 def _curvature(knots: Array, inner: Array) -> Array:
-    """Integrals of the products of the basis functions' second derivatives, exact for piecewise lines."""
+    """Return the integrals of the products of the basis functions' second derivatives.
+
+    Two nodes in every interval make them exact, as these derivatives are piecewise linear.
+    """
     nodes, weights = np.polynomial.legendre.leggauss(2)
     half = np.diff(inner)[:, None] / 2
     places, weights = (inner[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()

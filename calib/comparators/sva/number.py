@@ -1,4 +1,8 @@
-"""How many surrogate variables a set of samples has: two rules, as in Bioconductor's ``sva::num.sv``."""
+"""Two rules for the number of surrogate variables of a set of samples, as in Bioconductor's ``sva::num.sv``.
+
+``calib.methods.sva`` uses them for ``number=be`` (``by_permutation``, Buja & Eyuboglu 1992) and
+``number=leek`` (``analytic``, Leek 2011).
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,21 +13,23 @@ from calib.errors import CalibError
 Array = NDArray[np.floating]
 
 ALPHA = 0.1
-"""Largest share of permutations in which a component may be as strong as in the data."""
+"""Largest share of permutations in which a counted component is as strong as in the data."""
 DEPTHS = 10
-"""Numbers of features at which the analytic rule looks."""
+"""Number of sets of features, of growing size, that the analytic rule compares."""
 THRESHOLDS = 100
-"""From 0 to 2, that it tries."""
+"""Number of thresholds, from 0 to 2, that the analytic rule tries."""
 
 
 def by_permutation(x: Array, model: Array, permutations: int, rng: np.random.Generator) -> int:
-    """Components of the residuals that are stronger than chance (Buja & Eyuboglu 1992; ``be`` in ``sva``).
+    """Return the number of components of the residuals that are stronger than chance.
+
+    Buja & Eyuboglu 1992; ``be`` in ``sva``.
 
     Args:
-        x: ``(samples, features)``.
+        x: data ``(samples, features)``.
         model: design of the classes ``(samples, columns)``.
-        permutations: of every feature's residuals on their own.
-        rng: shuffles them.
+        permutations: number of permutations; each shuffles every feature's residuals independently.
+        rng: source of the permutations.
     """
     rest = residuals(x, model)
     number = min(x.shape) - model.shape[1]
@@ -35,30 +41,30 @@ def by_permutation(x: Array, model: Array, permutations: int, rng: np.random.Gen
 
 
 def _shares(x: Array, number: int) -> Array:
-    """Shares of the first components in their variance, in falling order."""
+    """Return the shares of the first ``number`` components in their total variance, in falling order."""
     squares = _squares(x)[:number]
     return squares / max(squares.sum(), np.finfo(float).tiny)
 
 
 def _squares(x: Array) -> Array:
-    """Squared singular values in falling order."""
+    """Return the squared singular values in falling order."""
     gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
     return np.asarray(np.linalg.eigvalsh(gram)[::-1])
 
 
 def analytic(x: Array, model: Array) -> int:
-    """Eigenvalues above a threshold that does not matter (Leek 2011, doi 10.1111/j.1541-0420.2010.01455.x).
+    """Return the number of eigenvalues above a threshold (Leek 2011, doi 10.1111/j.1541-0420.2010.01455.x).
 
-    The count that most thresholds give, of those over which it hardly changes with the number of features;
-    ``leek`` in ``sva``. It is meant for more features than samples, on a scale on which noise has variance 1
-    or so.
+    The rule is ``leek`` in ``sva``. It counts eigenvalues above many thresholds, keeps the thresholds whose
+    count hardly changes with the number of features, and returns the most frequent count among them. It is
+    meant for more features than samples, on a scale on which noise has a variance of about 1.
 
     Args:
-        x: ``(samples, features)``, at least 10 features.
+        x: data ``(samples, features)``, with at least 10 features.
         model: design of the classes ``(samples, columns)``.
 
     Raises:
-        CalibError: there are fewer features.
+        CalibError: there are fewer than 10 features.
     """
     samples, features = x.shape
     if features < DEPTHS:
@@ -82,5 +88,5 @@ def analytic(x: Array, model: Array) -> int:
 
 
 def _first(condition: NDArray[np.bool_]) -> int:
-    """Position of the first that is true; 0 if none is."""
+    """Return the position of the first entry that is true, or 0 if none is."""
     return int(np.argmax(condition))

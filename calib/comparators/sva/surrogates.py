@@ -1,8 +1,8 @@
-"""Surrogate variables: directions in which samples differ for no reason that the classes explain.
+"""Surrogate variables of labelled samples: directions in which samples differ that classes do not explain.
 
-Leek & Storey 2007 (doi 10.1371/journal.pgen.0030161) and 2008 (doi 10.1073/pnas.0808709105), as
-Bioconductor's ``sva`` computes them; here the samples are rows.
-How many there are: ``calib.comparators.sva.number``.
+``calib.methods.sva`` uses them. Leek & Storey 2007 (doi 10.1371/journal.pgen.0030161) and 2008
+(doi 10.1073/pnas.0808709105), computed as by Bioconductor's ``sva``; here the samples are rows. The number
+of surrogate variables comes from ``number.py``.
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,21 @@ Array = NDArray[np.floating]
 Classes = NDArray[np.integer]
 
 ROUNDS = 5
-"""Rounds of the re-weighting, as in ``sva``."""
+"""Number of rounds of the re-weighting, as in ``sva``."""
 AFFECTED = 0.1
-"""Features with a smaller local false discovery rate make up a surrogate variable in ``two_step``."""
+"""Local false discovery rate below which a feature is part of a surrogate variable in ``two_step``."""
 
 
 @dataclass(frozen=True)
 class Surrogates:
-    """Surrogate variables of a set of samples.
+    """The surrogate variables of a set of samples.
 
     Attributes:
-        values: ``(samples, number)``, columns of length 1.
-        unwanted: probability that a feature depends on them ``(features,)``.
-        wanted: probability that, given them, it depends on the classes ``(features,)``; only from ``irw``.
-        used: features that make up each of them ``(features, number)``; only from ``two_step``.
+        values: the surrogate variables ``(samples, number)``, columns of length 1.
+        unwanted: probability that a feature depends on the surrogate variables ``(features,)``.
+        wanted: probability that a feature depends on the classes, given the surrogate variables
+            ``(features,)``; only ``irw`` computes it.
+        used: whether a feature is part of each variable ``(features, number)``; only from ``two_step``.
     """
 
     values: Array
@@ -42,19 +43,19 @@ class Surrogates:
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """Return the number of surrogate variables."""
         return self.values.shape[1]
 
     @property
     def weights(self) -> Array:
-        """How far a feature speaks of the surrogate variables alone ``(features,)``."""
+        """Return the weights of the features ``(features,)``: how far each depends on the variables alone."""
         return self.unwanted if self.wanted is None else self.unwanted * (1 - self.wanted)
 
     def extended(self, x: Array) -> Array:
-        """The same variables of these and other samples ``(rows, number)``, up to their signs.
+        """Return the same variables of these and other samples ``(rows, number)``, up to their signs.
 
         Args:
-            x: ``(rows, features)``, the samples of ``values`` first.
+            x: data ``(rows, features)``, with the samples of ``values`` first.
         """
         if self.used is None:
             return leading(centred(x * self.weights), self.number)
@@ -62,12 +63,14 @@ class Surrogates:
 
 
 def irw(x: Array, y: Classes, number: int) -> Surrogates:
-    """Iteratively re-weighted estimate (Leek & Storey 2008): features that depend on the classes count less.
+    """Return the iteratively re-weighted estimate (Leek & Storey 2008).
+
+    Features that depend on the classes get a smaller weight.
 
     Args:
-        x: ``(samples, features)``.
+        x: data ``(samples, features)``.
         y: class indices ``(samples,)``.
-        number: of surrogate variables, at least 1.
+        number: number of surrogate variables, at least 1.
 
     Raises:
         CalibError: there are too few samples, or no feature depends on the surrogate variables.
@@ -77,35 +80,37 @@ def irw(x: Array, y: Classes, number: int) -> Surrogates:
     found = _some(leading(residuals(x, model), number))
     for _ in range(ROUNDS):
         p = p_values(x, np.hstack([model, found]), np.hstack([null, found]))
-        wanted = 1 - local_fdr(p, least=1)  # in sva none, and then all weights are 0
+        wanted = 1 - local_fdr(p, least=1)  # in sva least is 0, which can make all weights 0
         unwanted = 1 - local_fdr(p_values(x, np.hstack([null, found]), null))
         found = _some(Surrogates(found, unwanted, wanted).extended(x))
     return Surrogates(found, unwanted, wanted)
 
 
 def two_step(x: Array, y: Classes, number: int) -> Surrogates:
-    """Estimate in two steps (Leek & Storey 2007): residual directions, rebuilt from the features they affect.
+    """Return the estimate in two steps (Leek & Storey 2007).
 
-    A direction is left out if it affects fewer features than there are samples, as in ``sva``; where there
-    are more samples than features, if it affects none. So there may be fewer than ``number``.
-
-    The arguments are those of ``irw``, and so are the errors.
+    The first step finds directions in the residuals, the second one computes each again from the features
+    that it affects. As in ``sva``, a direction is left out if it affects fewer features than there are
+    samples; if there are more samples than features, a direction is left out if it affects no feature. So
+    there may be fewer surrogate variables than ``number``. Arguments and errors are those of ``irw``.
     """
     model, null = model_matrix(y), np.ones((len(x), 1))
     _check_number(x, model, number)
     directions = _some(leading(residuals(x, model), number))
-    p = [p_values(x, np.column_stack([null, one]), null) for one in directions.T]
-    used = np.column_stack([local_fdr(one) < AFFECTED for one in p])
+    p = [p_values(x, np.column_stack([null, direction]), null) for direction in directions.T]
+    used = np.column_stack([local_fdr(of_direction) < AFFECTED for of_direction in p])
     kept = used.sum(axis=0) >= (len(x) if len(x) <= x.shape[1] else 1)
     used, directions = used[:, kept], directions[:, kept]
     return Surrogates(_likest(x, used, directions), used.any(axis=1).astype(float), used=used)
 
 
 def _likest(x: Array, used: NDArray[np.bool_], directions: Array) -> Array:
-    """Of each set of features the singular vector that is likest to a direction, ``(rows, number)``.
+    """Return, for each set of features, the singular vector most similar to a direction, ``(rows, number)``.
 
     Args:
-        directions: ``(samples, number)``, known for the first rows of ``x``.
+        x: data ``(rows, features)``.
+        used: the sets of features ``(features, number)``.
+        directions: directions ``(samples, number)`` of the first rows of ``x``.
     """
     found = np.empty((len(x), directions.shape[1]))
     for i, direction in enumerate(directions.T):
@@ -119,7 +124,7 @@ def _likest(x: Array, used: NDArray[np.bool_], directions: Array) -> Array:
 
 
 def _some(found: Array) -> Array:
-    """The surrogate variables, of which there has to be one."""
+    """Return ``found`` unchanged, or raise CalibError if it has no surrogate variable."""
     if not found.shape[1]:
         raise CalibError(
             "SVA finds no feature that depends on surrogate variables; set method.corrector.number=0 or be."
@@ -128,6 +133,7 @@ def _some(found: Array) -> Array:
 
 
 def _check_number(x: Array, model: Array, number: int) -> None:
+    """Raise CalibError if the samples cannot have so many surrogate variables."""
     most = min(len(x) - model.shape[1] - 1, x.shape[1])
     if number > most:
         raise CalibError(
@@ -137,24 +143,24 @@ def _check_number(x: Array, model: Array, number: int) -> None:
 
 
 def coefficients(x: Array, y: Classes, values: Array) -> Array:
-    """Effects of surrogate variables on the features, given the classes ``(number, features)``."""
+    """Return the effects of surrogate variables on the features, given the classes ``(number, features)``."""
     model = np.hstack([model_matrix(y), values])
     return np.asarray(np.linalg.lstsq(model, x, rcond=None)[0][-values.shape[1] :])
 
 
 def model_matrix(y: Classes) -> Array:
-    """An intercept and an indicator of every class that occurs but the first ``(samples, classes)``."""
+    """Return an intercept and indicators of all classes that occur but the first ``(samples, classes)``."""
     return np.column_stack([np.ones(len(y)), y[:, None] == np.unique(y)[1:]]).astype(np.float64)
 
 
 def residuals(x: Array, model: Array) -> Array:
-    """What a linear model leaves of every feature ``(samples, features)``."""
+    """Return the residuals of every feature in a linear model ``(samples, features)``."""
     q = np.linalg.qr(model)[0]
     return x - q @ (q.T @ x)
 
 
 def p_values(x: Array, model: Array, null: Array) -> Array:
-    """P-value of the F test of ``model`` against ``null``, feature by feature ``(features,)``."""
+    """Return the p-value of the F test of ``model`` against ``null`` for every feature ``(features,)``."""
     freedom, added = len(x) - model.shape[1], model.shape[1] - null.shape[1]
     rest, rest_of_null = (np.square(residuals(x, m)).sum(axis=0) for m in (model, null))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -163,26 +169,26 @@ def p_values(x: Array, model: Array, null: Array) -> Array:
 
 
 def centred(x: Array) -> Array:
-    """Every column less its mean."""
+    """Return every column minus its mean."""
     return x - x.mean(axis=0)
 
 
 def leading(x: Array, number: int) -> Array:
-    """The first left singular vectors ``(samples, number)`` of a matrix, as far as its shape has them."""
+    """Return the first left singular vectors ``(samples, number)``, fewer if the matrix has fewer."""
     return decomposed(x, number)[0]
 
 
 def decomposed(x: Array, number: int | None = None) -> tuple[Array, Array, Array]:
-    """The first left singular vectors, singular values and right singular vectors of a matrix.
+    """Return the first left singular vectors, singular values and right singular vectors of a matrix.
 
-    Those of values above rounding only; by way of the smaller matrix of products, as ``sva``.
+    Only values above rounding errors count. They come from the smaller matrix of products, as in ``sva``.
 
     Args:
-        x: ``(samples, features)``.
-        number: how many at most; None: all.
+        x: matrix ``(samples, features)``.
+        number: largest number of vectors; None returns all.
 
     Returns:
-        ``(samples, found), (found,), (features, found)``, in falling order.
+        Arrays ``(samples, found)``, ``(found,)`` and ``(features, found)``, in falling order of the values.
     """
     gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
     size = len(gram)
