@@ -9,7 +9,8 @@ from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-CODE = re.compile(r"`((?:calib|conf|docs|hydra_plugins|scripts|tests)/[\w./-]+)`")
+FOLDERS = "calib|conf|docs|hydra_plugins|scripts|tests"
+CODE = re.compile(rf"(?<![\w/.<>-])((?:{FOLDERS})/(?:[\w./-]+\.(?:py|yaml|md|csv|html|png)|[\w/-]+/(?=`)))")
 OWN = ("cohort", "mine", "mycluster")
 """Names of files that a reader would write."""
 
