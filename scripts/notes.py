@@ -1,7 +1,14 @@
-"""Collect the records of the notes' runs and the report's verdicts, and renew the tables in docs/ and README.
+"""Write the measured numbers of the docs: docs/results/, and the tables in README.md and docs/*.md.
 
-Options: --out FOLDER (where the records are, default outputs), --tables-only (renew the tables from the
-committed docs/results/*.csv), --check (fail if a table in docs/ is not what those files give).
+Without options the records of the planned runs and the verdicts of the report are read from --out, written to
+docs/results/*.csv, and all tables are made anew from these files.
+
+A table stands in a page between ``<!-- table: kind arguments -->`` and ``<!-- end -->``. Rows can be chosen
+by the texts of their first cells: ``<!-- table: kind arguments | Joint+; ComBat, paper -->`` keeps these rows
+and says how many there are in all.
+
+Options: --out FOLDER (where the records are, default outputs), --tables-only (make the tables from the
+committed docs/results/*.csv), --check (change nothing; fail if a table or a derived file is not up to date).
 """
 
 import argparse
@@ -13,22 +20,28 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from calib.errors import CalibError
 from calib.report.beyond.section import SERIES, TABLES
 from calib.report.claims.verdicts import claims_table
 from calib.report.costs import cost_table
 from calib.report.doc_tables import (
+    accuracy_by_split,
     accuracy_table,
+    averages_table,
     comparison_table,
     metrics_table,
     options_table,
     settings_table,
     single_source_table,
+    verdict_counts,
+    verdicts_table,
 )
-from calib.report.exhibits import Outcome, Verdict, markdown
-from calib.report.paper import ONE_SOURCE
-from calib.report.printed import printed_tables
+from calib.report.exhibits import Outcome, Table, Verdict, markdown
+from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
+from calib.report.paper import ONE_SOURCE, PROTOCOLS, spelled
+from calib.report.printed import METHODS, printed_tables
 from calib.report.results import results_table
 from calib.runs.series import PLAN, Planner, Series, read_series, read_variants
 
@@ -37,13 +50,16 @@ CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "runs.csv"
 CLAIMS = RESULTS.with_name("claims.csv")
 BEYOND = RESULTS.with_name("beyond.csv")
+ACCURACY = RESULTS.with_name("accuracy_by_split.csv")
+"""Derived from ``RESULTS``: every cell of the accuracy tables beside the printed one."""
+
+FIGURE = ROOT / "docs" / "figures" / "averages.png"
 PAGES = (
     ROOT / "README.md",
-    *(
-        ROOT / "docs" / f"{page}.md"
-        for page in ("reproduction-notes", "methods", "pancreas", "beyond", "named")
-    ),
+    *(ROOT / "docs" / f"{page}.md" for page in ("paper", "methods", "pancreas", "beyond", "named")),
 )
+MARKS = str.maketrans("", "", "†‡`*")
+"""Marks that a row can be named without."""
 
 
 TEXTS = dict.fromkeys(
@@ -75,18 +91,18 @@ SINGLE = {
 
 
 def planned_series() -> list[Series]:
-    """All that the notes rest on: the paper's own runs but for the big pancreas study, and theirs."""
+    """Return the runs behind docs/paper.md and docs/pancreas.md; none is on the large pancreas study."""
     small = [one.narrowed(studies=["mi", "chd"]) for one in read_series(CONF / PLAN, "paper")]
     return [*(one for one in small if one), *read_series(CONF / PLAN, "notes")]
 
 
 def beyond_series() -> list[Series]:
-    """What docs/beyond.md rests on besides."""
+    """Return the other runs behind docs/beyond.md and docs/named.md."""
     return read_series(CONF / PLAN, f"{SERIES},choice,ablation")
 
 
 def collect(out: Path, series: Sequence[Series]) -> pd.DataFrame:
-    """The recorded ones among the planned runs, one row a run and target."""
+    """Return the planned runs that are recorded, one row a run and target."""
     jobs = Planner(CONF, out).jobs(series)
     found = [one for job in jobs if (one := job.finished)]
     print(f"{len(found)} of {len(jobs)} runs are recorded in {out}")
@@ -94,18 +110,18 @@ def collect(out: Path, series: Sequence[Series]) -> pd.DataFrame:
 
 
 def read_results() -> pd.DataFrame:
-    """The committed results, one row a run and target."""
+    """Return the committed results, one row a run and target."""
     return pd.read_csv(RESULTS, comment="#", dtype={"target": str}).fillna({"variant": "", "walks": ""})
 
 
 def costs(results: pd.DataFrame, study: str) -> str:
-    """The cost of each method as Markdown."""
+    """Return the cost of each method as Markdown."""
     table = cost_table(results, study)
     return markdown(table.heads, table.rows)
 
 
 def printed(results: pd.DataFrame, number: str, study: str, protocol: str) -> str:
-    """One of the paper's tables as Markdown, with its caption."""
+    """Return one of the paper's tables as Markdown, with its caption."""
     published = results[(results["study"] == study) & (results["variant"] == "")]
     lines = sorted(set(zip(published["split"], published["target"], strict=True)))
     tables = printed_tables(results, {"": lines}, study, protocol)
@@ -113,29 +129,90 @@ def printed(results: pd.DataFrame, number: str, study: str, protocol: str) -> st
     return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
 
 
-def claims(_: pd.DataFrame) -> str:
-    """The committed verdicts as Markdown, with their rules."""
+def read_verdicts() -> list[Verdict]:
+    """Return the committed verdicts."""
     rows = pd.read_csv(CLAIMS, dtype=str, keep_default_na=False).to_dict("records")
-    table = claims_table([Verdict(**{**row, "outcome": Outcome(row["outcome"])}) for row in rows])
-    return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
+    return [Verdict(**{**row, "outcome": Outcome(row["outcome"])}) for row in rows]
+
+
+def claims(_: pd.DataFrame) -> str:
+    """Return a line a claim with its verdicts as Markdown; the measured values stand in the file."""
+    link = f"[{CLAIMS.name}](results/{CLAIMS.name})"
+    return f"{verdicts_table(read_verdicts())}\n\nValues, intervals and rules: {link}."
+
+
+def counts(_: pd.DataFrame) -> str:
+    """Return how many claims were reproduced as Markdown."""
+    return verdict_counts(read_verdicts())
+
+
+def rules(_: pd.DataFrame) -> str:
+    """Return the rules that decide the verdicts, as a numbered list, below what the values are."""
+    caption = claims_table(read_verdicts()).caption
+    values, *numbered = re.split(r" ?Rule \d+: ", caption)
+    lines = [f"{number}. {rule}" for number, rule in enumerate(numbered, start=1)]
+    return "\n".join([values, "", *lines])
+
+
+def beyond_file(kind: str) -> Path:
+    """Return the file with the numbers of one kind of table beyond the paper."""
+    return BEYOND.with_name(f"beyond_{kind}.csv")
+
+
+def beyond_table(kind: str, study: str) -> Table | None:
+    """Return a table of the report's section beyond the paper, or None without committed numbers."""
+    file = beyond_file(kind)
+    if not file.is_file():
+        return None
+    numbers = pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=TEXTS)
+    chosen = numbers[numbers["study"] == study]
+    if chosen.empty:
+        return None
+    texts = chosen.columns.intersection(list(TEXTS))
+    return TABLES[kind](study, chosen.fillna(dict.fromkeys(texts, "")))
 
 
 def beyond(_: pd.DataFrame, kind: str, study: str) -> str:
-    """A table of the report's section beyond the paper as Markdown, from its committed numbers."""
-    file = BEYOND.with_name(f"beyond_{kind}.csv")
-    numbers = (
-        pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=TEXTS) if file.is_file() else None
-    )
-    if numbers is None or study not in set(numbers["study"]):
+    """Return such a table as Markdown; its caption is a block of its own, ``caption kind``."""
+    table = beyond_table(kind, study)
+    if table is None:
         return f"Not run yet; `make report SERIES=paper,{SERIES}` and `make notes` fill this in."
-    chosen = numbers[numbers["study"] == study]
-    texts = chosen.columns.intersection(list(TEXTS))
-    table = TABLES[kind](study, chosen.fillna(dict.fromkeys(texts, "")))
-    return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
+    file = beyond_file(kind).name
+    return f"{markdown(table.heads, table.rows)}\n\nNumbers: [{file}](results/{file})."
+
+
+def caption(_: pd.DataFrame, kind: str) -> str:
+    """Return the caption that the tables of one kind beyond the paper share."""
+    tables = (beyond_table(kind, study) for study in ("mi", "chd", "pancreas_mini"))
+    return next(table.caption for table in tables if table)
+
+
+def only(block: str, wanted: Sequence[str]) -> str:
+    """Return a Markdown table with the wanted rows alone, and the number of those left out.
+
+    A row is wanted by its first cell, or by its first two or three cells with commas between them.
+
+    Raises:
+        CalibError: a wanted row is not in the table.
+    """
+    lines = block.splitlines()
+    rows = [line for line in lines[2:] if line.startswith("|")]
+    named = {
+        row: {", ".join(cells[:length]) for length in (1, 2, 3)}
+        for row in rows
+        for cells in [[cell.translate(MARKS).strip() for cell in row.strip("|").split("|")]]
+    }
+    for text in wanted:
+        if not any(text in names for names in named.values()):
+            raise CalibError(f"No row of the table is called {text!r}; its first row is {rows[0]}")
+    kept = [row for row in rows if named[row] & set(wanted)]
+    rest = [line for line in lines[2:] if not line.startswith("|")]
+    note = f"{len(kept)} of {len(rows)} rows."
+    return "\n".join([*lines[:2], *kept, "", " ".join([note, *filter(None, rest)])])
 
 
 def keep_beyond(tables: Path) -> None:
-    """Copy the numbers of the report's section beyond the paper, all studies of a kind into one file."""
+    """Copy the numbers of the report's section beyond the paper: one file for each kind of table."""
     for kind in TABLES:
         parts = [
             pd.read_csv(file, dtype=str, keep_default_na=False)
@@ -143,7 +220,7 @@ def keep_beyond(tables: Path) -> None:
         ]
         if parts:
             kept = pd.concat(parts)
-            kept.to_csv(BEYOND.with_name(f"beyond_{kind}.csv"), index=False, lineterminator="\n")
+            kept.to_csv(beyond_file(kind), index=False, lineterminator="\n")
 
 
 def commands(series: Sequence[Series]) -> list[str]:
@@ -153,36 +230,87 @@ def commands(series: Sequence[Series]) -> list[str]:
 
 
 def write_results(file: Path, table: pd.DataFrame, series: Sequence[Series]) -> None:
-    """Write rows of results below the commands that make them."""
+    """Write rows of results, with the commands that make them as the file's first lines."""
     made_by = "".join(f"# {command}\n" for command in [*commands(series), "make notes"])
     rows = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     file.write_text(made_by + rows, encoding="utf-8")
 
 
 def renewed(text: str, results: pd.DataFrame) -> str:
-    """A page with each table between ``<!-- table: kind arguments -->`` and ``<!-- end -->`` made anew."""
+    """Return a page with each of its tables made anew.
+
+    Raises:
+        CalibError: a chosen row is not in its table.
+    """
     makers = {
         "accuracy": accuracy_table,
+        "averages": averages_table,
         "beyond": beyond,
+        "caption": caption,
         "claims": claims,
         "comparison": comparison_table,
         "cost": costs,
+        "counts": counts,
         "metrics": metrics_table,
         "options": options_table,
         "printed": printed,
+        "rules": rules,
         "settings": settings_table,
         "single_source": partial(single_source_table, columns=SINGLE),
     }
 
     def make(found: re.Match[str]) -> str:
-        kind, *arguments = found[1].split()
-        return f"<!-- table: {found[1]} -->\n{makers[kind](results, *arguments)}\n<!-- end -->"
+        what, bar, rows = found[1].partition(" | ")
+        kind, *arguments = what.split()
+        block = makers[kind](results, *arguments)
+        block = only(block, [row.strip() for row in rows.split(";")]) if bar else block
+        return f"<!-- table: {found[1]} -->\n{block}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (.*?) -->\n.*?<!-- end -->", make, text, flags=re.DOTALL)
 
 
+def derived(results: pd.DataFrame) -> str:
+    """Return the content of ``ACCURACY``."""
+    return accuracy_by_split(results).to_csv(index=False, float_format="%.3f", lineterminator="\n")
+
+
+@in_style
+def draw_averages(results: pd.DataFrame, file: Path) -> None:
+    """Draw the average accuracy of each method on MI and CHD: as printed, and ours under both protocols."""
+    table = accuracy_by_split(results)
+    table = table[table["sources"] == "average"]
+    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
+    looks = {
+        "printed": ("x", "#000000"),
+        "paper": ("o", BATCH_COLOURS[0]),
+        "released": ("^", BATCH_COLOURS[1]),
+    }
+    names = {"printed": "printed", "paper": "ours, by the text", "released": "ours, by the authors' code"}
+    for axes, study in zip(figure.subplots(1, 2, sharex=True), ("mi", "chd"), strict=True):
+        rows = table[(table["study"] == study)].set_index("method")
+        shown = [method for method in METHODS if rows.loc[method, [*PROTOCOLS]].notna().any()][::-1]
+        heights = range(len(shown))
+        for column, (marker, colour) in looks.items():
+            errors = None if column == "printed" else rows.loc[shown, f"{column}_sd"]
+            axes.errorbar(
+                rows.loc[shown, column],
+                heights,
+                xerr=errors,
+                fmt=marker,
+                color=colour,
+                markersize=4.5,
+                label=names[column],
+            )
+        axes.set_yticks(heights, [METHODS[method] for method in shown])
+        axes.grid(axis="x", color=PALE, linewidth=0.4)
+        axes.set_title(spelled(study))
+        axes.set_xlabel("accuracy, mean over all splits")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(file, dpi=200, metadata={"Software": None})
+
+
 def main() -> None:
-    """Follow the options."""
+    """Do as the options say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "outputs")
     parser.add_argument("--tables-only", action="store_true")
@@ -203,12 +331,15 @@ def main() -> None:
             sys.exit("Error: there are no verdicts yet; make report STUDIES=mi,chd first.")
         shutil.copyfile(verdicts, CLAIMS)
     results = read_results()
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
+    files = {ACCURACY: derived(results)}
+    files |= {page: renewed(page.read_text(encoding="utf-8"), results) for page in PAGES}
+    for file, text in files.items():
         if not options.check:
-            page.write_text(renewed(text, results), encoding="utf-8")
-        elif renewed(text, results) != text:
-            sys.exit(f"Error: the tables in {page.name} are not those of {RESULTS.name}; run make notes.")
+            file.write_text(text, encoding="utf-8")
+        elif not file.is_file() or file.read_text(encoding="utf-8") != text:
+            sys.exit(f"Error: the tables in {file.name} are not those of {RESULTS.name}; run make notes.")
+    if not options.check:
+        draw_averages(results, FIGURE)
 
 
 if __name__ == "__main__":

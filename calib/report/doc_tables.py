@@ -1,13 +1,14 @@
 """Results beside the paper's numbers, as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import pandas as pd
 
-from calib.report.exhibits import MISSING, markdown
+from calib.report.exhibits import MISSING, Outcome, Verdict, markdown
 from calib.report.groups import NUMBERS
-from calib.report.paper import PROTOCOLS, paper_accuracy, paper_numbers
+from calib.report.paper import PROTOCOLS, paper_accuracy, paper_numbers, spelled
+from calib.report.printed import METHODS
 from calib.report.results import WALKS
 
 SINGLE = "paper, one option as released"
@@ -204,3 +205,91 @@ def _number(value: float | None) -> str:
 def _spread(cell: pd.Series) -> str:
     spread = MISSING if pd.isna(cell["std"]) else f"{cell['std']:.3f}"
     return f"{cell['mean']:.3f} ± {spread} ({cell['count']:.0f})"
+
+
+def accuracy_by_split(results: pd.DataFrame) -> pd.DataFrame:
+    """Return every accuracy of the paper's methods on MI and CHD beside the printed one.
+
+    One row a split's target, and one for the average of each method, whose sources and target are "average".
+    Columns: study, method, sources, target, printed, and for each protocol the mean, standard deviation and
+    number of seeds.
+    """
+    rows: list[dict[str, object]] = []
+    for study in ("mi", "chd"):
+        lines = sorted(_printed_lines(study))
+        for method in METHODS:
+            printed = paper_accuracy(study, method)
+            ours = _chosen(results, study, method, "")
+            by_protocol = {protocol: ours[ours["protocol"] == protocol] for protocol in PROTOCOLS}
+            for split, target in [*lines, ("average", "average")]:
+                place = (split.partition("_")[0], target)
+                row: dict[str, object] = {"study": study, "method": method}
+                row |= {"sources": place[0], "target": target, "printed": printed.get(place)}
+                for protocol, part in by_protocol.items():
+                    cell = part[(part["split"] == split) & (part["target"] == target)]["accuracy"]
+                    values = _averages(part, len(lines)) if target == "average" else cell
+                    row |= _statistics(protocol, values)
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def averages_table(results: pd.DataFrame, *studies: str) -> str:
+    """Return the average accuracy of the paper's methods, printed and ours, as Markdown: Tables 1b and 2b.
+
+    Ours is the mean and standard deviation over seeds.
+    """
+    rows, marked = [], False
+    for method, heading in METHODS.items():
+        cells = []
+        for study in studies:
+            ours = _chosen(results, study, method, "")
+            cells.append(_number(paper_accuracy(study, method).get(("average", "average"))))
+            lines = len(_printed_lines(study))
+            for protocol in PROTOCOLS:
+                each = _averages(ours[ours["protocol"] == protocol], lines)
+                cells.append(f"{each.mean():.3f} ± {each.std():.3f}" if len(each) else MISSING)
+        if any(cell != MISSING for cell in cells):
+            rows.append([heading, *cells])
+            marked |= "†" in heading
+    heads = ["method"]
+    for study in studies:
+        heads += [f"{spelled(study)}, {column}" for column in ("printed", *(f"`{p}`" for p in PROTOCOLS))]
+    return markdown(heads, rows) + (f"\n\n{NOTE}" if marked else "")
+
+
+def verdict_counts(found: Sequence[Verdict]) -> str:
+    """Return how many claims came out which way in each study, as Markdown."""
+    studies = list(dict.fromkeys(verdict.study for verdict in found))
+    rows = []
+    for outcome in Outcome:
+        each = [sum(v.study == study and v.outcome is outcome for v in found) for study in studies]
+        if any(each):
+            rows.append([str(outcome), *map(str, each), str(sum(each))])
+    every = [sum(verdict.study == study for verdict in found) for study in studies]
+    rows.append(["all", *map(str, every), str(len(found))])
+    return markdown(["verdicts", *map(spelled, studies), "together"], rows)
+
+
+def verdicts_table(found: Sequence[Verdict]) -> str:
+    """Return a line a claim and a column a study and protocol, with the verdict alone, as Markdown."""
+    rules = list(dict.fromkeys(verdict.rule for verdict in found))
+    columns = [(study, p) for study in dict.fromkeys(v.study for v in found) for p in PROTOCOLS]
+    rows = []
+    for claim in dict.fromkeys(verdict.claim for verdict in found):
+        same = [verdict for verdict in found if verdict.claim == claim]
+        cells = [[str(v.outcome) for v in same if (v.study, v.protocol or p) == (s, p)] for s, p in columns]
+        verdicts = [cell[0] if cell else MISSING for cell in cells]
+        rows.append([claim, *verdicts, str(rules.index(same[0].rule) + 1)])
+    return markdown(["claim", *(f"{spelled(study)}, `{p}`" for study, p in columns), "rule"], rows)
+
+
+def _averages(ours: pd.DataFrame, lines: int) -> pd.Series:
+    """Return each seed's average accuracy over all lines, of the seeds that have them all."""
+    by_seed = ours.pivot_table(index="seed", columns=["split", "target"], values="accuracy")
+    whole = by_seed.shape[1] == lines  # or it would be another average
+    return by_seed.dropna().mean(axis=1) if whole else pd.Series(dtype=float)
+
+
+def _statistics(protocol: str, values: pd.Series) -> dict[str, object]:
+    mean, spread = (values.mean(), values.std()) if len(values) else (None, None)
+    return {protocol: mean, f"{protocol}_sd": spread, f"{protocol}_seeds": len(values)}
