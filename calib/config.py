@@ -13,6 +13,28 @@ from calib.errors import CalibError
 
 ALLOWED = ("calib", "sklearn")
 
+ABSENT = object()
+
+
+def tuned(key: str, default: Any, *, _root_: DictConfig) -> Any:
+    """Return the chosen study's value of a setting: what ``${tuned:<part>.<setting>,<default>}`` stands for.
+
+    The values are in ``conf/tuned/<dataset>.yaml``. Its block named like the chosen training (``converged``)
+    comes first, then the value above it, then the default. A null in the file is a value like any other.
+
+    Args:
+        key: a part of a method and one of its settings, such as ``joint.lr``.
+        default: the value for a study that has none.
+    """
+    for path in (f"tuned.{_root_.training}.{key}", f"tuned.{key}"):
+        value = OmegaConf.select(_root_, path, default=ABSENT)
+        if value is not ABSENT:
+            return value
+    return default
+
+
+OmegaConf.register_new_resolver("tuned", tuned, replace=True)
+
 
 def compose(conf: Path, *overrides: str) -> DictConfig:
     """The configuration that the command line would give with these overrides, from the folder ``conf``."""

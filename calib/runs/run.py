@@ -22,6 +22,9 @@ RECORD_VERSION = 2
 
 MAX_SEED = 2**32 - 1
 
+AS_PRINTED = "as_printed"
+"""The choice of ``training`` that takes what the paper prints."""
+
 DESCRIPTION = ("name", "card")
 """Keys of a method's YAML that cannot change a result."""
 
@@ -56,11 +59,6 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     check_number("threads", config.threads, least=1, whole=True)
     seeds_of(config)
     check_choice("dtype", config.dtype, DTYPES)
-    if OmegaConf.is_missing(config, "training"):
-        raise CalibError(
-            f"There are no such training values for {config.dataset.name} with method={config.method.name}; "
-            "leave training=as_printed, or write a file of them in conf/training/values/."
-        )
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
     protocol: Protocol = build(config.protocol)
@@ -93,12 +91,31 @@ def each_seed(config: DictConfig) -> list[DictConfig]:
     return [one for one in made if isinstance(one, DictConfig)]
 
 
+def check_training(config: DictConfig) -> None:
+    """Refuse a choice of ``training`` for which the study's file has no value that the method uses.
+
+    Raises:
+        CalibError: the choice changes nothing.
+    """
+    if config.training == AS_PRINTED:
+        return
+    parts = OmegaConf.select(config, f"tuned.{config.training}") or {}
+    method = OmegaConf.to_yaml(config.method, resolve=False)
+    if not any(f"${{tuned:{part}." in method for part in parts):
+        raise CalibError(
+            f"training={config.training} changes nothing for dataset={config.dataset.name} with "
+            f"method={config.method.name}; leave training={AS_PRINTED}, or write values in the block "
+            f"{config.training} of conf/tuned/<dataset>.yaml."
+        )
+
+
 def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -> Run:
     """A run with its method built and its key known; nothing is written.
 
     Raises:
-        CalibError: a setting of the method is wrong.
+        CalibError: a setting of the method is wrong, or the chosen training changes nothing.
     """
+    check_training(config)
     settings = method_settings(config)
     method = build(OmegaConf.create(settings))
     if config.save_model and not method.judges_new_batches:

@@ -346,9 +346,9 @@ def test_training_values_beside_the_paper() -> None:
             assert converged.training == "converged"
             assert converged.method.lr == 1e-3
     with pytest.raises(
-        CalibError, match="no such training values for demo with method=joint; leave training="
+        CalibError, match="training=converged changes nothing for dataset=demo with method=joint"
     ):
-        load(compose("training=converged"))
+        run(compose("training=converged"))
 
 
 def test_an_unknown_class_is_an_error_and_is_named(

@@ -1,0 +1,203 @@
+"""No record changes its key: every study, method, training and protocol composes as it was recorded.
+
+``tests/golden/keys/compositions.csv`` holds the keys of before the values of studies moved into one file a study.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from calib.data.split import all_splits
+from calib.data.study import Batch, Study
+from calib.errors import CalibError
+from calib.runs.run import plan
+from tests.conftest import CONF, METHODS, ROOT, compose
+
+PROTOCOLS = ("paper", "released", "corrected")
+DATASETS = sorted(file.stem for file in (CONF / "dataset").glob("*.yaml"))
+CONVERGED = ("pancreas", "pancreas_mini")
+"""Studies with a block ``converged``."""
+
+BATCHES = {"chd": 4}
+
+NEWLY_CONVERGED = {
+    (study, method)
+    for study in CONVERGED
+    for method in ("adabn", "coral", "combat_d", "rank_normal_d", "standardise_d")
+}
+"""Methods with D that could not be run with training=converged before its values belonged to D."""
+
+Combination = tuple[str, str, str, str]
+"""Study, method, training and protocol."""
+
+
+@cache
+def composed(dataset: str, method: str, training: str, protocol: str) -> DictConfig:
+    """Return the configuration that the command line gives."""
+    path = ["dataset.path=x"] if dataset in ("table", "h5ad") else []
+    return compose(
+        f"dataset={dataset}", f"method={method}", f"training={training}", f"protocol={protocol}", *path
+    )
+
+
+def exchanged(config: DictConfig, dataset: str, method: str, training: str, protocol: str) -> DictConfig:
+    """Return a configuration of the method with another study, training and protocol: faster than to compose it."""
+    if (CONF / "training" / "options" / f"{training}_{method}.yaml").is_file():
+        return composed(dataset, method, training, protocol)
+    config = config.copy()
+    values = composed(dataset, "joint", "as_printed", "paper")
+    config.dataset, config.tuned = values.dataset, values.get("tuned")
+    config.protocol = composed("demo", "joint", "as_printed", protocol).protocol
+    config.training = training
+    return config
+
+
+def key(config: DictConfig) -> str:
+    """Return the key of the first split's run on a study that has only the configured one's name and batches.
+
+    Raises:
+        CalibError: the combination is refused.
+    """
+    name = config.dataset.name
+    x, y = np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1])
+    batches = {str(i + 1): Batch(str(i + 1), x, y) for i in range(BATCHES.get(name, 3))}
+    study = Study(name, batches, list("abc"), ["no", "yes"], config.dataset.n_sources)
+    protocol = config.protocol
+    scaling = f"{protocol.transform} {protocol.batch_scale}"
+    data = {"data_sha256": name, "scaling": scaling, "dtype": config.dtype}
+    return plan(config, study, data, all_splits(study)[0]).key
+
+
+def keys(
+    make: Callable[[str, str, str, str], DictConfig], datasets: Iterable[str], protocols: Iterable[str]
+) -> dict[Combination, str]:
+    """Return the key of every combination that is not refused, with training=converged where a study has it."""
+    found = {}
+    for dataset, method, protocol in product(datasets, METHODS, protocols):
+        for training in ("as_printed", "converged") if dataset in CONVERGED else ("as_printed",):
+            one = (dataset, method, training, protocol)
+            try:
+                found[one] = key(make(*one))
+            except CalibError as error:
+                refusal = str(error)
+                assert f"training=converged changes nothing for dataset={dataset}" in refusal
+                assert training == "converged"
+    return found
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[Combination, str]:
+    """The recorded keys."""
+    table = pd.read_csv(ROOT / "tests" / "golden" / "keys" / "compositions.csv")
+    return {
+        (row["dataset"], row["method"], row["training"], protocol): row[protocol]
+        for row in table.to_dict("records")
+        for protocol in PROTOCOLS
+        if row["method"] in METHODS
+    }
+
+
+def test_every_method_has_the_keys_it_had(before: dict[Combination, str]) -> None:
+    """Each method is composed once, then its study and values are exchanged."""
+
+    def make(dataset: str, method: str, training: str, protocol: str) -> DictConfig:
+        return exchanged(composed("mi", method, "as_printed", "paper"), dataset, method, training, protocol)
+
+    found = keys(make, ["mi", "pancreas_mini"], ["paper"])
+    some = {
+        one: made for one, made in before.items() if one[0] in ("mi", "pancreas_mini") and one[3] == "paper"
+    }
+    assert {one: found.get(one) for one in some} == some
+
+
+@pytest.mark.slow
+def test_every_composition_has_the_key_it_had(before: dict[Combination, str]) -> None:
+    """Every study, method and training is composed, then its protocol is exchanged."""
+
+    def make(dataset: str, method: str, training: str, protocol: str) -> DictConfig:
+        if protocol == "paper":
+            return composed(dataset, method, training, protocol)
+        whole = composed(dataset, method, training, "paper")
+        return exchanged(whole, dataset, method, training, protocol)
+
+    found = keys(make, DATASETS, PROTOCOLS)
+    assert {one: found.get(one) for one in before} == before
+    new = {one for one in found if one not in before and one[1] in {known[1] for known in before}}
+    assert {one[:2] for one in new} == NEWLY_CONVERGED
+
+
+def test_an_exchanged_classifier_does_not_train_as_d_does() -> None:
+    """An exchanged network has its own epochs and learning rate, on every study."""
+    alone = compose("method=standardise_network").method.classifier
+    assert (alone.epochs, alone.lr) == (30, 1e-3)
+    for study, method in (("mi", "combat"), ("demo", "baseline"), ("pancreas", "normae")):
+        exchanged = compose(f"dataset={study}", f"method={method}", "classifier@method.classifier=network")
+        assert exchanged.method.classifier == alone
+    at_last = compose("dataset=mi", "method=standardise_svm", "classifier@method.classifier=discriminator")
+    assert (at_last.method.classifier.epochs, at_last.method.classifier.lr) == (100, 1e-4)
+
+
+def test_a_wrapped_method_has_the_values_of_the_study() -> None:
+    wrapped = compose("dataset=chd", "method=nearest_source", "method@method.method=joint").method.method
+    assert (wrapped.epochs, wrapped.lr, wrapped.lambda1) == (50, 1e-4, 4)
+    plus = compose("dataset=chd", "method=fewer_subjects", "method@method.method=joint_plus").method.method
+    assert (plus.joint.dropout, plus.joint.alpha1) == (0.5, 10)
+
+
+def test_null_is_a_value_and_the_command_line_has_the_last_word() -> None:
+    bermuda = compose("dataset=pancreas", "method=bermuda").method.corrector
+    assert (bermuda.normalise, bermuda.log) == (None, False)
+    assert compose("dataset=mi", "method=bermuda").method.corrector.normalise == 10000
+    without = compose("dataset=pancreas", "method=bermuda", "~tuned").method
+    assert (without.corrector.normalise, without.classifier.lr) == (10000, 1e-4)
+    assert compose("dataset=table", "dataset.path=x", "method=joint", "~tuned").method.epochs == 100
+    assert compose("dataset=mi", "tuned.joint.lr=7").method.lr == 7
+    config = compose("dataset=pancreas", "training=converged", "protocol.optimizer=per_step", "method.lr=3")
+    assert (config.protocol.optimizer, config.method.lr, config.method.epochs) == ("per_step", 3, 55)
+    assert compose("dataset=pancreas", "training=converged").protocol.optimizer == "shared"
+
+
+@pytest.mark.parametrize(
+    ("study", "overrides", "refused"),
+    [
+        ("mi", ["method=joint"], True),
+        ("pancreas_mini", ["method=standardise_svm"], True),
+        ("pancreas_mini", ["method=joint_plus"], True),
+        ("pancreas_mini", ["method=combat", "classifier@method.classifier=svm"], True),
+        ("pancreas_mini", ["method=nearest_source"], True),
+        ("pancreas_mini", ["method=combat", "~tuned"], True),
+        ("pancreas_mini", ["method=nearest_source", "method@method.method=combat"], False),
+        ("pancreas_mini", ["method=standardise_d"], False),
+        ("pancreas_mini", ["method=standardise_svm", "classifier@method.classifier=discriminator"], False),
+    ],
+)
+def test_a_training_that_changes_nothing_is_refused(study: str, overrides: list[str], refused: bool) -> None:
+    config = compose(f"dataset={study}", "training=converged", *overrides)
+    if not refused:
+        assert key(config) != key(compose(f"dataset={study}", *overrides))
+        return
+    with pytest.raises(CalibError) as error:
+        key(config)
+    assert str(error.value) == (
+        f"training=converged changes nothing for dataset={study} with method={config.method.name}; leave "
+        "training=as_printed, or write values in the block converged of conf/tuned/<dataset>.yaml."
+    )
+
+
+def test_every_value_of_a_study_is_asked_for() -> None:
+    """A misspelt part or setting in ``conf/tuned`` would be ignored in silence."""
+    text = "".join(
+        file.read_text() for group in ("method", "classifier") for file in (CONF / group).glob("*.yaml")
+    )
+    for file in (CONF / "tuned").glob("*.yaml"):
+        parts = OmegaConf.to_container(OmegaConf.load(file))
+        assert isinstance(parts, dict)
+        parts.pop("defaults", None)
+        for block in (parts.pop("converged", {}), parts):
+            for part, values in block.items():
+                assert not {name for name in values if f"${{tuned:{part}.{name}," not in text}, file.name
