@@ -31,7 +31,7 @@ STATISTICS = {
 """The choices of batch norms that use the new batch's own mean and variance, not those of the training."""
 
 COLUMNS = ("batch", "label", "subject", "sample")
-"""The kinds of columns in a file, besides its features."""
+"""The columns of a file that are not features."""
 
 
 @dataclass(frozen=True)
@@ -111,21 +111,30 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
     sheet = _read(data, model, dataset, columns)
     y = _classes(sheet, dataset, model)
     batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
-    protocol = model.config.protocol
-
-    def probability(batch: Batch) -> FloatArray:
-        if statistics != "as_trained" and len(batch) < 2:
-            raise CalibError(
-                f"Batch '{batch.name}' has one sample and so no statistics of its own; "
-                "set statistics=as_trained."
-            )
-        x = prepared(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype)
-        return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
-
     study = Study(dataset["name"], batches, model.features, model.classes)
     known = model.training_statistics
     found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
-    return Prediction(study, {name: probability(batch) for name, batch in batches.items()}, found)
+    own_statistics = statistics != "as_trained"
+    probability = {name: _probability(model, batch, own_statistics) for name, batch in batches.items()}
+    return Prediction(study, probability, found)
+
+
+def _probability(model: Model, batch: Batch, own_statistics: bool) -> FloatArray:
+    """Return class probabilities ``(samples, classes)`` of a batch as it was read.
+
+    Args:
+        own_statistics: whether batch norms use the mean and variance of the batch.
+
+    Raises:
+        CalibError: the batch has a single sample, and so no such statistics.
+    """
+    if own_statistics and len(batch) < 2:
+        raise CalibError(
+            f"Batch '{batch.name}' has one sample and so no statistics of its own; set statistics=as_trained."
+        )
+    protocol = model.config.protocol
+    x = prepared(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype)
+    return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
 
 
 def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
