@@ -78,7 +78,7 @@ notes: setup  ## collect the records in outputs/ into docs/results/ and renew th
 	$(BIN)/python scripts/notes.py
 
 bench: setup  ## trainings over their matrix products, seeds together, large studies (a quarter of an hour)
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench
 
 clean:  ## delete the environment and the caches, keep outputs/
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,7 @@
-"""The 300 cells of pancreas_mini as an h5ad file, from the R package bbknnR's data; see fetch_data.py."""
+"""Conversion of the R package bbknnR's data into pancreas_mini, an h5ad file of 300 cells.
+
+``fetch_data.py`` downloads the data and calls ``convert``.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +14,15 @@ from scipy import sparse
 from calib.errors import CalibError
 
 KEPT = ("celseq", "fluidigmc1", "smartseq2")
+"""The three protocols of the paper, whose cells are kept."""
 
 
 def convert(source: Path, target: Path) -> None:
-    """Write the cells of the paper's three protocols: raw counts in ``X``, the metadata in ``obs``.
+    """Write the cells of the paper's three protocols, with raw counts in ``X`` and metadata in ``obs``.
+
+    Args:
+        source: R data file of the package bbknnR.
+        target: h5ad file to write.
 
     Raises:
         CalibError: a package that this needs is not installed.
@@ -31,7 +39,7 @@ def convert(source: Path, target: Path) -> None:
     seurat = dict(_pairs(parse_file(source, extension=".rda").object))["panc8_small"]
     counts = _slots(_named(_slots(seurat)["assays"])["RNA"])["counts"]
     genes, cells = map(_texts, _slots(counts)["Dimnames"].value)
-    by_cell = [_slots(counts)[part].value for part in ("x", "i", "p")]  # columns are cells: CSR of the rest
+    by_cell = [_slots(counts)[part].value for part in ("x", "i", "p")]  # R's columns are cells
     x = sparse.csr_matrix(tuple(by_cell), shape=(len(cells), len(genes)), dtype=np.float32)
     columns = _named(_slots(seurat)["meta.data"])
     obs = {name: np.array(_texts(columns[name]), object) for name in ("orig.ident", "tech", "celltype")}
@@ -51,7 +59,7 @@ def convert(source: Path, target: Path) -> None:
 
 
 def _pairs(node: Any) -> Iterator[tuple[str, Any]]:
-    """Name and value of every entry of one of R's linked lists."""
+    """Yield name and value of every entry of one of R's linked lists."""
     while node is not None and node.info.type.name == "LIST":
         tag = node.tag.referenced_object or node.tag
         yield tag.value.value.decode(), node.value[0]
@@ -59,12 +67,15 @@ def _pairs(node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _slots(node: Any) -> dict[str, Any]:
+    """Return the attributes (slots) of an R object, by name."""
     return dict(_pairs(node.attributes))
 
 
 def _named(node: Any) -> dict[str, Any]:
+    """Return the entries of a named R list, by name."""
     return dict(zip(_texts(_slots(node)["names"]), node.value, strict=True))
 
 
 def _texts(node: Any) -> list[str | None]:
+    """Return the strings of an R character vector, with None for missing ones."""
     return [None if text.value is None else text.value.decode() for text in node.value]

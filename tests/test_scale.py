@@ -116,7 +116,7 @@ def test_predictions_do_not_depend_on_blocks(
 
 
 def bench(*arguments: object) -> list[float]:
-    command = [sys.executable, str(ROOT / "scripts" / "bench_scale.py"), *map(str, arguments)]
+    command = [sys.executable, str(ROOT / "scripts" / "bench" / "scale.py"), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return [float(number) for number in done.stdout.split()]
 

@@ -1,34 +1,21 @@
-"""Time the trainings against their matrix products alone; ``make bench``.
+"""Time of trainings, of their matrix products, of a plain version and of t-SNE; part of ``make bench``."""
 
-All on one thread and in seconds of the processor, which work beside it disturbs less than the clock. Both
-sides of a ratio are measured in the same process, in turns, and the best of each is taken.
-
-Options: --parts trainings plain seeds tsne scale correctors (all of them unless some are named).
-"""
-
-import argparse
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
 
-import joblib
 import numpy as np
 import torch
-from bench_timing import ROUNDS, prepared, seconds
+from common import ROOT, ROUNDS, prepared, seconds
 from torch.profiler import ProfilerActivity, profile
 
 from calib.data.study import Task
-from calib.errors import CalibError
 from calib.methods.base import AnyMethod
 from calib.report.figures.tsne import project
 from calib.runtime import Runtime
 
-ROOT = Path(__file__).resolve().parent.parent
-
 Product = tuple[tuple[int, ...], tuple[int, ...], float]
-"""Shapes of the two sides, and how often the product occurs."""
+"""The shapes of both factors of a matrix product, and how often it is computed."""
 
 TRAININGS = {
     "joint, MI": ["dataset=mi", "method=joint", "method.epochs=20"],
@@ -55,13 +42,13 @@ TRAININGS = {
         "method.corrector={pretrain_epochs: 60, rounds: 20}",
     ],
 }
-"""Shortened so that each takes some seconds; the share of what is done once is larger than in earnest."""
+"""The timed trainings, shortened to some seconds each; work done once per training weighs more than usual."""
 
 
 def joint_products(method: AnyMethod, task: Task) -> list[Product]:
-    """What one joint training cannot do without: C, D, R, the whole Gram matrix and its derivative.
+    """Return the products that one joint training needs: C, D, R, the whole Gram matrix and its derivative.
 
-    Each linear layer has three products: its output, and the derivatives by its weights and its input.
+    Each linear layer has three products: its output, and the derivatives by its weights and by its input.
     """
     rows, features = method.schedule.batch_size, task.sources[0].x.shape[1]
     batches, sources = len(task.batches), len(task.sources)
@@ -71,6 +58,7 @@ def joint_products(method: AnyMethod, task: Task) -> list[Product]:
     a, b = method.lambda1 * iterations, method.lambda2 * iterations
 
     def linear(rows: int, fan_in: int, fan_out: int, times: int) -> list[Product]:
+        """Return the three products of a linear layer."""
         x, w, y = (rows, fan_in), (fan_in, fan_out), (rows, fan_out)
         return [(x, w, times), (x[::-1], y, times), (y, w[::-1], times)]
 
@@ -86,7 +74,7 @@ def joint_products(method: AnyMethod, task: Task) -> list[Product]:
 
 
 def recorded_products(fit: Callable[[], object]) -> list[Product]:
-    """The matrix products that a training asks for."""
+    """Return the matrix products that PyTorch's profiler records in a training."""
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
         fit()
     found: list[Product] = []
@@ -100,7 +88,7 @@ def recorded_products(fit: Callable[[], object]) -> list[Product]:
 
 
 def seconds_of(products: Sequence[Product]) -> float:
-    """Seconds that the products take, each tried a few times."""
+    """Return the processor seconds that the products take; at most 200 of each are computed."""
     total = 0.0
     for left, right, times in products:
         x, y = torch.randn(left), torch.randn(right)
@@ -110,8 +98,8 @@ def seconds_of(products: Sequence[Product]) -> float:
     return total
 
 
-def trainings() -> None:
-    """Each training over its products."""
+def over_products() -> None:
+    """Print the time of each training, of its matrix products alone, and their ratio."""
     print("| training | seconds | its products | ratio |\n| --- | --- | --- | --- |")
     for name, overrides in TRAININGS.items():
         method, task = prepared(*overrides)
@@ -127,8 +115,8 @@ def trainings() -> None:
         print(f"| {name} | {ours:.2f} | {bound:.2f} | {ours / bound:.2f} |", flush=True)
 
 
-def plainly() -> None:
-    """The engine against the same training written plainly."""
+def against_plain() -> None:
+    """Print the time of a joint training and of the same training written plainly in tests/plain.py."""
     sys.path.insert(0, str(ROOT))
     from tests.plain import train
 
@@ -144,15 +132,8 @@ def plainly() -> None:
           f"{plain / ours:.1f}.", flush=True)  # fmt: skip
 
 
-def seeds() -> None:
-    """Seeds trained together against each alone."""
-    import bench_seeds
-
-    bench_seeds.main()
-
-
 def tsne() -> None:
-    """The share of the map in a run that is drawn."""
+    """Print the time of the t-SNE map of a study and of a training on it."""
     method, task = prepared("dataset=mi", "method.epochs=20")
     fitted = None
 
@@ -160,54 +141,7 @@ def tsne() -> None:
         nonlocal fitted
         fitted = method.fit(task, Runtime(0))
 
-    whole = seconds(fit) * 5  # of 100 epochs
+    whole = seconds(fit) * 5  # a training has 100 epochs
     z = np.concatenate([fitted.transform(batch) for batch in task.batches])
     drawn = seconds(lambda: project(z, seed=0))
     print(f"t-SNE of {len(z)} samples (MI): {drawn:.1f} s; a training {whole:.1f} s.", flush=True)
-
-
-def scale() -> None:
-    """Cost per sample and memory of large sparse studies."""
-    import bench_scale
-
-    bench_scale.main()
-
-
-def correctors() -> None:
-    """Cost and memory of the methods that correct features, as studies grow."""
-    import bench_correctors
-
-    bench_correctors.main()
-
-
-PARTS = {
-    "trainings": trainings,
-    "plain": plainly,
-    "seeds": seeds,
-    "tsne": tsne,
-    "scale": scale,
-    "correctors": correctors,
-}
-
-
-def main() -> None:
-    """The parts asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), metavar="PART")
-    chosen = parser.parse_args().parts
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    machine = f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {joblib.cpu_count()} cores"
-    print(f"{machine}, torch {torch.__version__}; processor seconds of one thread\n")
-    for part in chosen:
-        PARTS[part]()
-        print()
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except CalibError as error:
-        sys.exit(f"Error: {error}")

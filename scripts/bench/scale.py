@@ -1,6 +1,6 @@
 """Time and memory of large sparse studies, on one thread; part of ``make bench``.
 
-Every size has a process of its own, whose peak memory is stated, in MB of 2^20 bytes.
+Every size runs in its own process, whose peak memory is printed in MB of 2^20 bytes.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import CONF
 from scipy import sparse
 
 from calib.config import compose
@@ -25,25 +26,23 @@ from calib.runs.experiment import run
 from calib.runs.run import plan
 from calib.runtime import Runtime
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
-
 FEATURES, BATCHES, CLASSES = 500, 10, 4
 ROWS = 128
-"""Rows of each batch in a mini-batch."""
+"""Number of rows of each batch in a mini-batch."""
 SIZES = (10_000, 100_000, 1_000_000)
 DENSITY = 0.08
 """Share of values that are not zero."""
 ITERATIONS = 78
-"""Least number of a training that is timed: small studies get several epochs."""
+"""Smallest number of iterations of a timed training, so that small studies train for several epochs."""
 NAMES = [f"batch_{number}" for number in range(BATCHES)]
 SPLIT = "+".join(NAMES[: BATCHES // 2]) + ":" + "+".join(NAMES[BATCHES // 2 :])
 
 
 def simulated(cells: int, seed: int = 0) -> Iterator[tuple[sparse.csr_array, Any]]:
-    """Batch after batch: log counts (CSR, float32) and classes ``(cells / BATCHES,)``.
+    """Yield, batch after batch, log counts (CSR, float32) and classes ``(cells / BATCHES,)``.
 
-    A cell has values in features drawn at random, larger ones in those of its class; batches differ in
-    a gain for each feature. Only what is not zero is ever made.
+    A cell has values in random features, which are larger in the features of its class. Batches differ in a
+    gain for each feature. Only values that are not zero are ever stored.
     """
     rng = np.random.default_rng(seed)
     level = rng.gamma(2, 1, FEATURES).astype(np.float32)
@@ -52,7 +51,7 @@ def simulated(cells: int, seed: int = 0) -> Iterator[tuple[sparse.csr_array, Any
     for _ in range(BATCHES):
         y = rng.integers(0, CLASSES, rows)
         gain = rng.lognormal(0, 0.3, FEATURES).astype(np.float32)
-        steps = rng.integers(1, 2 * FEATURES // each, (rows, each), np.int32)  # from a value to the next
+        steps = rng.integers(1, 2 * FEATURES // each, (rows, each), np.int32)  # to the next value
         columns = np.minimum(steps.cumsum(axis=1, dtype=np.int32) - 1, FEATURES - each + np.arange(each))
         values = np.log1p(rng.poisson(level[columns] * gain[columns] * marked[y[:, None], columns]) + 1)
         x = (values.astype(np.float32).ravel(), columns.astype(np.int32).ravel())
@@ -60,7 +59,7 @@ def simulated(cells: int, seed: int = 0) -> Iterator[tuple[sparse.csr_array, Any
 
 
 def simulated_study(cells: int) -> Study:
-    """A sparse study in memory, with labels in all batches."""
+    """Return a simulated sparse study in memory, with labels in all batches."""
     batches = {
         name: Batch(name, x, y.astype(np.int64)) for name, (x, y) in zip(NAMES, simulated(cells), strict=True)
     }
@@ -69,7 +68,7 @@ def simulated_study(cells: int) -> Study:
 
 
 def write_h5ad(file: Path, cells: int) -> None:
-    """The same cells as an h5ad file with sparse X."""
+    """Write the same cells as an h5ad file with sparse X."""
     import anndata
     import pandas as pd
 
@@ -79,7 +78,7 @@ def write_h5ad(file: Path, cells: int) -> None:
         ("batch", np.repeat(np.arange(BATCHES), cells // BATCHES), NAMES),
         ("label", np.concatenate([part[1] for part in parts]), [f"c_{i}" for i in range(CLASSES)]),
     ):
-        # plain objects: anndata 0.12 does not write the text type of pandas 3
+        # anndata 0.12 cannot write the text type of pandas 3, so the categories are plain objects.
         obs[column] = pd.Categorical.from_codes(code, pd.Index(words, dtype=object))
     data = anndata.AnnData(
         sparse.csr_matrix(sparse.vstack([part[0] for part in parts], "csr")),
@@ -90,10 +89,10 @@ def write_h5ad(file: Path, cells: int) -> None:
 
 
 def train_once(cells: int) -> tuple[int, float, float]:
-    """Train the joint method for an epoch, or as many as have ``ITERATIONS``.
+    """Train the joint method for one epoch, or for as many epochs as fill ``ITERATIONS``.
 
     Returns:
-        The number of epochs, and seconds of the processor for an epoch and for a sample of a mini-batch.
+        The number of epochs, and the processor seconds of an epoch and of a sample of a mini-batch.
     """
     per_epoch = max(cells // BATCHES // ROWS, 1)
     epochs = max(1, ITERATIONS // per_epoch)
@@ -108,14 +107,14 @@ def train_once(cells: int) -> tuple[int, float, float]:
     study = simulated_study(cells)
     split = parse_split(SPLIT, study)
     method, task = plan(config, study, {}, split).method, make_task(study, split)
-    started = time.process_time()  # not of the clock: others may be at work on the machine
+    started = time.process_time()  # other programs have less effect on it than on the clock
     method.fit(task, Runtime(0))
     seconds = (time.process_time() - started) / epochs
     return epochs, seconds, seconds / (per_epoch * ROWS * BATCHES)
 
 
 def run_once(file: Path, out: Path) -> float:
-    """A whole run of one epoch, from file to record; seconds of the processor."""
+    """Return the processor seconds of a whole run of one epoch, from file to record."""
     named = ["dataset=h5ad", f"dataset.path={file}", "dataset.name=simulated", f"split='{SPLIT}'"]
     started = time.process_time()
     run(compose(CONF, *named, "method.epochs=1", f"out={out}", "progress=false"))
@@ -123,7 +122,11 @@ def run_once(file: Path, out: Path) -> float:
 
 
 def in_process(*arguments: object, script: Path = Path(__file__)) -> list[float]:
-    """The numbers that a script prints when a process of its own is given these arguments."""
+    """Return the numbers that a script prints when it runs in a new process with these arguments.
+
+    Raises:
+        CalibError: the process failed.
+    """
     command = [sys.executable, str(script.resolve()), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -132,13 +135,13 @@ def in_process(*arguments: object, script: Path = Path(__file__)) -> list[float]
 
 
 def measured_training(cells: int) -> tuple[float, float, float]:
-    """Seconds of an epoch and of a sample, and peak memory in MB, of a training in its own process."""
+    """Return the seconds of an epoch and of a sample, and the peak memory in MB, of one training."""
     _, epoch, sample, peak = in_process("--train", cells)
     return epoch, sample, peak
 
 
 def measured_run(cells: int) -> tuple[float, float]:
-    """Seconds and peak memory in MB of a whole run, from an h5ad file to its record."""
+    """Return the seconds and the peak memory in MB of a whole run, from an h5ad file to its record."""
     with tempfile.TemporaryDirectory() as folder:
         in_process("--write", folder, cells)
         seconds, peak = in_process("--run", folder, cells)
@@ -146,7 +149,7 @@ def measured_run(cells: int) -> tuple[float, float]:
 
 
 def main(sizes: Sequence[int] = SIZES, whole: Sequence[int] = SIZES[1:2]) -> None:
-    """A line a size, then one for each whole run."""
+    """Print one line for each size, then one for each whole run."""
     print("samples       epoch   per sample   ratio     memory")
     first = None
     for cells in sizes:
@@ -165,7 +168,7 @@ def main(sizes: Sequence[int] = SIZES, whole: Sequence[int] = SIZES[1:2]) -> Non
 
 
 def command_line() -> None:
-    """The table, or with one of the options what a process of its own does."""
+    """Print the table; with a hidden option measure one training or run in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="*", type=int, default=SIZES, help="samples of the trainings")
     parser.add_argument("--whole", nargs="*", type=int, default=SIZES[1:2], help="samples of the whole runs")

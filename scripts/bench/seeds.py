@@ -1,11 +1,11 @@
-"""Seeds trained together against each alone; part of ``make bench``."""
+"""Time of seeds trained together, compared with each seed alone; part of ``make bench``."""
 
 import time
 from collections.abc import Sequence
 
 import joblib
 import torch
-from bench_timing import ROUNDS, prepared, seconds
+from common import ROUNDS, prepared, seconds
 
 from calib.data.study import Task
 from calib.methods.base import AnyMethod
@@ -13,7 +13,7 @@ from calib.runtime import Runtime
 
 
 def fit_some(overrides: Sequence[str], seeds: Sequence[int], threads: int) -> None:
-    """Train several seeds together in this process."""
+    """Train several seeds together in this process, on a number of threads."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     method, task = prepared(*overrides)
@@ -21,7 +21,7 @@ def fit_some(overrides: Sequence[str], seeds: Sequence[int], threads: int) -> No
 
 
 def alone_and_together(method: AnyMethod, task: Task, runtimes: Sequence[Runtime]) -> tuple[float, float]:
-    """Seconds a seed, trained one after another and together; the best of some rounds."""
+    """Return the seconds per seed, trained one after another and together; the best round counts."""
     rounds = [
         (
             seconds(lambda: [method.fit(task, runtime) for runtime in runtimes]),
@@ -34,7 +34,7 @@ def alone_and_together(method: AnyMethod, task: Task, runtimes: Sequence[Runtime
 
 
 def main(count: int = 6) -> None:
-    """Seeds trained together against each alone, on one thread; then by the clock, on two cores."""
+    """Print the time of seeds together and alone, on one thread; then by the clock, on two cores."""
     print(
         "| training | seeds | alone, s a seed | together, s a seed | ratio |\n| --- | --- | --- | --- | --- |"
     )
@@ -56,7 +56,7 @@ def main(count: int = 6) -> None:
     with joblib.Parallel(n_jobs=2) as two:
         two(joblib.delayed(fit_some)(overrides, half, 1) for half in halves)  # warm-up
         for _ in range(ROUNDS):
-            for what, work in {
+            for arrangement, work in {
                 "two processes, each seed alone": lambda: two(
                     joblib.delayed(fit_some)(overrides, [seed], 1) for seed in range(count)
                 ),
@@ -69,8 +69,8 @@ def main(count: int = 6) -> None:
             }.items():
                 started = time.perf_counter()
                 work()
-                clock.setdefault(what, []).append(time.perf_counter() - started)
+                clock.setdefault(arrangement, []).append(time.perf_counter() - started)
     torch.set_num_threads(1)
     print(f"\n{count} seeds of joint, MI, 20 epochs, by the clock:")
-    for what, taken in clock.items():
-        print(f"- {what}: {min(taken):.2f} s")
+    for arrangement, taken in clock.items():
+        print(f"- {arrangement}: {min(taken):.2f} s")

@@ -1,7 +1,7 @@
-"""Time and memory of the methods that correct features, on growing studies; part of ``make bench``.
+"""Time and memory of the methods that correct features, on studies of growing size; part of ``make bench``.
 
-Every method and size has a process of its own, whose peak memory is stated, in MB of 2^20 bytes. MMD-ResNet
-trains one map for each source and target; one of them is timed, between two of the ten batches.
+Every method and size runs in its own process, whose peak memory is printed in MB of 2^20 bytes. MMD-ResNet
+trains one map for each source and target; only one map is timed, between two of the ten batches.
 
 Options: --methods mnn seurat ..., --sizes 1000 10000 100000 (large ones take up to an hour in all).
 """
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from bench_scale import CONF, SPLIT, in_process, simulated_study
+from common import CONF
+from scale import SPLIT, in_process, simulated_study
 
 from calib.config import build, compose
 from calib.data.split import make_task, parse_split
@@ -29,7 +30,7 @@ SIZES = (1_000, 10_000)
 
 
 def correct_once(method: str, cells: int) -> float:
-    """Seconds of the processor for a correction of the simulated study."""
+    """Return the processor seconds of one correction of the simulated study."""
     config = compose(CONF, f"method={method}", f"split='{SPLIT}'", "out=unused").method
     study = simulated_study(cells)
     task = make_task(study, parse_split(SPLIT, study))
@@ -45,7 +46,7 @@ def correct_once(method: str, cells: int) -> float:
 
 
 def main(methods: Sequence[str] = METHODS, sizes: Sequence[int] = SIZES) -> None:
-    """A line a method and size."""
+    """Print one line for each method and size."""
     print("method      samples    seconds     memory")
     for method in methods:
         for cells in sizes:
@@ -54,7 +55,7 @@ def main(methods: Sequence[str] = METHODS, sizes: Sequence[int] = SIZES) -> None
 
 
 def command_line() -> None:
-    """The table, or with ``--correct`` what a process of its own does."""
+    """Print the table; with ``--correct`` measure one method and size in this process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

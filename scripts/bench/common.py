@@ -1,4 +1,4 @@
-"""The methods and the clock that all benchmarks share; part of ``make bench``."""
+"""Settings and helpers that the benchmarks share: a method with its task, and the processor's time."""
 
 import time
 from collections.abc import Callable
@@ -10,15 +10,16 @@ from calib.data.study import Task
 from calib.methods.base import AnyMethod
 from calib.runs.run import load, plan
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf"
 ROUNDS = 3
-"""How often each side of a ratio is measured."""
+"""Number of times that each side of a ratio is measured."""
 SPLITS = {"mi": "12_3", "chd": "12_34", "pancreas_mini": "12_3", "demo": "12_3"}
-"""The split of each study that is trained."""
+"""The split of each study on which trainings are timed."""
 
 
 def prepared(*overrides: str) -> tuple[AnyMethod, Task]:
-    """Return a method and its task, as these options of the command line give them."""
+    """Return a method and its task, as configured by the overrides."""
     config = compose(CONF, *overrides)
     study, data = load(config)
     split = parse_split("1_2" if study.n_sources == 1 else SPLITS[config.dataset.name], study)
@@ -26,7 +27,7 @@ def prepared(*overrides: str) -> tuple[AnyMethod, Task]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return the processor seconds that a piece of work takes."""
+    """Return the processor seconds that ``work`` takes."""
     started = time.process_time()
     work()
     return time.process_time() - started
