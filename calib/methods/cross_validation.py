@@ -66,8 +66,8 @@ class CrossValidation(ReferenceMethod):
             folds = stratified_folds(target, subject, self.folds, self.group_by_subject, runtime.seed)
             for number, (train_rows, test_rows) in enumerate(folds, start=1):
                 part = LabelledSamples(target.name, target.x[train_rows], target.y[train_rows])
-                what = f"batch {target.name}, fold {number}"
-                fitted = self.classifier.fit([part], task.n_classes, runtime, what, network)
+                training = f"batch {target.name}, fold {number}"
+                fitted = self.classifier.fit([part], task.n_classes, runtime, training, network)
                 if not self.fresh_network:
                     network = fitted.network
                 held_out = Samples(target.name, target.x[test_rows])

@@ -45,7 +45,7 @@ class DiscriminatorClassifier:
         sources: Sequence[LabelledSamples],
         n_classes: int,
         runtime: Runtime,
-        what: str = "training D",
+        training: str = "training D",
         network: Discriminator | None = None,
     ) -> "FittedDiscriminator":
         """Train a new network, or go on training ``network``.
@@ -54,15 +54,16 @@ class DiscriminatorClassifier:
             sources: labelled batches, each normalised by its own statistics.
             n_classes: number of classes of the study.
             runtime: seed, device and history.
-            what: name of the training in history and progress bar; it also names the random streams.
+            training: name of the training in history and progress bar; it also names the random streams.
             network: a D to train further; None for a new one.
         """
         if network is None:
-            network = self._network(sources[0].x.shape[1], n_classes, what, runtime)
+            network = self._network(sources[0].x.shape[1], n_classes, training, runtime)
         together = stacked([network])
         pool = Pool([b.x for b in sources], [b.y for b in sources], runtime)
 
-        def step(rows: Tensor) -> Losses:
+        def losses(rows: Tensor) -> Losses:
+            """Return L_D (Eq. 3) of one mini-batch of every source."""
             l_d = classification_loss(
                 together(pool.x(rows)),
                 pool.y(rows),
@@ -71,12 +72,12 @@ class DiscriminatorClassifier:
             )
             return {"L_D": (1.0, l_d)}
 
-        train([Step([together], 1, step)], pool.sizes, self.schedule, self.protocol, [runtime], what)
+        train([Step([together], 1, losses)], pool.sizes, self.schedule, self.protocol, [runtime], training)
         return FittedDiscriminator(network, runtime)
 
-    def _network(self, features: int, n_classes: int, what: str, runtime: Runtime) -> Discriminator:
-        """Return an untrained D, whose initial weights come from the random stream of training ``what``."""
-        initial = runtime.generator(f"{what}: initial weights")
+    def _network(self, features: int, n_classes: int, training: str, runtime: Runtime) -> Discriminator:
+        """Return an untrained D; its initial weights come from the random stream of this training."""
+        initial = runtime.generator(f"{training}: initial weights")
         network = Discriminator(features, n_classes, initial, self.protocol.residual)
         network.bn.test_statistics = self.protocol.discriminator_test_statistics
         return network.to(runtime.device, runtime.dtype)

@@ -109,9 +109,11 @@ class Joint(Method):
         protocol = self.protocol
 
         def discrepancy(z: Tensor) -> Tensor:
+            """Return L_C (Eq. 1) of codes ``(seeds, batches, rows, features)``, one value a seed."""
             return calibration_loss(z, protocol.kernel_widths, protocol.mmd_pairs)
 
         def step_a(rows: Tensor) -> Losses:
+            """Return the losses of step A: L_C (Eq. 1) of all batches and L_D (Eq. 3) of the sources."""
             z = c(pool.x(rows), noise)  # (seeds, batches, rows, features)
             l_d = classification_loss(
                 d(z[:, :sources]),
@@ -122,6 +124,7 @@ class Joint(Method):
             return {"L_C (A)": (self.alpha1, discrepancy(z)), "L_D": (self.beta, l_d)}
 
         def step_b(rows: Tensor) -> Losses:
+            """Return the losses of step B: L_C (Eq. 1) of all batches and L_R (Eq. 2) of those with an R."""
             x = pool.x(rows)
             z = c(x, noise)
             x_hat = torch.stack([r(z[:, k], noise) for k, r in enumerate(rs)], dim=1)

@@ -152,9 +152,9 @@ def test_weighted_fits_are_averaged_in_their_logarithms(task: Task) -> None:
     p = fitted.predict_proba(task.targets[0])
     assert p[:, 1] == pytest.approx(1 / (1 + np.exp(-odds)))
     assert p.sum(axis=1) == pytest.approx(1)
-    told = pd.DataFrame(runtime.history).set_index("training")
+    lines = pd.DataFrame(runtime.history).set_index("training")
     for name in "abc":
-        line = told.loc[f"target near_b: distance to source {name}"]
+        line = lines.loc[f"target near_b: distance to source {name}"]
         assert line["mmd2"] == distances[name]
         assert line["weight"] == pytest.approx(weights[name])
 
@@ -178,10 +178,10 @@ def test_a_record_shows_distances_and_no_data_of_sources_that_were_not_used(
     (result,) = run(small_run("nearest_source", tmp_path, "method.keep=1", "method.weight=false"))
     (folder,) = (tmp_path / "runs/demo/12_3").iterdir()
     history = pd.read_csv(folder / "history.csv")
-    told = history[history["training"].str.contains("distance to source")]
-    assert told["weight"].tolist().count(1) == 1
-    left_out = {"12"[i] for i, weight in enumerate(told["weight"]) if weight == 0}
-    assert told["mmd2"].notna().all()
+    lines = history[history["training"].str.contains("distance to source")]
+    assert lines["weight"].tolist().count(1) == 1
+    left_out = {"12"[i] for i, weight in enumerate(lines["weight"]) if weight == 0}
+    assert lines["mmd2"].notna().all()
     assert "Target 3: squared MMD to source 1 0." in caplog.text
     with np.load(folder / "embedding.npz") as embedding:
         assert set(embedding["batch"]) == {"1", "2", "3"} - left_out
@@ -309,7 +309,7 @@ def test_a_kept_model_judges_as_the_run_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "overrides", "told"),
+    ("name", "overrides", "message"),
     [
         ("nearest_source", ["method.keep=0"], "method.keep=0 must be a whole number"),
         ("nearest_source", ["method.weight=true"], "set method.keep=null"),
@@ -319,8 +319,8 @@ def test_a_kept_model_judges_as_the_run_did(tmp_path: Path) -> None:
         ("fewer_subjects", ["method.same_size=maybe"], "method.same_size"),
     ],
 )
-def test_wrong_settings_are_refused(name: str, overrides: list[str], told: str) -> None:
-    with pytest.raises(CalibError, match=told):
+def test_wrong_settings_are_refused(name: str, overrides: list[str], message: str) -> None:
+    with pytest.raises(CalibError, match=message):
         made(name, *overrides)
 
 

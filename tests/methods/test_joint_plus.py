@@ -94,9 +94,9 @@ def test_a_kept_model_judges_as_the_run_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [("members=0", "members"), ("rounds=-1", "rounds"), ("confidence=1.5", "at most 1")],
 )
-def test_wrong_settings_are_refused(override: str, told: str) -> None:
-    with pytest.raises(CalibError, match=told):
+def test_wrong_settings_are_refused(override: str, message: str) -> None:
+    with pytest.raises(CalibError, match=message):
         made(f"method.{override}")
