@@ -1,4 +1,4 @@
-"""Records: directories that are written and read whole, and the keys that name them."""
+"""Records: directories that are written whole, read whole, and named by a key."""
 
 import json
 import logging
