@@ -33,9 +33,9 @@ from calib.runs.run import Run
 from calib.runs.series import Planner, Series, guessed_seconds, read_series, schedule
 from hydra_plugins import calib_slurm
 from hydra_plugins.calib_slurm import ArrayLauncher
-from tests.conftest import CONF, FAST, ROOT, SMALL
+from tests.conftest import CONF, ROOT, SMALL, fast
 
-TINY = [*SMALL, *FAST["baseline"]]
+TINY = [*SMALL, *fast("baseline")]
 
 
 @pytest.fixture
