@@ -1,13 +1,16 @@
 """Fixtures: small studies with unequal batches, composed configurations, and the folders of real files."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import calib.config
 from calib.config import build
@@ -28,104 +31,39 @@ SMALL = [
 ]
 """Overrides that make the demo study tiny."""
 
-FAST = {
-    "joint": ["method.epochs=3", "method.batch_size=8"],
-    "joint_plus": ["method.joint.epochs=3", "method.joint.batch_size=8", "method.members=2"],
-    "recon_t": ["method.epochs=3", "method.batch_size=8"],
-    "baseline": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "combat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "mnn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "cca": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "seurat": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "ratio_g": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "sva": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "fsva": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "bermuda": [
-        "method.classifier.epochs=3",
-        "method.classifier.batch_size=8",
-        "method.corrector={epochs: 3, starts: 2}",
-    ],
-    "normae": [
-        "method.classifier.epochs=3",
-        "method.classifier.batch_size=8",
-        "method.corrector={pretrain_epochs: 2, adversary_epochs: 1, epochs: 2, batch_size: 30}",
-    ],
-    "desc": [
-        "method.classifier.epochs=3",
-        "method.classifier.batch_size=8",
-        "method.corrector={pretrain_epochs: 6, batch_size: 30, rounds: 3}",
-    ],
-    "coral": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "mmd_resnet": [
-        "method.classifier.epochs=3",
-        "method.classifier.batch_size=8",
-        "method.mapper={epochs: 3, batch_size: 30}",
-    ],
-    "deep_coral": ["method.epochs=3", "method.batch_size=8"],
-    "dann": ["method.epochs=3", "method.batch_size=8"],
-    "harmony": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "scanvi": ["method.pretrain_epochs=2", "method.epochs=1", "method.samples_per_class=8"],
-    "nearest_source": [
-        "method.method.classifier={widths: [6], epochs: 2, members: 2}",
-        "method.keep=null",
-        "method.weight=true",
-    ],
-    "fewer_subjects": ["method.method.classifier={widths: [6], epochs: 2, members: 2}"],
-    "pairwise": ["method.epochs=3", "method.batch_size=8"],
-    "adabn": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-    "average": [
-        "method.classifier.classifiers.network={widths: [6], epochs: 2, members: 2}",
-        "method.classifier.classifiers.boosting.estimator.max_iter=3",
-    ],
-    "average_replicates": [
-        "method.classifier.classifier.classifiers.network={widths: [6], epochs: 2, members: 2}",
-        "method.classifier.classifier.classifiers.boosting.estimator.max_iter=3",
-    ],
-    "shuffled_labels": [],
-    "oracle": ["protocol.cv_folds=3"],
-    "honest_cross_validation": [
-        "method.classifier.epochs=2",
-        "method.classifier.batch_size=8",
-        "protocol.cv_folds=3",
-    ],
-    "cross_validation": [
-        "method.classifier.epochs=2",
-        "method.classifier.batch_size=8",
-        "protocol.cv_folds=3",
-    ],
-}
-"""Overrides that make a run of each method fast."""
-
-FAST_CLASSIFIERS = {
-    "logistic": [],
-    "svm": ["method.classifier.estimator.cv=2"],
-    "boosting": ["method.classifier.estimator.max_iter=5"],
-    "network": ["method.classifier={widths: [6], epochs: 2, members: 2}"],
-    "d": ["method.classifier.epochs=3", "method.classifier.batch_size=8"],
-}
-"""Overrides that make the classifiers of the plain corrections fast."""
-
-FAST |= {
-    f"{c}_{k}": fast for c in ("standardise", "rank_normal", "combat") for k, fast in FAST_CLASSIFIERS.items()
-}
-
-SEEDLESS = tuple(
-    f"{c}_{k}" for c in ("standardise", "rank_normal", "combat") for k in ("logistic", "svm", "boosting")
-)
-"""Methods whose results do not depend on the seed."""
-
-SILENT = (*SEEDLESS, "shuffled_labels", "oracle")
-"""Methods that report no losses."""
-
 
 def compose(*overrides: str) -> DictConfig:
     """Return the configuration that the command line composes."""
     return calib.config.compose(CONF, *overrides)
 
 
+@cache
+def fast(method: str) -> list[str]:
+    """Return overrides that make a run of a method take no time: ``fast`` in its card and in its parts' cards."""
+    return [f"method.{key}={json.dumps(value)}" for key, value in _fast(compose(f"method={method}").method)]
+
+
+def _fast(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the settings that make a part of a method fast, by their places."""
+    if isinstance(node, DictConfig):
+        node = OmegaConf.to_container(node, resolve=True)
+    yield from _leaves(node.get("card", {}).get("fast", {}), place)
+    for key, value in node.items():
+        if isinstance(value, dict) and key != "card":
+            yield from _fast(value, f"{place}{key}.")
+
+
+def _leaves(node: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", value
+
+
 def small_run(method: str, out: Path, *overrides: str) -> DictConfig:
-    """Return the configuration of a fast run."""
-    return compose(f"method={method}", f"out={out}", *SMALL, *FAST[method], *overrides)
+    """The configuration of a run that takes no time."""
+    return compose(f"method={method}", f"out={out}", *SMALL, *fast(method), *overrides)
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from calib.runs.experiment import run
 from calib.runs.predict import predict
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from tests.conftest import FAST, ROOT, compose
+from tests.conftest import ROOT, compose, fast
 from tests.made_h5ad import write_h5ad
 
 ROWS, GENES = 90, 16
@@ -61,7 +61,7 @@ def test_a_sparse_study_gives_the_bytes_of_a_dense_one(
         overrides = settings(tmp_path, name, kind(values))
         study = build(compose(*overrides).dataset)
         assert all(sparse.issparse(batch.x) == (name == "sparse") for batch in study.batches.values())
-        (result,) = run(compose(f"method={method}", *overrides, *FAST[method], *protocol))
+        (result,) = run(compose(f"method={method}", *overrides, *fast(method), *protocol))
         (folder,) = (tmp_path / name).glob("runs/h5ad/12_3/*")
         found.append([(folder / file).read_bytes() for file in RECORD])
         found[-1].append(result["key"].encode())
@@ -71,7 +71,7 @@ def test_a_sparse_study_gives_the_bytes_of_a_dense_one(
 def test_a_saved_model_judges_sparse_and_dense_files_alike(values: np.ndarray, tmp_path: Path) -> None:
     overrides = settings(tmp_path, "sparse", sparse.csr_matrix(values))
     settings(tmp_path, "dense", values)
-    run(compose("method=joint", "save_model=true", *overrides, *FAST["joint"]))
+    run(compose("method=joint", "save_model=true", *overrides, *fast("joint")))
     (folder,) = (tmp_path / "sparse").glob("runs/h5ad/12_3/*")
     found = [predict(folder, tmp_path / f"{kind}.h5ad") for kind in ("sparse", "dense")]
     assert sparse.issparse(found[0].study.batches["c"].x)
@@ -80,7 +80,7 @@ def test_a_saved_model_judges_sparse_and_dense_files_alike(values: np.ndarray, t
 
 
 def test_a_map_is_that_of_the_rows_it_shows(values: np.ndarray, tmp_path: Path) -> None:
-    config = compose(*settings(tmp_path, "x", sparse.csr_matrix(values)), "method=joint", *FAST["joint"])
+    config = compose(*settings(tmp_path, "x", sparse.csr_matrix(values)), "method=joint", *fast("joint"))
     run(config)
     (folder,) = (tmp_path / "x").glob("runs/h5ad/12_3/*")
     study = build(config.dataset)
@@ -100,7 +100,7 @@ def test_predictions_do_not_depend_on_blocks(
 ) -> None:
     """Check that a batch that is normalised by its own statistics is never cut into blocks."""
     own = [f"protocol.{network}_test_statistics={statistics}" for network in ("calibrator", "discriminator")]
-    settings = method_settings(compose("method=joint", *own, *FAST["joint"]))
+    settings = method_settings(compose("method=joint", *own, *fast("joint")))
     method = build(OmegaConf.create(settings))
     assert isinstance(method, Joint)
     batches = [Samples(name, sparse.csr_array(values[i::3])) for i, name in enumerate("abc")]

@@ -21,7 +21,7 @@ from calib.runs.schedule import overrides, schedule, together
 from calib.runs.series import Planner, Series
 from calib.runtime import Runtime
 from calib.seeds import LinearStack, stacked
-from tests.conftest import CONF, FAST, SMALL, compose, small_run
+from tests.conftest import CONF, SMALL, compose, fast, small_run
 
 TOGETHER = ("joint", "recon_t", "pairwise")
 
@@ -57,7 +57,7 @@ def test_seeds_together_write_the_bytes_of_each_alone(method: str, tmp_path: Pat
 def test_odd_shapes_and_other_options_keep_the_bytes(changes: list[str]) -> None:
     """Check shapes at which some of PyTorch's operations compute the end of an array in another way."""
     config = compose(
-        "dataset=demo", *SMALL, *FAST["joint"], "method.batch_size=7", "method.lambda1=2", *changes
+        "dataset=demo", *SMALL, *fast("joint"), "method.batch_size=7", "method.lambda1=2", *changes
     )
     study, data = load(config)
     split = parse_split("12_3", study)
@@ -110,7 +110,7 @@ def test_wrong_seeds_are_refused(changes: list[str], message: str, tmp_path: Pat
 
 
 def test_the_planner_puts_seeds_together(tmp_path: Path) -> None:
-    variant = " ".join(o.replace(" ", "") for o in [*SMALL, *FAST["joint"]])
+    variant = " ".join(o.replace(" ", "") for o in [*SMALL, *fast("joint")])
     series = [Series(["demo"], ["joint"], ["paper"], [0, 1, 2], [variant])]
     scheduled = schedule(list(Planner(CONF, tmp_path).jobs(series)), {"runs": {}, "studies": {}})
     groups = together(scheduled)
@@ -121,7 +121,7 @@ def test_the_planner_puts_seeds_together(tmp_path: Path) -> None:
 
 def test_the_planner_leaves_large_studies_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calib.runs.schedule, "SMALL", 35)  # the tiny study has 36
-    variant = " ".join(o.replace(" ", "") for o in [*SMALL, *FAST["joint"]])
+    variant = " ".join(o.replace(" ", "") for o in [*SMALL, *fast("joint")])
     jobs = list(Planner(CONF, tmp_path).jobs([Series(["demo"], ["joint"], ["paper"], [0, 1], [variant])]))
     assert all(len(group) == 1 for group in together(schedule(jobs, {"runs": {}, "studies": {}})))
 
@@ -152,7 +152,7 @@ def test_batch_norm_statistics_reach_every_network() -> None:
 
 
 def test_trained_networks_are_in_test_mode(study: Study) -> None:
-    config = compose("dataset=demo", *FAST["joint"])
+    config = compose("dataset=demo", *fast("joint"))
     task = make_task(study, parse_split("12_3", study))
     task = replace(task, sources=[replace(s, x=s.x.astype("float32")) for s in task.sources])
     method = plan(config, *load(config), parse_split("12_3", study)).method

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from calib.config import build, compose
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
+from calib.runs.help import HELP, help_text
 from calib.runs.isolation import isolated
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
     try:
+        if set(HELP) & set(arguments):
+            overrides = [argument for argument in quote_splits(arguments) if not argument.startswith("-")]
+            sys.stdout.write(f"{help_text(conf, overrides)}\n")
+            return
         sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
         hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:

@@ -138,17 +138,19 @@ def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -
 
 
 def method_settings(config: DictConfig) -> dict[str, Any]:
-    """A method's YAML without what only describes it, or a method that it wraps."""
+    """Return a method's settings, every value resolved, without names and cards, which only describe."""
     settings = OmegaConf.to_container(config.method, resolve=True)
     assert isinstance(settings, dict)
     return {str(key): _undescribed(value) for key, value in settings.items() if key not in DESCRIPTION}
 
 
 def _undescribed(node: Any) -> Any:
-    """Settings without name and card wherever there is a card: a protocol's name is one of its settings."""
+    """Return settings without cards, and without the names of methods; a protocol's name is a setting."""
+    if isinstance(node, list):
+        return [_undescribed(value) for value in node]
     if not isinstance(node, dict):
         return node
-    left_out = DESCRIPTION if "card" in node else ()
+    left_out = DESCRIPTION if "label" in node.get("card", {}) else ("card",)
     return {key: _undescribed(value) for key, value in node.items() if key not in left_out}
 
 

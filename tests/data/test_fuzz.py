@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.errors import CalibError
 from calib.runs.experiment import run
-from tests.conftest import FAST, compose
+from tests.conftest import compose, fast
 from tests.made_h5ad import write_h5ad
 
 METHODS = ("baseline", "combat", "joint")
@@ -205,7 +205,7 @@ def written(case: dict[str, Any], folder: Path, rng: np.random.Generator) -> Pat
 
 @functools.cache
 def composed(method: str, protocol: str, kind: str) -> DictConfig:
-    epochs = [o.replace("epochs=3", "epochs=2").replace("batch_size=8", "batch_size=4") for o in FAST[method]]
+    epochs = [o.replace("epochs=3", "epochs=2").replace("batch_size=8", "batch_size=4") for o in fast(method)]
     return compose(f"dataset={kind}", f"method={method}", f"protocol={protocol}", *epochs)
 
 

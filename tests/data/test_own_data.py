@@ -17,7 +17,7 @@ from calib.data.study import Study
 from calib.errors import CalibError, DataError, SplitError
 from calib.runs.experiment import run
 from calib.runs.predict import predict
-from tests.conftest import FAST, ROOT, compose
+from tests.conftest import ROOT, compose, fast
 from tests.made_h5ad import write_h5ad
 
 SEED = 3
@@ -69,7 +69,7 @@ def test_the_same_predictions_from_every_kind_of_file(plates: pd.DataFrame, tmp_
     found = []
     for kind in ("csv", "tsv", "parquet", "h5ad"):
         overrides = written(plates, tmp_path, kind)
-        config = compose(*overrides, f"out={tmp_path / kind}", "split=north+south:new", *FAST["joint"])
+        config = compose(*overrides, f"out={tmp_path / kind}", "split=north+south:new", *fast("joint"))
         (result,) = run(config)
         (file,) = (tmp_path / kind).glob("runs/plates/*/*/predictions.csv")
         found.append(pd.read_csv(file).sort_values("sample", ignore_index=True).drop(columns="row"))
@@ -188,12 +188,12 @@ def test_files_of_the_wrong_kind_are_refused_at_once(tmp_path: Path, plates: pd.
 
 def test_splits_of_named_and_unlabelled_plates(plates: pd.DataFrame, tmp_path: Path) -> None:
     overrides = written(plates, tmp_path, "csv")
-    results = run(compose(*overrides, f"out={tmp_path}", "split=all", *FAST["baseline"], "method=baseline"))
+    results = run(compose(*overrides, f"out={tmp_path}", "split=all", *fast("baseline"), "method=baseline"))
     assert [set(r["sources"]) for r in results] == [{"north", "south"}]
     with pytest.raises(DataError, match="'new' has no labels, which a source or reference needs"):
         run(
             compose(
-                *overrides, f"out={tmp_path}", "split=north+new:south", *FAST["baseline"], "method=baseline"
+                *overrides, f"out={tmp_path}", "split=north+new:south", *fast("baseline"), "method=baseline"
             )
         )
     with pytest.raises(SplitError, match="between 1 and 2 source batches with labels"):
@@ -211,7 +211,7 @@ def test_predictions_for_a_file_are_those_of_the_run(
         "split=north+south:new",
         f"method={method}",
         "save_model=true",
-        *FAST[method],
+        *fast(method),
     )
     run(config)
     (folder,) = tmp_path.glob("runs/plates/*/*")
@@ -237,7 +237,7 @@ def test_predictions_for_a_file_are_those_of_the_run(
 
 def test_subjects_and_scores_where_they_are_known(plates: pd.DataFrame, tmp_path: Path) -> None:
     overrides = written(plates, tmp_path, "csv")
-    run(compose(*overrides, f"out={tmp_path}", "split=north:new", "save_model=true", *FAST["joint"]))
+    run(compose(*overrides, f"out={tmp_path}", "split=north:new", "save_model=true", *fast("joint")))
     (folder,) = tmp_path.glob("runs/plates/*/*")
     known = plates[plates["plate"] == "south"].assign(plate="next week")
     written(known, tmp_path, "h5ad")
@@ -258,11 +258,11 @@ def test_predicting_without_a_model(plates: pd.DataFrame, tmp_path: Path) -> Non
     overrides = [*written(plates, tmp_path, "csv"), f"out={tmp_path}", "split=north+south:new"]
     with pytest.raises(CalibError, match="method=combat knows only the batches that it is fitted on"):
         run(compose(*overrides, "method=combat", "save_model=true"))
-    run(compose(*overrides, *FAST["joint"]))
+    run(compose(*overrides, *fast("joint")))
     (folder,) = tmp_path.glob("runs/plates/*/*")
     with pytest.raises(CalibError, match="holds no saved model"):
         predict(folder, tmp_path / "plates.csv")
-    run(compose(*overrides, *FAST["joint"], "save_model=true"))  # the record is there, but without a model
+    run(compose(*overrides, *fast("joint"), "save_model=true"))  # the record is there, but without a model
     plates.drop(columns="mz_3").to_csv(tmp_path / "short.csv", index=False)
     with pytest.raises(DataError, match=r"lacks 1 of 8 features, the first 'mz_3'"):
         predict(folder, tmp_path / "short.csv")

@@ -28,7 +28,7 @@ from calib.data.downloads import data_folders
 from calib.data.study import Study
 from calib.errors import CalibError, DataError
 from calib.runs.experiment import run
-from tests.conftest import FAST, ROOT, compose
+from tests.conftest import ROOT, compose, fast
 from tests.made_h5ad import TECHNOLOGIES, made_cells, whole_composition, write_h5ad
 
 EXPECTED = {str(kind): list(n) for kind, n in compose("dataset=pancreas").dataset.cell_types.items()}
@@ -384,7 +384,7 @@ def test_the_real_piece(mini: Path) -> None:
     "method", ["joint", "recon_t", "baseline", "combat", "normae", "pairwise", "cross_validation"]
 )
 def test_methods_on_the_real_piece(method: str, mini: Path, tmp_path: Path) -> None:
-    overrides = [f"method={method}", *FAST[method], "split='3_12'", f"out={tmp_path}"]
+    overrides = [f"method={method}", *fast(method), "split='3_12'", f"out={tmp_path}"]
     (result,) = run(compose("dataset=pancreas_mini", *overrides))
     assert list(result["class_counts"]) == ["1", "2", "3"]
     assert all(sum(counts.values()) == 100 for counts in result["class_counts"].values())

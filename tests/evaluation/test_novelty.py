@@ -18,7 +18,7 @@ from calib.evaluation.trust import temperature
 from calib.runs.experiment import run
 from calib.runs.models import load_model
 from calib.runs.outcome import with_abstentions
-from tests.conftest import FAST, ROOT, compose
+from tests.conftest import ROOT, compose, fast
 
 RNG = np.random.default_rng
 
@@ -105,7 +105,7 @@ def test_a_subjects_medians_are_shares_of_their_sum(surest: float) -> None:
 
 
 def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
-    overrides = ["method=joint", f"out={tmp_path}", "split='12_3'", "save_model=true", *FAST["joint"]]
+    overrides = ["method=joint", f"out={tmp_path}", "split='12_3'", "save_model=true", *fast("joint")]
     run(compose(*overrides, "protocol.batch_scale=standardise"))
     (folder,) = tmp_path.glob("runs/*/*/*")
     known = load_model(folder).training_statistics

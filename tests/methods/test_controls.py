@@ -100,7 +100,7 @@ def test_parts_are_exchanged_from_the_command_line(tmp_path: Path) -> None:
     with_d = compose("dataset=mi", "method=baseline", "corrector@method.corrector=standardise")
     assert method_settings(with_d) == method_settings(compose("dataset=mi", "method=standardise_d"))
     names = compose("method=average", "method.classifier.classifiers.boosting=null")
-    assert list(build(names.method.classifier).classifiers) == ["network"]
+    assert list(build(OmegaConf.create(method_settings(names))).classifier.classifiers) == ["network"]
 
 
 # Correctors
@@ -205,7 +205,8 @@ def test_a_class_without_samples_keeps_its_column(name: str, three: list[Labelle
         "network": {"method": "standardise_network", "at": ["epochs=20"]},
     }.get(name, {"method": f"standardise_{name}", "at": []})
     at = [f"method.classifier.{override}" for override in chosen["at"]]
-    classifier = build(compose(f"method={chosen['method']}", *at).method.classifier)
+    settings = method_settings(compose(f"method={chosen['method']}", *at))
+    classifier = build(OmegaConf.create(settings["classifier"]))
     fitted = classifier.fit(three, 4, Runtime())
     probability = fitted.predict_proba(three[1])
     assert probability.shape == (31, 4)
@@ -369,8 +370,7 @@ def test_shuffled_labels_stay_in_their_batch(three: list[LabelledSamples]) -> No
 
 
 def test_adabn_is_d_with_the_statistics_of_the_target() -> None:
-    settings = OmegaConf.to_container(compose("method=adabn").method.classifier, resolve=True)
-    assert isinstance(settings, dict)
+    settings = method_settings(compose("method=adabn"))["classifier"]
     adabn = build(OmegaConf.create({**settings, "epochs": 2}))
     assert isinstance(adabn, AdaBN)
     own = build(

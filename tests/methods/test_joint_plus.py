@@ -16,9 +16,9 @@ from calib.runs.experiment import run
 from calib.runs.models import load_model
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from tests.conftest import FAST, compose, small_run
+from tests.conftest import compose, fast, small_run
 
-FEW = FAST["joint_plus"]
+FEW = fast("joint_plus")
 
 
 def made(*overrides: str) -> JointPlus:

@@ -14,11 +14,11 @@ from calib.methods.coral import Coral, coral
 from calib.methods.mapped import MapThenClassify
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from tests.conftest import FAST, compose
+from tests.conftest import compose, fast
 
 
 def method(*overrides: str) -> MapThenClassify:
-    return build(OmegaConf.create(method_settings(compose("method=coral", *FAST["coral"], *overrides))))
+    return build(OmegaConf.create(method_settings(compose("method=coral", *fast("coral"), *overrides))))
 
 
 def task(seed: int = 0) -> Task:

@@ -17,7 +17,7 @@ from calib.methods.ratio_g import RatioG, geometric_mean
 from calib.runs.experiment import run
 from calib.runs.predict import predict
 from calib.runtime import Runtime
-from tests.conftest import FAST, compose
+from tests.conftest import compose, fast
 
 FLOAT64 = Runtime(dtype=Runtime.from_names(0, "cpu", "float64", False).dtype)
 
@@ -151,13 +151,13 @@ def test_a_run_and_later_predictions(load: Callable[..., Study], tmp_path: Path)
         f"out={tmp_path / 'out'}",
         "split='12_3'",
     ]
-    (result,) = run(compose(*dataset, "method=ratio_g", *FAST["ratio_g"]))
+    (result,) = run(compose(*dataset, "method=ratio_g", *fast("ratio_g")))
     assert result["targets"]["p3"]["n"] == 16
     (other,) = run(
-        compose(*dataset, "method=ratio_g", *FAST["ratio_g"], "method.corrector.denominator=batch")
+        compose(*dataset, "method=ratio_g", *fast("ratio_g"), "method.corrector.denominator=batch")
     )
     assert result["mmd"] != other["mmd"]
-    run(compose(*dataset, "method=baseline", *FAST["baseline"], "save_model=true"))
+    run(compose(*dataset, "method=baseline", *fast("baseline"), "save_model=true"))
     (model,) = tmp_path.glob("out/runs/*/*/baseline-*")
     predicted = predict(model, tmp_path / "plates.csv")
     assert {name: len(p) for name, p in predicted.probability.items()} == {"p1": 16, "p2": 16, "p3": 16}

@@ -19,7 +19,7 @@ from calib.errors import CalibError
 from calib.methods.scanvi import ScANVI, no_single_row, scvi_tools
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from tests.conftest import FAST, compose
+from tests.conftest import compose, fast
 
 pytest.importorskip("scvi")
 anndata = pytest.importorskip("anndata")
@@ -27,7 +27,7 @@ scvi = scvi_tools()
 
 
 def method(*overrides: str) -> ScANVI:
-    changes = [*FAST["scanvi"], *overrides]
+    changes = [*fast("scanvi"), *overrides]
     return build(OmegaConf.create(method_settings(compose("method=scanvi", *changes))))
 
 

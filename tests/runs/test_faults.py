@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from calib.records.record import RESULT
-from tests.conftest import FAST, SMALL
+from tests.conftest import SMALL, fast
 from tests.faults import (
     SWEEP,
     called,
@@ -34,7 +34,7 @@ pytestmark = [
 ]
 
 KILLS = 50
-TINY = [*SMALL, *FAST["joint"]]
+TINY = [*SMALL, *fast("joint")]
 
 
 took: list[float] = []
@@ -143,7 +143,7 @@ def test_a_run_without_memory_stops_no_other(tmp_path: Path) -> None:
 
     widths = "method.corrector.latent=50,8000000,60"  # the second takes 32 GB
     command = sweep(
-        "method=normae", widths, f"out={tmp_path}", *SMALL, *FAST["normae"], "hydra.launcher.n_jobs=2"
+        "method=normae", widths, f"out={tmp_path}", *SMALL, *fast("normae"), "hydra.launcher.n_jobs=2"
     )
     done = called(command, preexec_fn=little_memory)
     assert done.returncode == 1

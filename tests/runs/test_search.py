@@ -27,9 +27,9 @@ from calib.runs.grid import Setting, read_grid
 from calib.runs.launch import carry_out_all
 from calib.runs.schedule import Scheduled
 from calib.runs.search import RULE, Search, Trial, choose
-from tests.conftest import CONF, FAST, ROOT, SMALL, compose
+from tests.conftest import CONF, ROOT, SMALL, compose, fast
 
-TINY = [*SMALL, *FAST["joint"]]
+TINY = [*SMALL, *fast("joint")]
 GRID = "hydra: {sweeper: {params: {method.lr: '1e-3,1e-1'}}}\n"
 
 
@@ -241,7 +241,7 @@ def test_the_target_has_no_say(conf: Path, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_runs_that_several_splits_need_are_made_once(conf: Path, tmp_path: Path) -> None:
-    four = [*FAST["joint"], "dataset.subjects=[8,6,9,5]", *SMALL[1:]]
+    four = [*fast("joint"), "dataset.subjects=[8,6,9,5]", *SMALL[1:]]
     search = Search(conf, tmp_path, "demo", "joint", "paper", "tiny", also=four)
     splits = [*search.splits("12_3"), *search.splits("12_4"), *search.splits("12_34")]
     assert len(search.inner_jobs(splits)) == 2 * 2
@@ -290,7 +290,7 @@ def test_plates_with_awkward_names(
     table.to_csv(file := tmp_path / "plates.csv", index=False)
     out = tmp_path / "out"
     split = 'north 1+O\'Neil+the "new" one:a_b+p_0'
-    also = [f"dataset.path={file}", "dataset.name=plates", *FAST["joint"]]
+    also = [f"dataset.path={file}", "dataset.name=plates", *fast("joint")]
     arguments = ["--study", "table", "--split", split, "--out", str(out), "--set", *also]
     assert script(*arguments) == 0
     assert set(recorded(out)) == {

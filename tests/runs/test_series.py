@@ -23,7 +23,7 @@ from calib.records.record import RESULT
 from calib.runs.launch import carry_out_all
 from calib.runs.schedule import guessed_seconds, plan_table, schedule
 from calib.runs.series import Planner, Series, read_series
-from tests.conftest import CONF, FAST, ROOT, SMALL
+from tests.conftest import CONF, ROOT, SMALL, fast
 
 FILE = CONF / "reproduce.yaml"
 TINY = " ".join(SMALL)
@@ -38,7 +38,7 @@ def tiny(*methods: str, seeds: tuple[int, ...] = (0,)) -> list[Series]:
             [method],
             ["paper"],
             seeds,
-            [" ".join(o.replace(" ", "") for o in [*SMALL, *FAST[method]])],
+            [" ".join(o.replace(" ", "") for o in [*SMALL, *fast(method)])],
         )
         for method in methods
     ]
@@ -152,9 +152,9 @@ def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     study = yaml.safe_load((conf / "dataset" / "demo.yaml").read_text())
     small = yaml.safe_load("\n".join(o.removeprefix("dataset.").replace("=", ": ") for o in SMALL))
     (conf / "dataset" / "demo.yaml").write_text(yaml.safe_dump(study | small))
-    fast = {"epochs": 3, "batch_size": 8}
+    few = {"epochs": 3, "batch_size": 8}
     (conf / "tuned" / "demo.yaml").write_text(
-        yaml.safe_dump({"d": fast, "joint": fast, "cross_validation": {**fast, "epochs": 2}})
+        yaml.safe_dump({"d": few, "joint": few, "cross_validation": {**few, "epochs": 2}})
     )
     script = runpy.run_path(str(ROOT / "scripts" / "reproduce.py"))
     script["main"].__globals__.update(CONF=conf)

@@ -34,9 +34,9 @@ from calib.runs.schedule import guessed_seconds, schedule
 from calib.runs.series import PLAN, Planner, Series, read_series
 from hydra_plugins import calib_slurm
 from hydra_plugins.calib_slurm import ArrayLauncher
-from tests.conftest import CONF, FAST, ROOT, SMALL
+from tests.conftest import CONF, ROOT, SMALL, fast
 
-TINY = [*SMALL, *FAST["baseline"]]
+TINY = [*SMALL, *fast("baseline")]
 
 
 @pytest.fixture
