@@ -30,7 +30,7 @@ BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
 
 
 def main(task: Callable[[DictConfig], object], conf: Path) -> None:
-    """Run ``task`` under Hydra on the command line's overrides, or print help; exit with 1 on a user's error."""
+    """Run ``task`` on the command line's overrides, or print help; exit with 1 on a user's error."""
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
     try:
