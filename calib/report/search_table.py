@@ -7,8 +7,7 @@ import pandas as pd
 
 from calib.data.split import Split
 from calib.report.exhibits import MISSING, Table
-from calib.runs.grid import Setting
-from calib.runs.search import RULE, Search, choose
+from calib.runs.search import RULE, Search, Setting, choose
 
 
 def search_table(search: Search, split: Split, command: str) -> Table:
