@@ -140,11 +140,8 @@ def _against_others(
 ) -> Verdict:
     """Judge whether joint is ahead of every other method in all shared runs.
 
-    Args:
-        runs, protocol, claim, printed: as in the verdict.
-        measure: the compared number of a run.
-        sign: 1 if joint has to be higher, -1 if lower.
-        bound: the floor of the number, if it has one.
+    Joint is ahead if its measured number is higher for ``sign`` 1, lower for -1; ``bound`` is the floor of the
+    number, if it has one.
     """
     joint = _measured(runs.of("joint", protocol), measure)
     held: dict[str, list[bool]] = {}
