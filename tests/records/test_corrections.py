@@ -1,4 +1,4 @@
-"""Corrections are computed once for a set of batches and reused by every split and seed that may."""
+"""Corrections are computed once for a set of batches and reused by every split, and by every seed if none is used."""
 
 import json
 import shutil

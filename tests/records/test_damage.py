@@ -1,4 +1,4 @@
-"""Files that were damaged after they were written: never taken for a result, named, and made again."""
+"""Files that are damaged after they were written are named, never used as a result, and made again."""
 
 import json
 import random
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calib.data.genes import _remember, _remembered
+from calib.data.genes import _store, _stored
 from calib.errors import CalibError, DamagedError
 from calib.files import read_arrays, read_table, write_whole
 from calib.records.corrections import CORRECTED
@@ -82,7 +82,7 @@ def test_a_damaged_record_is_named_and_made_again(
 
 
 def test_records_without_checksums_are_still_results(whole: Path, tmp_path: Path) -> None:
-    """Those of earlier versions."""
+    """Earlier versions wrote such records."""
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     file = record(out).path / RESULT
@@ -107,7 +107,7 @@ def test_any_flipped_byte_of_an_archive_is_noticed(tmp_path: Path) -> None:
             found = read_arrays(file, *arrays)
         except DamagedError:
             noticed += 1
-        else:  # in what zip does not use, such as a time
+        else:  # the flipped bit is in a part that zip does not use, such as a time
             assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
     assert noticed > 200
 
@@ -148,10 +148,10 @@ def test_a_damaged_map_is_made_again(
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
 def test_a_damaged_choice_of_genes_is_made_again(damage: str, tmp_path: Path) -> None:
     file, genes = tmp_path / "genes" / "choice.txt", [f"gene{i}" for i in range(30)]
-    _remember(file, genes)
-    assert _remembered(file, 30, genes) == genes
+    _store(file, genes)
+    assert _stored(file, 30, genes) == genes
     DAMAGES[damage](file)
-    assert _remembered(file, 30, genes) is None
+    assert _stored(file, 30, genes) is None
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_what_killed_processes_left_behind_is_removed(tmp_path: Path) -> None:
     folder = Record(tmp_path / "record")
     folder.make_folder()
     (folder.path / ".12345-embedding.npz").write_bytes(b"half")
-    (folder.path / ".lock").touch()  # held by nobody: the process is dead
+    (folder.path / ".lock").touch()  # the process that held the lock is dead
     with folder.locked():
         assert [file.name for file in folder.path.iterdir()] == [".lock"]
         folder.write_text("a.txt", "x")

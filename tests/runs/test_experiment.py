@@ -1,4 +1,4 @@
-"""Runs and their records, for every method; and the honesty of what a method sees."""
+"""Every method's runs and records, and that no method sees a target label."""
 
 import json
 from dataclasses import replace
@@ -94,7 +94,7 @@ def test_same_command_same_bytes(name: str, protocol: str, tmp_path: Path) -> No
     torch.manual_seed(0)
     first = small_run(name, tmp_path / "a", f"protocol={protocol}")
     run(first)
-    torch.manual_seed(1)  # nothing may hang on global state
+    torch.manual_seed(1)  # results do not depend on global state
     np.random.seed(1)  # noqa: NPY002
     run(small_run(name, tmp_path / "b", f"protocol={protocol}"))
     for file in ("predictions.csv", "history.csv", "mmd.csv", "embedding.npz"):
