@@ -1,4 +1,4 @@
-"""The plan of conf/reproduce.yaml: the same runs as ever, and names that stand for settings."""
+"""The plan of conf/reproduce.yaml: the committed keys of all runs, and names that stand for settings."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ FAST = ("demo", "trust")
 
 
 def load_made_up(config: DictConfig) -> tuple[Study, dict[str, str]]:
-    """A study without files: a key depends on the study's name, batches and checksum."""
+    """Return a study without files; a key depends on the study's name, batches and checksum only."""
     protocol, name = build(config.protocol), str(config.dataset.name)
     names = "1234" if name == "chd" else "123"
     batches = {n: Batch(n, np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1])) for n in names}

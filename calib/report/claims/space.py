@@ -140,8 +140,8 @@ def _against_others(
 ) -> Verdict:
     """Judge whether joint is ahead of every other method in all shared runs.
 
-    Joint is ahead if its measured number is higher for ``sign`` 1, lower for -1; ``bound`` is the floor of the
-    number, if it has one.
+    Joint is ahead if its measured number is higher for ``sign`` 1, lower for -1; ``bound`` is the floor of
+    the number, if it has one.
     """
     joint = _measured(runs.of("joint", protocol), measure)
     held: dict[str, list[bool]] = {}
