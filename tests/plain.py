@@ -1,4 +1,4 @@
-"""A plain version of the joint training of `paper`, with which the speed of the package is compared.
+"""A plain version of the joint training of `paper`, to compare the speed of the package with.
 
 It is written like the released code: a DataLoader for each batch, C applied to one batch after another, a
 kernel matrix and its exponentials for each pair of batches and each width, PyTorch's own layers and Adam. It

@@ -1,4 +1,4 @@
-"""A naive version of the training, with which the package is checked: one batch, pair and kernel at a time.
+"""A naive version of the training, one batch, pair and kernel at a time, to check the package with.
 
 It shares no code with the package. ``python -m tests.reference`` writes tests/golden/trajectory.npz.
 """

@@ -86,9 +86,8 @@ def single_source_table(
     for heading, (method, protocol, variant) in columns.items():
         part = select(results, study, method, variant)
         by_target = part[part["protocol"] == protocol].groupby("target")
-        whole = (
-            by_target["split"].nunique() == len(targets) - 1
-        )  # the mean over fewer sources is another mean
+        # the mean over fewer sources is another mean
+        whole = by_target["split"].nunique() == len(targets) - 1
         ours[heading] = by_target[list(metrics.values())].mean()[whole]
     rows = [
         [

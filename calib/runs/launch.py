@@ -105,7 +105,7 @@ def _reasons(
 def _launch(
     jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str], workers: int | None
 ) -> Sequence[JobReturn]:
-    """Start the launcher on jobs given by their overrides and return what Hydra says of each."""
+    """Start the launcher on jobs, given by their overrides, and return Hydra's result of each."""
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)

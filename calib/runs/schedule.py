@@ -17,7 +17,7 @@ OTHERWISE = 30
 """Guess of the seconds of a run on MI, for methods that the file does not list."""
 
 SMALL = 500
-"""Most features times batches of a study whose seeds are trained together.
+"""Largest product of features and batches of a study whose seeds are trained together.
 
 In larger studies matrix products take most of the time, so that training seeds together gains nothing on a
 processor (docs/performance.md)."""

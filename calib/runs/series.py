@@ -230,10 +230,8 @@ class Planner:
             if loaded is None:
                 return
             for seed, split in product(series.seeds, all_splits(loaded[0])):
-                seeded = OmegaConf.merge(
-                    config, {"seed": seed}
-                )  # to compose it takes a hundred times as long
-                assert isinstance(seeded, DictConfig)
+                seeded = config.copy()  # to compose it anew takes a hundred times as long
+                seeded.seed = seed
                 overrides = (*given, f"seed={seed}", *where, split.override)
                 yield Job(overrides, variant, plan(seeded, *loaded, split), (series.name,), places)
         except CalibError as error:

@@ -1,4 +1,4 @@
-"""The section beyond the paper: what is compared with what, from records that are made up, not trained."""
+"""The section beyond the paper: its comparisons, figures and tables, from made-up records."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ Plan = Callable[..., list[Job]]
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    """Plans runs on the tiny demo study, whose own settings are then taken off the variants."""
+    """Return a function that plans runs on the tiny demo study, whose settings are not part of the variants."""
 
     def planned(
         *series: Series | tuple[Sequence[str], Sequence[str], Sequence[int], Sequence[str]],
@@ -53,12 +53,15 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def probabilities(job: Job, right: float, sharpness: float, one_sure: bool) -> dict[str, FloatArray]:
-    """Answers for every target: those for the first ``right`` of the subjects are right.
+    """Return probabilities for every target, right for the first share ``right`` of the subjects.
 
     Args:
-        one_sure: whether one measurement of each subject is answered rightly in any case, and surely.
+        job: the run.
+        right: share of subjects that are classified correctly.
+        sharpness: inverse temperature of the probabilities.
+        one_sure: whether one measurement of each subject is certainly classified correctly.
     """
-    found = {}
+    answers = {}
     for target in job.run.split.targets:
         batch = job.run.study.batches[target]
         assert batch.y is not None
@@ -66,22 +69,22 @@ def probabilities(job: Job, right: float, sharpness: float, one_sure: bool) -> d
         given = np.where(batch.subject < right * (batch.subject.max() + 1), batch.y, 1 - batch.y)
         sure = 0.55 + 0.4 * np.random.default_rng(int(target)).random(len(given))
         p = np.where(given[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
-        found[target] = tempered(p, 1 / sharpness)
+        answers[target] = tempered(p, 1 / sharpness)
         if one_sure:
             first = np.unique(batch.subject, return_index=True)[1]
-            found[target][first] = np.where(batch.y[first, None] == np.arange(2), 1 - 1e-6, 1e-6)
-    return found
+            answers[target][first] = np.where(batch.y[first, None] == np.arange(2), 1 - 1e-6, 1e-6)
+    return answers
 
 
 def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0, one_sure: bool = False) -> None:
-    """Records of runs that were never made."""
+    """Write records of runs that were never made."""
     for job in jobs:
         study, config = job.run.study, job.run.config
-        said = probabilities(job, right, sharpness, one_sure)
+        answers = probabilities(job, right, sharpness, one_sure)
         job.run.record.prepare()
-        job.run.record.write_table("predictions.csv", predictions(study, said), digits=8)
+        job.run.record.write_table("predictions.csv", predictions(study, answers), digits=8)
         targets = {}
-        for name, p in said.items():
+        for name, p in answers.items():
             y = study.batches[name].y
             assert y is not None
             targets[name] = {"n": len(y)} | score(p, y)
@@ -97,23 +100,26 @@ def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0, one_
         )
 
 
-def found(jobs: Sequence[Job]) -> list[Group]:
+def grouped(jobs: Sequence[Job]) -> list[Group]:
+    """Return the groups of the jobs with their records."""
     return group_jobs(jobs, finished(jobs))
 
 
 def finished(jobs: Sequence[Job]) -> list[Finished]:
+    """Return the finished runs of the jobs."""
     return [one for job in jobs if (one := job.finished)]
 
 
 def only(jobs: Sequence[Job], method: str, variant: str = "", protocol: str = "paper") -> list[Job]:
+    """Return the jobs of one method, variant and protocol."""
     config = [(j, j.run.config) for j in jobs]
     return [
         j for j, c in config if (c.method.name, j.variant, c.protocol.name) == (method, variant, protocol)
     ]
 
 
-def again(table: Table, kind: str, tmp_path: Path) -> None:
-    """The table made from its numbers on disk is the same: as docs/ has it."""
+def assert_same_from_file(table: Table, kind: str, tmp_path: Path) -> None:
+    """Assert that the table made from its CSV file, as the docs make it, is the same."""
     table.numbers.to_csv(tmp_path / "n.csv", index=False, float_format="%.6g")
     text = dict.fromkeys(("study", "variant", "besides", "option", "walk", "data", "classifier"), str)
     read = pd.read_csv(tmp_path / "n.csv", keep_default_na=False, na_values=[""], dtype=text)
@@ -135,7 +141,7 @@ def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> Non
     record(only(jobs, "baseline"), 0.5)
     record(only(jobs, "baseline", LOGISTIC), 0.7)
     record(only(jobs, "combat", LOGISTIC), 0.9)
-    numbers = comparison_numbers("demo", found(jobs))
+    numbers = comparison_numbers("demo", grouped(jobs))
     table = comparison_table("demo", numbers)
     methods = ["In-batch cross-validation †", "ComBat, logistic regression", "Joint+ ‡", "ComBat"]
     methods += ["Baseline, logistic regression", "Joint calibration", "Baseline"]
@@ -150,15 +156,15 @@ def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> Non
         <= by_method.loc["joint", "difference"]
         <= by_method.loc["joint", "high"]
     )
-    assert by_method.loc["baseline", "shared_seeds"] == 2  # its one seed against every seed of Joint+
+    assert by_method.loc["baseline", "shared_seeds"] == 2  # its seed is compared with every seed of Joint+
     assert table.rows[2][6] == MISSING
-    again(table, "comparison", tmp_path)
+    assert_same_from_file(table, "comparison", tmp_path)
 
 
 def test_what_has_not_been_run_is_a_dash(plan: Plan) -> None:
     jobs = plan((["joint", "joint_plus"], ["paper"], [0], [""]))
     record(only(jobs, "joint"))
-    table = comparison_table("demo", comparison_numbers("demo", found(jobs)))
+    table = comparison_table("demo", comparison_numbers("demo", grouped(jobs)))
     assert table.rows[0][0] == "Joint calibration"
     assert table.rows[1][2:] == [MISSING] * 8
 
@@ -167,7 +173,7 @@ def test_over_replicates_every_method_gives_a_sample_one_answer(plan: Plan) -> N
     jobs = plan((["combat", "joint_plus"], ["paper"], [0], [""]))
     record(only(jobs, "joint_plus"), 0.5)
     record(only(jobs, "combat"), 0.5, one_sure=True)
-    combat, plus = found(jobs)
+    combat, plus = grouped(jobs)
     assert combat.knows_replicates
     one, together = average(combat.runs), average(combat.runs_over_replicates)
     assert one is not None
@@ -185,7 +191,7 @@ def test_a_correction_is_compared_with_none_before_the_same_classifier(plan: Pla
     for variant, (raw, corrected) in made.items():
         record(only(jobs, "baseline", variant), raw)
         record(only(jobs, "sva", variant), corrected)
-    numbers = named_numbers("demo", found(jobs))
+    numbers = named_numbers("demo", grouped(jobs))
     before = numbers[numbers["method"] == "baseline"].set_index(["data", "classifier"])
     after = numbers[numbers["method"] == "sva"].set_index(["data", "classifier"])
     assert before["difference"].isna().all()
@@ -197,7 +203,7 @@ def test_a_correction_is_compared_with_none_before_the_same_classifier(plan: Pla
 def test_differences_are_paired(plan: Plan) -> None:
     jobs = plan((["joint", "joint_plus"], ["paper"], [0, 1], [""]), (["combat"], ["paper"], [2], [""]))
     record(jobs, 0.7)
-    joint, plus, combat = found(jobs)
+    joint, plus, combat = grouped(jobs)
     joint, plus, combat = joint.runs, plus.runs, combat.runs
     same = difference(joint, plus)
     assert same is not None
@@ -209,13 +215,14 @@ def test_differences_are_paired(plan: Plan) -> None:
 
 
 def walk(name: str, options: Sequence[str], seeds: Sequence[int], end: str = "") -> Series:
-    """A walk from the text, as the plan's ``adding`` makes it."""
+    """Return a walk from the protocol ``paper``, as the plan's ``adding`` makes it."""
     words = ["", *(f"protocol.{option}" for option in options)]
     steps = list(accumulate(words, lambda before, word: f"{before} {word}".strip()))
     return Series(["demo"], ["joint"], ["paper"], seeds, steps, walk=name, options=words, end=end)
 
 
 def walk_jobs(plan: Plan) -> list[Job]:
+    """Return jobs with a walk, and with an option that is set alone."""
     return plan(
         (["joint"], ["paper", "released", "corrected"], [0, 1, 2], [""]),
         walk("paper on", WALK, [0, 1]),
@@ -231,27 +238,27 @@ def walk_jobs(plan: Plan) -> list[Job]:
 
 def test_a_walk_is_one_option_more_at_a_time(plan: Plan, tmp_path: Path) -> None:
     jobs = walk_jobs(plan)
-    (made,) = walks(found(jobs))  # options that are set alone are no walk
+    (made,) = walks(grouped(jobs))  # options that are set alone are not a walk
     assert made.options == ["", *WALK]
     assert made.name == "paper on"
     levels = {"": 0.5, f"protocol.{WALK[0]}": 0.7, " ".join(f"protocol.{o}" for o in WALK[:2]): 0.9}
     for variant, level in levels.items():
         record(only(jobs, "joint", variant), level)
-    numbers = walk_numbers("demo", found(jobs))
+    numbers = walk_numbers("demo", grouped(jobs))
     assert numbers["change_value"].isna().tolist() == [True, False, False, True, True]
     sums = numbers["value"][0] + numbers["change_value"][1:3].cumsum()
     assert sums.tolist() == pytest.approx(numbers["value"][1:3].tolist())
-    assert numbers["seeds"].tolist() == [2, 2, 2, 0, 0]  # the start is judged by the seeds of its steps
+    assert numbers["seeds"].tolist() == [2, 2, 2, 0, 0]  # the start has only the seeds of the other steps
     table = TABLES["attribution"]("demo", numbers)
     assert [row[1] for row in table.rows] == ["paper", *(f"+ {option}" for option in WALK)]
     assert table.rows[3][2:] == [MISSING] * 3
-    again(table, "attribution", tmp_path)
+    assert_same_from_file(table, "attribution", tmp_path)
 
 
 def test_a_walk_ends_at_the_protocol_that_the_plan_names(plan: Plan) -> None:
     own = ["transform=arcsinh", "batch_scale=standardise", "calibrator_test_statistics=own"]
     own += ["discriminator_test_statistics=own", "kernel_widths=median"]
-    (made,) = walks(found(plan(walk("paper to corrected", own, [0], end="corrected"))))
+    (made,) = walks(grouped(plan(walk("paper to corrected", own, [0], end="corrected"))))
     assert made.name == "paper to corrected"
     assert made.options[-1] == "corrected: weight_decay=decoupled"
 
@@ -266,13 +273,13 @@ def test_two_walks_share_the_runs_that_are_the_same(plan: Plan) -> None:
     other = [one[2], one[1], one[3], one[0]]
     jobs = plan(walk("first", one, [0, 1]), walk("second", other, [0]))
     assert len({job.run.record.path for job in jobs}) == len(jobs)
-    first, second = walks(found(jobs))
+    first, second = walks(grouped(jobs))
     assert (first.name, second.name) == ("first", "second")
     assert second.options == ["", *other]
     assert second.steps[-1].variant == first.steps[-1].variant
     record(only(jobs, "joint", first.steps[-1].variant), 0.8)
     record(only(jobs, "joint", f"protocol.{other[0]}"), 0.6)
-    numbers = walk_numbers("demo", found(jobs))
+    numbers = walk_numbers("demo", grouped(jobs))
     assert numbers.groupby("walk")["seeds"].agg(lambda seeds: sorted({*seeds} - {0})).tolist() == [[2], [1]]
 
 
@@ -281,7 +288,7 @@ def test_temperature_comes_from_runs_that_leave_a_source_out(plan: Plan, tmp_pat
     record(only(jobs, "joint"), 0.75, sharpness=3)
     record(only(jobs, "joint_plus"), 0.75, sharpness=3)
     record(only(jobs, "joint_plus", ONE_SOURCE), 0.75, sharpness=3)
-    judged = trusted(found(jobs))
+    judged = trusted(grouped(jobs))
     numbers = trust_numbers("demo", judged)
     assert numbers["method"].tolist() == ["joint", "joint", "joint_plus", "joint_plus"]
     before, after = numbers.iloc[2], numbers.iloc[3]
@@ -289,18 +296,18 @@ def test_temperature_comes_from_runs_that_leave_a_source_out(plan: Plan, tmp_pat
     assert after["brier"] < before["brier"]
     assert after["accuracy"] == before["accuracy"]
     assert after["temperature_low"] > 1.5
-    assert np.isnan(numbers.iloc[1]["log_loss"])  # nothing leaves a source of joint out
+    assert np.isnan(numbers.iloc[1]["log_loss"])  # no run of joint leaves a source out
     table = TABLES["trust"]("demo", numbers)
     assert table.rows[1][2:] == [MISSING] * 9
-    again(table, "trust", tmp_path)
+    assert_same_from_file(table, "trust", tmp_path)
 
 
 def test_no_label_of_a_target_changes_a_temperature(plan: Plan) -> None:
     jobs = plan((["joint_plus"], ["paper"], [0], ["", ONE_SOURCE]))
     record(jobs, 0.75, sharpness=3)
-    (one,) = trusted(found(jobs))
+    (one,) = trusted(grouped(jobs))
     by_split = dict(zip([j.run.split.label for j in only(jobs, "joint_plus")], one.temperatures, strict=True))
-    for job in jobs:  # what was said of batch 3 in any run is now wrong
+    for job in jobs:  # every label of batch 3 is now another
         file = job.run.record.path / "predictions.csv"
         table = pd.read_csv(file, dtype={"batch": str})
         last = table["batch"] == "3"
@@ -308,23 +315,23 @@ def test_no_label_of_a_target_changes_a_temperature(plan: Plan) -> None:
         job.run.record.prepare()
         job.run.record.write_table("predictions.csv", table, digits=8)
         job.run.record.finish({"targets": {}})
-    (other,) = trusted(found(jobs))
+    (other,) = trusted(grouped(jobs))
     changed = dict(zip(by_split, other.temperatures, strict=True))
     assert changed["12_3"] == by_split["12_3"]
     assert changed["13_2"] != by_split["13_2"]
 
 
-def test_accuracy_against_evidence(plan: Plan, tmp_path: Path) -> None:
+def test_accuracy_against_the_number_of_sources(plan: Plan, tmp_path: Path) -> None:
     jobs = plan(
         (["joint_plus"], ["paper"], [0, 1], ["", ONE_SOURCE, "method.members=1"]),
         (["joint"], ["paper"], [0], [""]),
     )
     record(only(jobs, "joint_plus"), 0.9)
     record(only(jobs, "joint_plus", ONE_SOURCE), 0.6)
-    numbers = growth_numbers("demo", found(jobs))
+    numbers = growth_numbers("demo", grouped(jobs))
     assert numbers[["method", "count"]].to_numpy().tolist() == [["joint_plus", 1], ["joint_plus", 2]]
     assert numbers["accuracy"][0] < numbers["accuracy"][1]
-    again(TABLES["growth"]("demo", numbers), "growth", tmp_path)
+    assert_same_from_file(TABLES["growth"]("demo", numbers), "growth", tmp_path)
 
 
 def test_the_section_has_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
@@ -333,9 +340,9 @@ def test_the_section_has_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
     assert beyond_section({"demo": group_jobs(jobs, [])}, tmp_path) is None
     record(only(jobs, "joint"))
     record(only(jobs, "baseline"))
-    assert beyond_section({"demo": found(jobs)}, tmp_path) is None  # all of the paper
+    assert beyond_section({"demo": grouped(jobs)}, tmp_path) is None  # all runs are the paper's
     record(jobs)
-    section = beyond_section({"demo": found(jobs)}, tmp_path)
+    section = beyond_section({"demo": grouped(jobs)}, tmp_path)
     assert section is not None
     names = ["attribution_demo", "trust_demo", "growth_demo"]
     assert [table.name for table in section.tables] == ["comparison_demo", *names]
@@ -352,6 +359,7 @@ def test_the_paper_s_runs_are_not_beyond(plan: Plan) -> None:
 
 
 def named_jobs(plan: Plan) -> list[Job]:
+    """Return jobs of methods that the paper names, and of others."""
     return plan(
         (["baseline", "joint", "mnn", "sva"], ["paper"], [0, 1], [""]),
         (["joint"], ["released"], [0], [""]),
@@ -363,11 +371,11 @@ def named_jobs(plan: Plan) -> list[Job]:
 def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: Path) -> None:
     jobs = named_jobs(plan)
     record(only(jobs, "baseline"), 0.5)
-    assert named_numbers("demo", found(jobs)).empty
+    assert named_numbers("demo", grouped(jobs)).empty
     record(only(jobs, "joint", protocol="released"), 0.7)
     record(only(jobs, "mnn"), 0.6)
     record(only(jobs, "mnn", LOGISTIC), 0.9)
-    numbers = named_numbers("demo", found(jobs))
+    numbers = named_numbers("demo", grouped(jobs))
     table = TABLES["named"]("demo", numbers)
     assert [row[:3] for row in table.rows[:4]] == [
         ["MNN", "as they are", "logistic regression"],
@@ -378,13 +386,13 @@ def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: 
     assert numbers["difference"][2] == pytest.approx(numbers["accuracy"][2] - numbers["accuracy"][3])
     assert ["MNN", "arcsinh", "D", *[MISSING] * 6] in table.rows
     assert "standardise_logistic" not in set(numbers["method"])
-    again(table, "named", tmp_path)
+    assert_same_from_file(table, "named", tmp_path)
 
 
 def test_the_section_on_named_methods_has_maps_of_what_is_recorded(plan: Plan, tmp_path: Path) -> None:
     jobs = named_jobs(plan)
     record(only(jobs, "baseline"))
-    assert named_section({"demo": found(jobs)}, tmp_path / "figures", 1) is None
+    assert named_section({"demo": grouped(jobs)}, tmp_path / "figures", 1) is None
     for job in only(jobs, "mnn"):
         record([job])
         batches = job.run.study.batches
@@ -392,7 +400,7 @@ def test_the_section_on_named_methods_has_maps_of_what_is_recorded(plan: Plan, t
         names = np.repeat(list(batches), [len(batch) for batch in batches.values()])
         row = np.concatenate([np.arange(len(batch)) for batch in batches.values()])
         job.run.record.write_arrays("embedding.npz", {"z": z, "batch": names, "row": row})
-    section = named_section({"demo": found(jobs)}, tmp_path / "figures", 1)
+    section = named_section({"demo": grouped(jobs)}, tmp_path / "figures", 1)
     assert section is not None
     assert [table.name for table in section.tables] == ["named_demo"]
     assert [shown.figure.name for shown in section.figures] == ["tsne_named_demo"]

@@ -1,4 +1,4 @@
-"""Intervals against brute force, what they respect, and the rule behind every verdict, on made records."""
+"""Intervals against brute force, and the rule behind every verdict, on made-up records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -29,11 +29,12 @@ FLOOR = float(np.mean(FLOORED))
 
 
 def tally(samples: Sequence[int], right: Sequence[int]) -> Tally:
+    """Return a tally of subjects that are named by numbers."""
     return Tally(np.arange(len(samples)).astype(str), np.array(samples), np.array(right))
 
 
 def random_runs(seeds: Sequence[int], rng: np.random.Generator, level: float = 0.7) -> dict[int, Any]:
-    """Batch a is a target in two splits, b in one; subjects have 1 to 5 samples."""
+    """Return random runs: batch a is a target in two splits, b in one; subjects have 1 to 5 samples."""
     samples = {"a": [5, 1, 3, 5], "b": [2, 5, 4]}
     return {
         seed: {
@@ -47,7 +48,7 @@ def random_runs(seeds: Sequence[int], rng: np.random.Generator, level: float = 0
 def by_hand(
     methods: Sequence[Runs], seeds: Sequence[int], draws: int, rng: np.random.Generator
 ) -> list[list[float]]:
-    """Averages of each method in each draw, by repeating whole subjects and seeds one by one."""
+    """Return each method's average in each draw, by repeating whole subjects and seeds one by one."""
     counts = {}
     for batch, size in (("a", 4), ("b", 3)):
         counts[batch] = rng.multinomial(size, np.full(size, 1 / size), size=draws)
@@ -106,7 +107,7 @@ def test_copies_of_replicates_add_nothing() -> None:
 def test_intervals_cover_the_truth() -> None:
     rng = np.random.default_rng(0)
     held = 0
-    for _ in range(200):  # 80 subjects whose five replicates agree, mostly
+    for _ in range(200):  # 80 subjects, whose five replicates agree mostly
         chance = rng.beta(0.7 * 1.5, 0.3 * 1.5, 80)
         runs = {0: {("1_2", "b"): tally([5] * 80, rng.binomial(5, chance).tolist())}}
         found = estimate(lambda a: a, [runs], rng, draws=300)
@@ -118,7 +119,7 @@ def test_what_methods_share_cancels() -> None:
     rng = np.random.default_rng(0)
     hard = rng.integers(0, 10, 30)
 
-    def runs(lift: int) -> Runs:  # seeds and subjects differ much, in the same way for both methods
+    def runs(lift: int) -> Runs:  # seeds and subjects differ much, and alike for both methods
         return {s: {("1_2", "b"): tally([20] * 30, (hard + 4 * s + lift).tolist())} for s in range(3)}
 
     alone = estimate(lambda a: a, [runs(1)], np.random.default_rng(0))
@@ -185,6 +186,7 @@ def test_sides_of_a_bound() -> None:
 
 
 def made_study(name: str = "made", names: Sequence[str] = NAMES) -> Study:
+    """Return a study of three batches with replicates."""
     batches = {}
     for batch, subjects in zip(names, SUBJECTS, strict=True):
         y = np.repeat(np.arange(subjects) % 2, REPLICATES)
@@ -209,7 +211,7 @@ class Bench:
         after: Mapping[str, float] | None = None,
         splits: int | None = None,
     ) -> None:
-        """All splits, or the first, with the first ``right`` of each target's subjects answered rightly."""
+        """Record all splits, or the first so many, with the first share ``right`` of subjects right."""
         variant = ONE_SOURCE if method == "pairwise" else ""
         study = replace(self.study, n_sources=1) if variant else self.study
         for seed in seeds:
@@ -232,6 +234,7 @@ class Bench:
                 self.finished.append(Finished(variant, result, path))
 
     def _answers(self, batch: str, right: float) -> np.ndarray:
+        """Return probabilities that are right for the first share of a batch's subjects."""
         y, subject = self.study.batches[batch].y, self.study.batches[batch].subject
         assert y is not None
         assert subject is not None
@@ -239,6 +242,7 @@ class Bench:
         return np.eye(2)[given]
 
     def _distances(self, after: Mapping[str, float]) -> pd.DataFrame:
+        """Return a table of squared MMD with these values after calibration."""
         names = list(self.study.batches)
         pairs = [(names[0], names[1]), (names[0], names[2]), (names[1], names[2])]
         values = {("before", "fixed"): 1.0, ("before", "median"): 2.0}
@@ -253,11 +257,11 @@ class Bench:
         ]
         return pd.DataFrame(rows, columns=["space", "kernel", "widths", "batch_a", "batch_b", "draw", "mmd2"])
 
-    def said(self, claim: str, protocol: str = "paper", **options: Any) -> Verdict:
-        """The one verdict whose claim starts so."""
-        found = verdicts(self.finished, {self.study.name: self.study}, protocols=[protocol], **options)
-        (one,) = [v for v in found if v.claim.startswith(claim)]
-        return one
+    def verdict(self, claim: str, protocol: str = "paper", **options: Any) -> Verdict:
+        """Return the only verdict on a claim with this start."""
+        every = verdicts(self.finished, {self.study.name: self.study}, protocols=[protocol], **options)
+        (verdict,) = [v for v in every if v.claim.startswith(claim)]
+        return verdict
 
 
 @pytest.fixture
@@ -292,7 +296,7 @@ def test_nothing_run_is_said_to_be_nothing(name: str) -> None:
 def test_better_worse_or_undecided(bench: Bench, other: float, outcome: Outcome) -> None:
     bench.run("joint", 0.8, seeds=[0, 1])
     bench.run("combat", other, seeds=[0, 1, 2])
-    found = bench.said("joint beats ComBat")
+    found = bench.verdict("joint beats ComBat")
     assert found.outcome == outcome
     assert "2 seeds" in found.ours
 
@@ -300,31 +304,31 @@ def test_better_worse_or_undecided(bench: Bench, other: float, outcome: Outcome)
 def test_one_seed_says_so(bench: Bench) -> None:
     bench.run("joint", 0.8)
     bench.run("recon_t", 0.5, seeds=[0, 1])
-    assert "; 1 seed)" in bench.said("joint beats Recon_T").ours
+    assert "; 1 seed)" in bench.verdict("joint beats Recon_T").ours
 
 
 def test_incomplete_seeds_do_not_count(bench: Bench) -> None:
     bench.run("joint", seeds=[0, 1])
     bench.run("desc", 0.4, seeds=[0])
     bench.run("desc", 0.4, seeds=[1], splits=1)
-    assert "; 1 seed)" in bench.said("joint beats DESC").ours
+    assert "; 1 seed)" in bench.verdict("joint beats DESC").ours
     bench.run("bermuda", 0.4, seeds=[0], splits=2)
-    found = bench.said("joint beats BERMUDA")
+    found = bench.verdict("joint beats BERMUDA")
     assert (found.outcome, found.ours) == (Outcome.MISSING, "no complete seed of BERMUDA")
     bench.run("normae", 0.4, seeds=[7])
-    assert bench.said("joint beats NormAE").ours == "no seed in common"
+    assert bench.verdict("joint beats NormAE").ours == "no seed in common"
 
 
 def test_other_methods_may_come_from_the_paper_s_protocol_but_joint_may_not(bench: Bench) -> None:
     bench.run("joint")
     bench.run("normae", 0.4)
-    assert bench.said("joint beats NormAE", "released").outcome == Outcome.MISSING
+    assert bench.verdict("joint beats NormAE", "released").outcome == Outcome.MISSING
     bench.run("joint", protocol="released")
-    found = bench.said("joint beats NormAE", "released")
+    found = bench.verdict("joint beats NormAE", "released")
     assert found.outcome == Outcome.YES
     assert found.ours.endswith("; NormAE under protocol paper")
     bench.run("normae", 1.0, protocol="released")
-    found = bench.said("joint beats NormAE", "released")
+    found = bench.verdict("joint beats NormAE", "released")
     assert found.outcome == Outcome.NO
     assert "under" not in found.ours
 
@@ -333,7 +337,7 @@ def test_level_and_gain_beside_the_printed_ones(bench_of: BenchOf) -> None:
     bench = bench_of("mi")
     bench.run("joint", 0.8)  # 7 of 8, 8 of 10, 8 of 9
     bench.run("baseline", 0.7)  # 6 of 8, 7 of 10, 7 of 9
-    level, gain = bench.said("level of joint"), bench.said("joint gains about ten points")
+    level, gain = bench.verdict("level of joint"), bench.verdict("joint gains about ten points")
     assert level.printed == "0.816"
     assert level.ours.startswith("0.855 (")
     assert level.outcome == Outcome.OPEN
@@ -345,8 +349,8 @@ def test_level_and_gain_beside_the_printed_ones(bench_of: BenchOf) -> None:
 def test_pairwise_is_averaged_over_single_sources_and_timed_by_pair(bench: Bench) -> None:
     bench.run("joint", 0.8, seconds=10)
     bench.run("pairwise", 0.4, seconds=30)
-    assert bench.said("joint beats pairwise").outcome == Outcome.YES
-    faster = bench.said("joint is faster")
+    assert bench.verdict("joint beats pairwise").outcome == Outcome.YES
+    faster = bench.verdict("joint is faster")
     assert faster.outcome == Outcome.YES
     assert faster.ours.startswith(
         "joint 10 s, pairwise 60 s, 6 times as long"
@@ -366,7 +370,7 @@ def test_share_of_the_way_to_the_ceiling(bench: Bench, joint: float, outcome: Ou
     bench.run("joint", joint)
     bench.run("baseline", 0.4)
     bench.run("cross_validation", 1.0)
-    found = bench.said("joint approaches")
+    found = bench.verdict("joint approaches")
     assert found.outcome == outcome
     assert "ceiling 1.000" in found.ours
 
@@ -375,7 +379,7 @@ def test_a_ceiling_below_the_baseline_decides_nothing(bench: Bench) -> None:
     bench.run("joint", 0.9)
     bench.run("baseline", 0.8)
     bench.run("cross_validation", 0.5)
-    found = bench.said("joint approaches")
+    found = bench.verdict("joint approaches")
     assert found.outcome == Outcome.OPEN
     assert found.ours.startswith("the ceiling is not surely above the baseline")
 
@@ -392,26 +396,26 @@ def test_a_ceiling_below_the_baseline_decides_nothing(bench: Bench) -> None:
 )
 def test_distances_below_raw_and_the_floor(bench: Bench, after: float, raw: float, outcome: Outcome) -> None:
     bench.run("joint", seeds=[0, 1], after={"fixed": after, "raw": raw})
-    found = bench.said("batches come closer: MMD below raw (kernel widths of the paper)")
+    found = bench.verdict("batches come closer: MMD below raw (kernel widths of the paper)")
     assert found.outcome == outcome
     assert "of 6 runs" in found.ours
     assert ("at the floor: " in found.ours) == (raw == FLOOR)
-    assert bench.said("batches come closer: MMD below raw (kernel widths fitted").outcome == Outcome.YES
+    assert bench.verdict("batches come closer: MMD below raw (kernel widths fitted").outcome == Outcome.YES
 
 
 def test_distances_against_other_methods(bench: Bench) -> None:
     claim = "batches come closer than by other methods: MMD (kernel widths fitted"
     bench.run("joint", after={"median": 0.3})
-    assert bench.said(claim).outcome == Outcome.MISSING
+    assert bench.verdict(claim).outcome == Outcome.MISSING
     for method in ("combat", "normae", "bermuda"):
         bench.run(method, after={"median": 0.4})
-    assert bench.said(claim).outcome == Outcome.OPEN  # DESC has not been run
-    assert bench.said(claim).ours.endswith("not run: DESC")
+    assert bench.verdict(claim).outcome == Outcome.OPEN  # DESC has not been run
+    assert bench.verdict(claim).ours.endswith("not run: DESC")
     bench.run("desc", after={"median": 0.5})
-    assert bench.said(claim).outcome == Outcome.YES
+    assert bench.verdict(claim).outcome == Outcome.YES
     bench.finished = [f for f in bench.finished if f.result["method"] != "combat"]
     bench.run("combat", after={"median": 0.1})
-    found = bench.said(claim)
+    found = bench.verdict(claim)
     assert found.outcome == Outcome.NO
     assert "ComBat 0.100 (0 of 3), NormAE 0.400 (3 of 3)" in found.ours
 
@@ -421,7 +425,7 @@ def test_what_is_at_the_floor_with_joint_decides_nothing(bench: Bench) -> None:
     bench.run("joint", after={"fixed": FLOOR * 1.01})
     for method in ("combat", "normae", "bermuda", "desc"):
         bench.run(method, after={"fixed": FLOOR if method == "combat" else 0.9})
-    found = bench.said(claim)
+    found = bench.verdict(claim)
     assert found.outcome == Outcome.OPEN
     assert "ComBat 0." in found.ours
     assert found.ours.endswith("at the floor: joint, ComBat")
@@ -434,13 +438,13 @@ def test_maps_are_judged_by_silhouettes_that_are_given(bench: Bench) -> None:
     given = {
         f.path: dict(zip(("batch", "class"), levels[f.result["method"]], strict=True)) for f in bench.finished
     }
-    assert bench.said("batches mix", silhouettes=given).outcome == Outcome.YES
-    assert bench.said("classes separate: ", silhouettes=given).outcome == Outcome.YES
-    assert bench.said("classes separate more", silhouettes=given).outcome == Outcome.NO
-    assert bench.said("classes separate more").outcome == Outcome.MISSING
+    assert bench.verdict("batches mix", silhouettes=given).outcome == Outcome.YES
+    assert bench.verdict("classes separate: ", silhouettes=given).outcome == Outcome.YES
+    assert bench.verdict("classes separate more", silhouettes=given).outcome == Outcome.NO
+    assert bench.verdict("classes separate more").outcome == Outcome.MISSING
     given[bench.finished[0].path] = {"batch": 0.9, "class": float("nan")}
-    assert bench.said("batches mix", silhouettes=given).outcome == Outcome.OPEN
-    assert "in 2 of 2 runs" in bench.said("classes separate: ", silhouettes=given).ours
+    assert bench.verdict("batches mix", silhouettes=given).outcome == Outcome.OPEN
+    assert "in 2 of 2 runs" in bench.verdict("classes separate: ", silhouettes=given).ours
 
 
 def test_cohorts_are_compared_by_samples() -> None:
@@ -482,7 +486,9 @@ def test_common_features_are_counted(features: int, outcome: Outcome) -> None:
 
 def test_two_runs_of_one_name_are_refused(bench: Bench) -> None:
     bench.run("joint", splits=1)
-    StudyRuns(bench.study, [*bench.finished, *bench.finished])  # listed twice, but the same record
+    StudyRuns(
+        bench.study, [*bench.finished, *bench.finished]
+    )  # the same record, listed twice, is no conflict
     twin = replace(bench.finished[0], path=bench.folder / "elsewhere")
     with pytest.raises(CalibError, match="elsewhere"):
         StudyRuns(bench.study, [*bench.finished, twin])
@@ -491,13 +497,13 @@ def test_two_runs_of_one_name_are_refused(bench: Bench) -> None:
 def test_other_variants_and_studies_play_no_part(bench: Bench) -> None:
     bench.run("joint", 0.8)
     bench.run("baseline", 0.4)
-    before = bench.said("joint beats the baseline")
+    before = bench.verdict("joint beats the baseline")
     for changed in (
         {"variant": "training=converged"},
         {"result": {**bench.finished[0].result, "study": "mi"}},
     ):
         bench.finished.append(replace(bench.finished[0], path=bench.folder / "none", **changed))
-    assert bench.said("joint beats the baseline") == before
+    assert bench.verdict("joint beats the baseline") == before
 
 
 def test_the_table_has_a_line_a_claim_and_is_the_same_at_each_run(bench: Bench, tmp_path: Path) -> None:
@@ -529,8 +535,8 @@ def test_batches_without_subjects_or_labels(tmp_path: Path) -> None:
         table.loc[table["batch"] == "NA", "subject"] = ""
         table.to_csv(one.path / "predictions.csv", index=False)
     bench.study = replace(study, batches=batches)
-    assert bench.said("joint beats ComBat").outcome == Outcome.YES
+    assert bench.verdict("joint beats ComBat").outcome == Outcome.YES
     unlabelled = replace(batches["01"], y=None)
     bench.study = replace(study, batches={**batches, "01": unlabelled}, n_sources=2)
     assert StudyRuns(bench.study, []).lines("joint") == []  # its only target has no labels
-    assert bench.said("joint beats ComBat").outcome == Outcome.MISSING
+    assert bench.verdict("joint beats ComBat").outcome == Outcome.MISSING

@@ -1,4 +1,4 @@
-"""Figures: what they show and say, odd names, the same bytes twice, gaps; maps, their cache, the script."""
+"""Figures: content, odd names, the same bytes twice, gaps; maps and their files."""
 
 import json
 import shutil
@@ -39,19 +39,20 @@ ODD = ["<script>alert(1)</script>", "cost $x_1$ or $", "_hidden\nname that goes 
 
 
 def draw(figure: Figure) -> None:
-    """What saving does: ticks are made only now."""
+    """Draw a figure, which makes its ticks, as saving does."""
     with styled():
         FigureCanvasAgg(figure).draw()
 
 
 def words(figure: Figure) -> list[str]:
-    """All text that is drawn, as drawn."""
+    """Return all text of a figure as drawn."""
     draw(figure)
     found = figure.findobj(Text)
     return [text.get_text() for text in found if isinstance(text, Text) and text.get_text()]
 
 
 def made_study(batches: list[str], classes: list[str], rows: int = 26) -> Study:
+    """Return a random study with these batches and classes."""
     rng = np.random.default_rng(0)
     made = {
         name: Batch(name, rng.gamma(2, 50, (rows + i, 6)), np.arange(rows + i) % len(classes), np.arange(rows + i) // 2 * 1)
@@ -61,6 +62,7 @@ def made_study(batches: list[str], classes: list[str], rows: int = 26) -> Study:
 
 
 def made_map(study: Study) -> Map:
+    """Return a random map of a study."""
     rng = np.random.default_rng(1)
     batch = np.repeat(np.arange(len(study.batches)), [len(b.x) for b in study.batches.values()])
     y = np.concatenate([b.y if b.y is not None else np.full(len(b.x), -1) for b in study.batches.values()])
@@ -69,15 +71,16 @@ def made_map(study: Study) -> Map:
 
 
 def two_maps() -> Figure:
+    """Return a figure of a map and of a method without one."""
     study = made_study(["1", "2", "3"], ["control", "MI"])
     return map_figure({"Raw data": made_map(study), "Other": None}, study, parse_split("12_3", study))
 
 
 def assert_inside_and_apart(figure: Figure) -> None:
-    """No text leaves the page, and no two texts cover each other."""
+    """Assert that no text leaves the page and that no two texts overlap."""
     draw(figure)
     width, height = figure.bbox.width, figure.bbox.height
-    hidden = set()  # ticks beyond the ends of an axis are there, but not drawn
+    hidden = set()  # ticks beyond the ends of an axis exist but are not drawn
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         ticks = {*axis.get_major_ticks(), *axis.get_minor_ticks()}
         drawn = set(axis._update_ticks()) if axis.axes.axison else set()
@@ -123,7 +126,7 @@ def test_files_have_print_size_and_no_date(tmp_path: Path) -> None:
 
 def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tests.report.test_figures import *; import calib.report.figures.gallery\n"
+        "import sys; from pathlib import Path; from tests.report.test_figures import *; import calib.report.figures.draw\n"
         "save(two_maps(), Path(sys.argv[1]), 'maps'); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=ROOT)
@@ -170,7 +173,7 @@ def test_thirteen_classes_and_odd_batches_have_legible_legends() -> None:
     batches, kinds = ([text.get_text() for text in legend.get_texts()] for legend in figure.legends)
     assert kinds == classes
     assert [text.rpartition(" ")[2] for text in batches] == ["(source)", "(source)", "(target)"]
-    assert batches[1] == r"cost \$x_1\$ or \$ (source)"  # a backslash makes matplotlib draw the sign
+    assert batches[1] == r"cost \$x_1\$ or \$ (source)"  # after a backslash matplotlib draws the sign
     assert_inside_and_apart(figure)
 
 
@@ -291,7 +294,7 @@ def test_maps_are_the_same_twice_and_survive_collapse() -> None:
 
 @pytest.fixture
 def written(tmp_path: Path) -> tuple[Record, Study]:
-    """A record of calibrated data, all that a map needs."""
+    """Return a record with calibrated data, which is all that a map needs, and its study."""
     study = made_study(["1", "2"], ["control", "case"], rows=15)
     record = Record(tmp_path / "record")
     record.make_folder()

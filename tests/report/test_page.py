@@ -1,4 +1,4 @@
-"""The report page: what is on it, odd names, gaps, no network, the same bytes twice, in a browser."""
+"""The report page: its content, odd names, gaps, no network, the same bytes twice, and a browser's view."""
 
 import json
 import os
@@ -34,7 +34,7 @@ in_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 
 
 class Read(HTMLParser):
-    """Tags, attributes and text of a page."""
+    """The tags, attributes and text of a page."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -78,6 +78,7 @@ def made_figure(folder: Path, name: str, kinds: tuple[str, ...] = ("png", "pdf")
 
 
 def made_table(name: str, columns: int = 9) -> Table:
+    """Return a table with three lines for each row."""
     rows = [
         [split, target, line, *(MISSING if i == 2 else f"0.{i}47 ± 0.026 (5)" for i in range(columns))]
         for split in ("1, 2", "3, 4")
@@ -91,6 +92,7 @@ def made_table(name: str, columns: int = 9) -> Table:
 
 
 def made_verdicts() -> list[Verdict]:
+    """Return verdicts of every outcome in three studies."""
     claims = [f"The joint model is more accurate than method {i}" for i in range(12)]
     many = [
         Verdict(claim, study, protocol, ".816", ".747, 95% interval .721 to .773", outcome, "The rule.")
@@ -103,7 +105,7 @@ def made_verdicts() -> list[Verdict]:
 
 @pytest.fixture
 def content(tmp_path: Path) -> Content:
-    """A page with all that a page can have, in ``tmp_path / "report"``."""
+    """Return the content of a page with every possible part; its files are in ``tmp_path / "report"``."""
     figures = tmp_path / "report" / "figures"
     shown = [Shown(made_figure(figures, name), figures, f"draw {name}") for name in ("maps", "losses")]
     tables = [made_table("table_1b"), made_table("table_2b", columns=14)]
@@ -234,8 +236,8 @@ def test_columns_look_like_what_they_hold(content: Content, file: Path) -> None:
 
 
 def looked_at(page: str, folder: Path, widths: tuple[int, ...] = (390, 1280)) -> tuple[list[dict], list[str]]:
-    """What a browser measures of a page in windows of these widths, and what its console says."""
-    # A window is never narrower than 500 pixels, a frame is: so frames it is, which tell their parent.
+    """Return a browser's measurements of a page in windows of these widths, and the lines of its console."""
+    # A window is never narrower than 500 pixels, but a frame can be, so frames send their sizes to their parent.
     measure = """<script>addEventListener("load", () => parent.postMessage({
         width: innerWidth, fits: document.documentElement.scrollWidth <= document.documentElement.clientWidth,
         tables: document.querySelectorAll("table").length,

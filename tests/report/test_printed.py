@@ -1,4 +1,4 @@
-"""The paper's tables: a tiny tree of records gives exactly the committed files; ranks, gaps and odd names."""
+"""The paper's tables: committed files from a tiny tree of records, ranks, gaps and odd names."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,7 @@ LINES = {
 
 
 def results() -> pd.DataFrame:
+    """Return the results of the committed records."""
     files = sorted(GOLDEN.glob("runs/*/*/*/result.json"))
     found = [json.loads(file.read_text()) for file in files]
     return pd.DataFrame(
@@ -34,6 +35,7 @@ def results() -> pd.DataFrame:
 
 
 def tables() -> list[Table]:
+    """Return all tables of the committed records."""
     made = [t for protocol in ("paper", "released") for t in printed_tables(results(), LINES, "mi", protocol)]
     return [*made, cost_table(results(), "mi")]
 
@@ -47,6 +49,7 @@ def test_a_tiny_tree_of_records_gives_exactly_the_committed_tables(tmp_path: Pat
 
 
 def cell(table: Table, *key: str) -> dict[str, object]:
+    """Return the numbers of one cell."""
     chosen = table.numbers
     for name, value in zip(("sources", "target", "column"), key, strict=True):
         chosen = chosen[chosen[name] == value]

@@ -1,4 +1,4 @@
-"""The plan of conf/reproduce.yaml: the same runs as ever, and names that stand for settings."""
+"""The plan of conf/reproduce.yaml: the committed keys of all runs, and names that stand for settings."""
 
 from pathlib import Path
 

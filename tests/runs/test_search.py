@@ -1,4 +1,4 @@
-"""Grid search by leaving a source out: what is run, what is chosen, and that no target has a say."""
+"""Grid search by leaving a source out: the runs, the choice, and that no target takes part in it."""
 
 import json
 import re
@@ -34,7 +34,7 @@ GRID = "hydra: {sweeper: {params: {method.lr: '1e-3,1e-1'}}}\n"
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """The configuration with a grid of two learning rates, ``tiny``."""
+    """Return a configuration folder with a grid of two learning rates, ``tiny``."""
     copy = tmp_path / "conf"
     shutil.copytree(CONF, copy)
     (copy / "search" / "tiny.yaml").write_text(GRID)
@@ -43,7 +43,7 @@ def conf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def script(conf: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Calls scripts/search.py in this process and gives its exit code; the grid is ``tiny`` unless told."""
+    """Return a function that calls scripts/search.py on the grid ``tiny`` and returns its exit code."""
     made = runpy.run_path(str(ROOT / "scripts" / "search.py"))
     monkeypatch.setitem(made["main"].__globals__, "CONF", conf)
 
@@ -56,6 +56,7 @@ def script(conf: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 def recorded(out: Path) -> list[str]:
+    """Return the splits of all records."""
     return sorted(json.loads(f.read_text())["split"] for f in out.glob("runs/*/*/*/result.json"))
 
 
@@ -87,7 +88,7 @@ def test_hydra_reads_the_name_of_a_split_as_it_is(label: str) -> None:
 )
 def test_the_papers_values_are_in_the_grids(study: str, search: str, count: int) -> None:
     settings, published = read_grid(CONF, search, [f"dataset={study}"])
-    assert len(settings) == count  # so the published one has not been added
+    assert len(settings) == count  # the published one is in the grid and has not been added
     assert settings.count(published) == 1
     assert all(one.values.get("method.alpha1") == one.values.get("method.alpha2") for one in settings)
     config = compose(f"dataset={study}")
@@ -127,6 +128,7 @@ PUBLISHED = Setting({"a": 10, "b": 1})
 
 
 def trial(a: float, b: float, *accuracy: float | None) -> Trial:
+    """Return a trial with one seed and an accuracy for each source left out."""
     return Trial(Setting({"a": a, "b": b}), {str(i): [value] for i, value in enumerate(accuracy)})
 
 
@@ -141,9 +143,9 @@ def test_the_highest_mean_is_chosen() -> None:
 def test_equal_means_go_to_the_published_values_then_to_the_first() -> None:
     tied = [trial(1, 2, 0.7, 0.8), trial(1, 1, 0.8, 0.7), trial(10, 2, 0.75, 0.75), trial(10, 1, 0.7, 0.8)]
     assert choose(tied, PUBLISHED) is tied[3]
-    assert choose(tied[:3], PUBLISHED) is tied[1]  # one value changed, before another with one
+    assert choose(tied[:3], PUBLISHED) is tied[1]  # the first of two settings with one changed value
     assert choose(tied[:1], PUBLISHED) is tied[0]
-    sums = [trial(1, 1, 0.1, 0.2, 0.3), trial(10, 1, 0.3, 0.2, 0.1)]  # not equal to the last digit
+    sums = [trial(1, 1, 0.1, 0.2, 0.3), trial(10, 1, 0.3, 0.2, 0.1)]  # their sums differ in the last digit
     assert choose(sums, PUBLISHED) is sums[1]
 
 
@@ -186,7 +188,7 @@ def test_a_search_from_runs_to_table_and_after_an_interruption(
 
     files = sorted(out.glob("runs/demo/3_1/*/result.json"))
     before = {file: file.stat().st_mtime_ns for file in files}
-    files[1].unlink()  # as if interrupted
+    files[1].unlink()  # as after an interruption
     first = (out / "search" / "demo_13_2_tiny_joint_paper.csv").read_bytes()
     assert script(*arguments) == 0
     assert [file for file in files if file.stat().st_mtime_ns != before[file]] == [files[1]]
@@ -199,11 +201,11 @@ def test_a_search_from_runs_to_table_and_after_an_interruption(
     assert "8, 8 recorded; none to make" in again
     (typed,) = [line for line in again.splitlines() if line.startswith("python run.py")]
     monkeypatch.setattr(sys, "argv", [*shlex.split(typed)[1:], "hydra/launcher=basic"])
-    command_line(run, conf)  # the command it prints is one of the records
+    command_line(run, conf)  # the printed command names a finished run
 
 
 def searched(conf: Path, out: Path) -> list[Trial]:
-    """What the inner runs of split 12_3 of the demo study say."""
+    """Return the trials of split 12_3 of the demo study, after its inner runs."""
     search = Search(conf, out, "demo", "joint", "paper", "tiny", also=TINY)
     (split,) = search.splits("12_3")
     jobs = search.inner_jobs([split])
@@ -214,7 +216,7 @@ def searched(conf: Path, out: Path) -> list[Trial]:
 
 
 def spoiled(study: Study) -> Study:
-    """The study with other data and random labels in batch 3, and other numbers of samples."""
+    """Return the study with other data, random labels and fewer samples in batch 3."""
     rng = np.random.default_rng(0)
     target = study.batches["3"]
     y = rng.permutation(target.y)[:-4]
@@ -227,7 +229,7 @@ def test_the_target_has_no_say(conf: Path, tmp_path: Path, monkeypatch: pytest.M
         return spoiled(demo_study(**settings))
 
     true = searched(conf, tmp_path / "true")
-    changed.__module__ = demo_study.__module__  # or the configuration may not call it
+    changed.__module__ = demo_study.__module__  # else the configuration would refuse to call it
     monkeypatch.setattr("calib.data.simulate.demo_study", changed)
     other = searched(conf, tmp_path / "other")
     assert true == other

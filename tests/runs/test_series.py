@@ -1,4 +1,4 @@
-"""Many runs at once: what is planned, in which order, what a failure and an interruption leave; the whole chain."""
+"""Many runs at once: the plan, the order, failures and interruptions, and the way from runs to the page."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ CHAIN = ("joint", "baseline", "combat", "cross_validation")
 
 
 def tiny(*methods: str, seeds: tuple[int, ...] = (0,)) -> list[Series]:
-    """Series of runs that take no time."""
+    """Return series of runs that take no time, one for each method."""
     return [
         Series(
             ["demo"],
@@ -45,6 +45,7 @@ def tiny(*methods: str, seeds: tuple[int, ...] = (0,)) -> list[Series]:
 
 
 def planned(out: Path, *methods: str, seeds: tuple[int, ...] = (0,)) -> list:
+    """Return the jobs of ``tiny`` series."""
     return list(Planner(CONF, out).jobs(tiny(*methods, seeds=seeds)))
 
 
@@ -143,7 +144,7 @@ def test_a_study_that_cannot_be_loaded_is_told_and_stops_no_other(tmp_path: Path
 
 @pytest.fixture
 def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """The script, on a list of series that take no time, below ``tmp_path``."""
+    """Return a function that calls the script on a list of series that take no time."""
     conf = tmp_path / "conf"
     shutil.copytree(CONF, conf)
     lists = yaml.safe_load((conf / "reproduce.yaml").read_text())
@@ -224,6 +225,7 @@ def test_wrong_options_end_in_one_sentence(
 
 
 def command(*arguments: str) -> list[str]:
+    """Return the command line of the script."""
     return [sys.executable, str(ROOT / "scripts" / "reproduce.py"), *arguments]
 
 
@@ -242,12 +244,12 @@ def test_an_interrupted_reproduction_goes_on_and_gives_the_same_tables(tmp_path:
     subprocess.run(command(*options, "--out", str(broken)), check=True, capture_output=True)
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
     for file in sorted((whole / "report" / "tables").iterdir()):
-        if "cost" not in file.name and "claims" not in file.name:  # which tell times
+        if "cost" not in file.name and "claims" not in file.name:  # these files contain times
             assert file.read_bytes() == (broken / "report" / "tables" / file.name).read_bytes(), file.name
 
 
 def allow_interrupts() -> None:
-    """What a terminal does: a shell starts its background jobs deaf to interrupts, and tests may be one."""
+    """Allow interrupts, as a terminal does; a shell's background jobs, which tests may be, ignore them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -1,4 +1,4 @@
-"""Sweeps as job arrays: on a real Slurm where SLURM_CONF names one, and what can be seen without."""
+"""Sweeps as job arrays: on a real Slurm if SLURM_CONF names one, and tests that need none."""
 
 import inspect
 import os
@@ -41,7 +41,7 @@ TINY = [*SMALL, *fast("baseline")]
 
 @pytest.fixture
 def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A real Slurm, for one test at a time: a small one has not the cores for the limits of two."""
+    """Reserve a real Slurm for one test at a time, because a small one has too few cores for two."""
     if "SLURM_CONF" not in os.environ:
         pytest.skip("SLURM_CONF does not name the settings of a Slurm cluster")
     with FileLock(tmp_path_factory.getbasetemp().parent / "slurm.lock"):
@@ -49,7 +49,7 @@ def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def launcher_config(*overrides: str) -> DictConfig:
-    """The launcher that a sweep with these overrides would use."""
+    """Return the launcher that a sweep with these overrides uses."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
@@ -72,7 +72,7 @@ def test_hydra_finds_the_launcher() -> None:
 
 
 def test_without_slurm_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))  # where there is nothing
+    monkeypatch.setenv("PATH", str(tmp_path))  # an empty folder
     monkeypatch.setattr(
         sys, "argv", ["run.py", "-m", "+launch=slurm", f"out={tmp_path}", "method=baseline", *TINY]
     )
@@ -92,13 +92,13 @@ def test_without_the_extra_hydra_passes_over_the_launcher(monkeypatch: pytest.Mo
 
 
 def planned(out: Path) -> list:
-    """Three runs of the tiny study, as far as they have no record."""
+    """Return those of three runs of the tiny study that have no record."""
     series = Series(["demo"], ["baseline"], ["paper"], [0], [" ".join(TINY)])
     return schedule(list(Planner(CONF, out).jobs([series])), guessed_seconds(CONF))
 
 
 def made(state: str, result: JobReturn | None, folder: Path) -> SimpleNamespace:
-    """What submitit knows of a job."""
+    """Return a job as submitit describes it."""
     paths = SimpleNamespace(result_pickle=folder / "result", stderr=folder / "log")
     if result is not None:
         paths.result_pickle.touch()
@@ -114,7 +114,7 @@ def made(state: str, result: JobReturn | None, folder: Path) -> SimpleNamespace:
 def test_a_lost_job_costs_no_other(
     state: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter([True, None, False])  # None: Slurm does not answer, which says nothing
+    answers = iter([True, None, False])  # None: Slurm does not answer, so nothing is known
     monkeypatch.setattr(calib_slurm, "_queued", lambda _: next(answers, False))
     monkeypatch.setattr(calib_slurm, "PAUSE", 0.01)
     monkeypatch.setattr(calib_slurm, "LATE", 0.1)
@@ -130,22 +130,22 @@ def test_a_lost_job_costs_no_other(
 
 
 def ask(*command: str) -> list[str]:
-    """What a command of Slurm's prints; nothing about jobs that it does not know, or no more."""
+    """Return the words that a command of Slurm prints; it prints nothing about jobs that it does not know."""
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout.split()
 
 
 def queued(array: str, state: str) -> list[str]:
-    """The elements of an array in a state."""
+    """Return the elements of an array that are in a state."""
     return ask("squeue", "--noheader", "--array", f"--states={state}", "--format=%i", f"--jobs={array}")
 
 
 def arrays(out: Path) -> set[str]:
-    """The arrays whose files are below a folder."""
+    """Return the arrays whose files are below a folder."""
     return {folder.name.partition("_")[0] for folder in out.rglob("slurm/[0-9]*_[0-9]*")}
 
 
 def until(happened: Callable[[], object], seconds: float = 180) -> None:
-    """Wait for something."""
+    """Wait until the function returns something true."""
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "nothing has happened"
@@ -154,7 +154,7 @@ def until(happened: Callable[[], object], seconds: float = 180) -> None:
 
 @contextmanager
 def counted(out: Path) -> Iterator[list[int]]:
-    """How many elements of the arrays of a folder are running, looked at again and again."""
+    """Count the running elements of a folder's arrays, again and again, into the list."""
     counts, stop = [0], threading.Event()
 
     def look() -> None:
@@ -171,7 +171,7 @@ def counted(out: Path) -> Iterator[list[int]]:
 
 
 def reproduce(out: Path, *options: str) -> subprocess.Popen[str]:
-    """The script on the demo study under Slurm; interruptions reach it as from a terminal."""
+    """Start the script on the demo study under Slurm; interruptions reach it as from a terminal."""
     script = [sys.executable, str(ROOT / "scripts" / "reproduce.py"), "--series", "demo", "--out", str(out)]
     return subprocess.Popen(
         [*script, "--launcher", "slurm", "--launcher-options", "timeout_min=5", "mem_gb=1", *options],
@@ -185,7 +185,7 @@ def reproduce(out: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def first_of_the_demo(out: Path, *methods: str) -> Run:
-    """The run that ``reproduce`` gives to the first element of its array."""
+    """Return the run that ``reproduce`` gives to the first element of its array."""
     series = [one.narrowed(methods=methods) for one in read_series(CONF / PLAN, "demo")]
     return schedule(Planner(CONF, out).jobs(series), guessed_seconds(CONF))[0].job.run
 
@@ -212,7 +212,7 @@ def test_every_launcher_writes_the_same_bytes_and_slurm_keeps_its_limit(tmp_path
 def test_lost_jobs_are_told_and_made_by_the_next_command(tmp_path: Path) -> None:
     options = ("--methods", "baseline,combat", "--jobs", "2")
     with counted(tmp_path) as running, reproduce(tmp_path, *options) as process:
-        with first_of_the_demo(tmp_path, "baseline", "combat").record.locked():  # or it might end too early
+        with first_of_the_demo(tmp_path, "baseline", "combat").record.locked():  # else it might end too early
             until(lambda: list(tmp_path.rglob("slurm/*_5")))
             (array,) = arrays(tmp_path)
             until(lambda: f"{array}_0" in queued(array, "RUNNING"))

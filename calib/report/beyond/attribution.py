@@ -1,4 +1,4 @@
-"""The worth of each difference between text, code and correction, one more option at a time."""
+"""The worth of each option in which text, code and correction differ, along walks that add one at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

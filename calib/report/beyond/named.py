@@ -60,6 +60,7 @@ def named_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
     raw = {_words(group.variant): group for group in shown if group.method == UNCALIBRATED and group.runs}
 
     def uncalibrated(group: Group) -> Group | None:
+        """Return the group of the same classifier on the same data without calibration."""
         words = _words(group.variant)
         if group.method == "joint_plus":  # no other method has its networks and scale
             return None

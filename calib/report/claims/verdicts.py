@@ -47,10 +47,10 @@ def verdicts(
     Raises:
         CalibError: two runs are called the same, or a record does not fit its study.
     """
-    found = []
+    every: list[Verdict] = []
     for study in studies.values():
         runs = StudyRuns(study, finished)
-        found += data_claims(study)
+        every += data_claims(study)
         by_protocol = [
             [
                 *accuracy_claims(runs, protocol),
@@ -59,8 +59,8 @@ def verdicts(
             ]
             for protocol in protocols
         ]
-        found += [verdict for same_claim in zip(*by_protocol, strict=True) for verdict in same_claim]
-    return found
+        every += [verdict for same_claim in zip(*by_protocol, strict=True) for verdict in same_claim]
+    return every
 
 
 def data_claims(study: Study) -> list[Verdict]:

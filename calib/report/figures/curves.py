@@ -75,10 +75,7 @@ def distance_figure(
         limits = _limits(run, kernel)
         for place, pair in enumerate(pairs):
             axes = _panel(page, top + HEAD, place, min(ACROSS, len(pairs)), boxes)
-            draws = [
-                None if table is None else _draws(table, space, kernel, pair)
-                for table, space in boxes.values()
-            ]
+            draws = [_draws(table, space, kernel, pair) for table, space in boxes.values()]
             _boxes(axes, draws, (floors or {}).get(pair) if kernel == "fixed" else None)
             axes.set_xlim(*limits)
             log_ticks(axes.xaxis, *limits)
@@ -120,8 +117,10 @@ def _title(pair: Pair) -> str:
     return f"{kind}{literal(pair[0], 13)} and {literal(pair[1], 13)}"
 
 
-def _draws(table: pd.DataFrame, space: str, kernel: str, pair: Pair) -> FloatArray:
-    """Return the squared MMD of every draw."""
+def _draws(table: pd.DataFrame | None, space: str, kernel: str, pair: Pair) -> FloatArray | None:
+    """Return the squared MMD of every draw, or None without a table."""
+    if table is None:
+        return None
     chosen = table[(table["space"] == space) & (table["kernel"] == kernel)]
     chosen = chosen[(chosen["batch_a"].astype(str) == pair[0]) & (chosen["batch_b"].astype(str) == pair[1])]
     return np.maximum(chosen["mmd2"].to_numpy(float), 1e-6)  # rounding can make a zero a little negative

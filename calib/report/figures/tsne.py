@@ -99,12 +99,13 @@ def make_maps(
 
 
 def _map(prepared: Prepared, maps: Path, settings: MapSettings) -> Map:
-    xy, values = _kept(maps / prepared.name) or _made(prepared, maps, settings)
+    """Return a map, read from its file or made."""
+    xy, values = _stored(maps / prepared.name) or _computed(prepared, maps, settings)
     measured = dict(zip(MEASURED, values.tolist(), strict=True))
     return Map(xy, prepared.batch, prepared.y, measured)
 
 
-def _kept(file: Path) -> tuple[FloatArray, FloatArray] | None:
+def _stored(file: Path) -> tuple[FloatArray, FloatArray] | None:
     """Return coordinates and silhouettes from a file; None if it is missing or damaged."""
     if not file.is_file():
         return None
@@ -116,8 +117,8 @@ def _kept(file: Path) -> tuple[FloatArray, FloatArray] | None:
         return None
 
 
-def _made(prepared: Prepared, maps: Path, settings: MapSettings) -> tuple[FloatArray, FloatArray]:
-    """Make a map, store it, and return coordinates and silhouettes."""
+def _computed(prepared: Prepared, maps: Path, settings: MapSettings) -> tuple[FloatArray, FloatArray]:
+    """Compute a map, store it, and return coordinates and silhouettes."""
     x = standardised(prepared.z)
     xy = project(x, settings.seed, settings.perplexity)
     groups = (prepared.batch, prepared.y)

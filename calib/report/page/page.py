@@ -70,7 +70,7 @@ def page(content: Content, folder: Path) -> str:
     """
     environment = Environment(
         loader=PackageLoader("calib.report.page", "."),
-        autoescape=True,  # names of batches, classes and methods are the user's
+        autoescape=True,  # names of batches, classes and methods come from the user
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
