@@ -14,7 +14,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = "calib|conf|docs|hydra_plugins|scripts|tests"
 CODE = re.compile(rf"(?<![\w/.<>-])((?:{FOLDERS})/(?:[\w./-]+\.(?:py|yaml|md|csv|html|png)|[\w/-]+/(?=`)))")
-OWN = ("cohort", "mine", "mycluster")
+OWN = ("cohort", "mine", "mycluster", "median_centre", "mean_alignment")
 """Names of files that a reader would write."""
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
