@@ -49,11 +49,26 @@ def one_class_sources(study: Study, split: Split) -> Iterable[Caution]:
     yield Caution("one_class_source", text)
 
 
+def classes_of_one_sample(study: Study, split: Split) -> Iterable[Caution]:
+    """Yield a warning if a class has one sample in the whole study."""
+    labelled = {name: batch.y for name, batch in study.batches.items() if batch.y is not None}
+    counts = {name: np.bincount(y, minlength=len(study.classes)) for name, y in labelled.items()}
+    total = sum(counts.values(), np.zeros(len(study.classes), np.int64))
+    if single := np.flatnonzero(total == 1).tolist():
+        places = [next(name for name in counts if counts[name][index]) for index in single]
+        shown = ", ".join(f"'{study.classes[i]}' (batch '{b}')" for i, b in zip(single, places, strict=True))
+        yield Caution(
+            "class_of_one_sample",
+            f"Classes with a single sample in the whole study: {shown}. Such a class cannot be both learnt "
+            "and tested; correct the label if it is misspelt, or leave the sample out.",
+        )
+
+
 def _classes(study: Study, name: str) -> Sequence[int]:
     """Return the class indices that occur in a batch, none where its labels are unknown."""
     y = study.batches[name].y
     return [] if y is None else np.unique(y).tolist()
 
 
-CHECKS: tuple[Callable[[Study, Split], Iterable[Caution]], ...] = (one_class_sources,)
+CHECKS: tuple[Callable[[Study, Split], Iterable[Caution]], ...] = (one_class_sources, classes_of_one_sample)
 """The checks of every run, in the order of their warnings."""

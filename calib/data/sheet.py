@@ -16,7 +16,7 @@ from scipy import sparse
 from calib.data.matrix import as_floats, infinite_feature
 from calib.data.study import Batch, IntArray, Study
 from calib.data.table_files import whole_numbers
-from calib.errors import DataError, nearest
+from calib.errors import DataError, misspelling, nearest
 
 log = logging.getLogger(__name__)
 
@@ -143,8 +143,8 @@ def labelled(
         unlabelled: labels that mark a sample whose label is unknown.
 
     Raises:
-        DataError: there are fewer than two classes, a label occurs once or is not a class, or no sample has
-            the positive label.
+        DataError: there are fewer than two classes, a label that occurs once looks like a misspelling of
+            another, a label is not a class, or no sample has the positive label.
     """
     label = known_labels(sheet, unlabelled)
     found = label.value_counts()
@@ -155,13 +155,7 @@ def labelled(
                 f"{', '.join(found.index) or 'that is none'}; at least two are needed: check "
                 "dataset.label and dataset.unlabelled."
             )
-        if (found == 1).any():
-            once = str(found.index[found == 1][0])
-            row = int(np.argmax(label == once))
-            raise DataError(
-                f"File {sheet.file}: label '{once}' occurs once, at {sheet.names[row]}"
-                f"{nearest(once, found.index)} Correct it, or list it in dataset.unlabelled."
-            )
+        _check_spelling(sheet, label, found)
         classes = {value: value for value in sorted(found.index)}
     if positive is not None:
         if positive not in classes:
@@ -171,6 +165,24 @@ def labelled(
             )
         classes = {value: classes[value] for value in [*(v for v in classes if v != positive), positive]}
     return class_indices(sheet, label, list(classes)), list(classes.values())
+
+
+def _check_spelling(sheet: Sheet, label: pd.Series, found: pd.Series) -> None:
+    """Raise DataError if a label that occurs once is probably a misspelling of another.
+
+    Args:
+        sheet: the samples.
+        label: label of each sample.
+        found: label -> number of its samples.
+    """
+    for once in map(str, found.index[found == 1]):
+        if (meant := misspelling(once, map(str, found.index))) is not None:
+            row = int(np.argmax(label == once))
+            raise DataError(
+                f"File {sheet.file}: label '{once}' occurs once, at {sheet.names[row]} of batch "
+                f"'{sheet.batch[row]}'; did you mean '{meant}'? Correct it, or name all classes in "
+                "dataset.classes if it is one of its own."
+            )
 
 
 def known_labels(sheet: Sheet, unlabelled: Sequence[str]) -> pd.Series:

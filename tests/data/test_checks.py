@@ -37,6 +37,15 @@ def test_sources_of_one_class_are_named(study: Study) -> None:
     assert not found(of_one_class(study, {"3": 1}))
 
 
+def test_classes_of_one_sample_are_named(study: Study) -> None:
+    y = np.array(study.batches["3"].y)
+    y[0] = 2
+    batches = study.batches | {"3": replace(study.batches["3"], y=y)}
+    (one,) = found(replace(study, batches=batches, classes=[*study.classes, "pool"]))
+    assert one.code == "class_of_one_sample"
+    assert "in the whole study: 'pool' (batch '3')." in one.text
+
+
 def test_warnings_of_the_reading_come_first_and_count_in_no_checksum(
     study: Study, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from calib.config import build
 from calib.data.study import Study
-from calib.errors import CalibError, DataError, SplitError
+from calib.errors import CalibError, DataError, SplitError, misspelling
 from calib.runs.experiment import run
 from calib.runs.predict import predict
 from tests.conftest import ROOT, compose, fast
@@ -159,6 +159,41 @@ def test_what_is_wrong_is_said(
     with pytest.raises(DataError) as error:
         study(*written(table, tmp_path, "csv"), *overrides)
     assert message in str(error.value)
+
+
+def test_a_class_may_have_one_sample_or_be_in_one_batch(plates: pd.DataFrame, tmp_path: Path) -> None:
+    known = plates.index[plates["plate"] == "north"]
+    plates.loc[known[0], "diagnosis"] = "relapse"
+    plates.loc[known[1:5], "diagnosis"] = "other"
+    overrides = [o for o in written(plates, tmp_path, "csv") if "positive" not in o]
+    assert study(*overrides).classes == ["case", "healthy", "other", "relapse"]
+    (result,) = run(
+        compose(*overrides, f"out={tmp_path}", "split=south:north", "method=baseline", *fast("baseline"))
+    )
+    assert result["unseen_classes"] == {"north": {"other": 4, "relapse": 1}}
+    assert [one["code"] for one in result["warnings"]] == ["class_of_one_sample"]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("caes", "case"), ("Case", "case"), ("cas", None), ("cass", "case"), ("cases", "case"), ("helthy", "healthy"),
+        ("stage2", None), ("stage", None), ("epsilon", None), ("relapse", None), ("case2", None), ("healtyh", "healthy"),
+    ],
+)  # fmt: skip
+def test_misspellings(word: str, meant: str | None) -> None:
+    assert misspelling(word, ["case", "healthy", "stage1", "delta"]) == meant
+
+
+def test_a_misspelt_label_can_be_made_a_class(plates: pd.DataFrame, tmp_path: Path) -> None:
+    plates.loc[plates.index[plates["plate"] == "north"][0], "diagnosis"] = "cases"
+    overrides = written(plates, tmp_path, "csv")
+    with pytest.raises(
+        DataError, match="label 'cases' occurs once, .* did you mean 'case'. .* in dataset.classes"
+    ):
+        study(*overrides)
+    got = study(*overrides, "dataset.classes={healthy:healthy,cases:cases,case:case}")
+    assert got.classes == ["healthy", "cases", "case"]
 
 
 def test_files_of_the_wrong_kind_are_refused_at_once(tmp_path: Path, plates: pd.DataFrame) -> None:

@@ -23,6 +23,9 @@ ALONE = {
 }
 """Methods that learn from one source at a time -> the refusal."""
 
+NEEDS = {"scanvi": "scvi", "harmony": "harmonypy"}
+"""Methods -> packages that not every installation has."""
+
 
 def built(name: str, *overrides: str) -> AnyMethod:
     return build(OmegaConf.create(method_settings(compose(f"method={name}", *fast(name), *overrides))))
@@ -50,6 +53,8 @@ def checked_and_fitted(method: AnyMethod, task: Task | LabelledTask, runtime: Ru
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_source_of_one_class_and_a_class_of_one_sample(name: str) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     method = built(name)
     task, runtime = task_of(method), Runtime.from_names(0, "cpu", "float32", progress=False)
     if name in ALONE:
