@@ -146,7 +146,6 @@ def spoil(change: Callable[[pd.DataFrame], object]) -> Callable[[pd.DataFrame], 
         (lambda t: t.__setitem__("mz_2", [*t["mz_2"][:-1], None]), [], "1 missing or infinite value(s), the first in "),
         (lambda t: t.__setitem__("plate", [*t["plate"][:-1], None]), [], "line 53: column 'plate' is empty; fill it."),
         (lambda t: t.__setitem__("diagnosis", "case"), [], "labels of 1 class(es), case; at least two are needed"),
-        (lambda t: t.__setitem__("plate", "one"), [], "the 52 samples of batch 'one' have no label"),
         (lambda t: t[t["plate"] == "north"], [], "has 1 batch; it needs at least two."),
         (lambda t: t.iloc[:0], [], "plates.csv has no rows."),
         (lambda t: t[["id", "plate", "person", "diagnosis"]], [], "has no feature column besides"),
@@ -159,6 +158,33 @@ def test_what_is_wrong_is_said(
     with pytest.raises(DataError) as error:
         study(*written(table, tmp_path, "csv"), *overrides)
     assert message in str(error.value)
+
+
+def test_unlabelled_samples_of_a_labelled_plate_become_a_target(plates: pd.DataFrame, tmp_path: Path) -> None:
+    north = plates.index[plates["plate"] == "north"]
+    plates.loc[north[[3, 8]], "diagnosis"] = ["?", None]
+    overrides = written(plates, tmp_path, "csv")
+    got, whole = study(*overrides), plates.loc[north]
+    assert list(got.batches)[3:] == ["north (unlabelled)"]
+    part, rest = got.batches["north (unlabelled)"], got.batches["north"]
+    assert part.names is not None
+    assert part.names.tolist() == whole["id"].iloc[[3, 8]].tolist()
+    np.testing.assert_allclose(part.x, whole.filter(like="mz_").iloc[[3, 8]])
+    np.testing.assert_allclose(rest.x, whole.filter(like="mz_").drop(north[[3, 8]]))
+    assert rest.y is not None
+    assert rest.y.tolist() == (whole["diagnosis"].drop(north[[3, 8]]) == "case").astype(int).tolist()
+    split = "split='north+south:north (unlabelled)'"
+    (result,) = run(compose(*overrides, f"out={tmp_path}", split, "method=baseline", *fast("baseline")))
+    assert set(result["targets"]["north (unlabelled)"]) == {"n", "predicted"}
+    text = (
+        "Batch 'north' is labelled in part: 2 samples of 21 without a label became batch 'north (unlabelled)'"
+    )
+    assert text in result["warnings"][0]["text"]
+    (log,) = tmp_path.glob("runs/*/*/*/run.log")
+    assert text in log.read_text()
+    plates.loc[plates["plate"] == "new", "plate"] = "north (unlabelled)"
+    with pytest.raises(DataError, match="would become batch 'north .unlabelled.', which there is already"):
+        study(*written(plates, tmp_path, "csv"))
 
 
 def test_a_class_may_have_one_sample_or_be_in_one_batch(plates: pd.DataFrame, tmp_path: Path) -> None:

@@ -102,6 +102,15 @@ def test_a_table_marks_reference_samples(load: Callable[..., Study], frame: pd.D
     assert load().sha256() != study.sha256()  # a method's input decides the record's key
 
 
+def test_the_unlabelled_part_of_a_plate_has_its_reference_samples(
+    load: Callable[..., Study], frame: pd.DataFrame
+) -> None:
+    frame.loc[[0, 1], "label"] = None
+    batches = load().batches
+    assert [len(batch) for batch in batches.values()] == [14, 16, 16, 2]
+    np.testing.assert_array_equal(batches["p1 (unlabelled)"].reference, batches["p1"].reference)
+
+
 @pytest.mark.parametrize(
     ("row", "mark", "message"),
     [
