@@ -187,6 +187,50 @@ def test_unlabelled_samples_of_a_labelled_plate_become_a_target(plates: pd.DataF
         study(*written(plates, tmp_path, "csv"))
 
 
+def test_a_feature_that_a_whole_plate_lacks(plates: pd.DataFrame, tmp_path: Path) -> None:
+    for column, plate in (("mz_2", "south"), ("mz_5", "new"), ("mz_6", "new")):
+        plates.loc[plates["plate"] == plate, column] = None
+    plates["mz_7"] = None
+    plates.loc[plates.index[plates["plate"] == "north"][0], "mz_0"] = (
+        None  # one value: filled within the plate
+    )
+    overrides = written(plates, tmp_path, "csv")
+    with pytest.raises(DataError, match=r"missing or infinite value.* set dataset.impute=median"):
+        study(*overrides)
+    for rule in ("mean", "median"):
+        got = study(*overrides, f"dataset.impute={rule}")
+        assert list(got.features) == ["mz_0", "mz_1", "mz_3", "mz_4"]
+        (caution,) = got.cautions
+        assert caution.code == "features_left_out"
+        for part in (
+            "4 of 8 features",
+            "'south' lacks 2",
+            "'new' lacks 3",
+            "'mz_2', 'mz_5', 'mz_6' and 1 more",
+        ):
+            assert part in caution.text
+        filled = study(*overrides, f"dataset.impute={rule}", "dataset.missing_features=other_batches")
+        assert list(filled.features) == [f"mz_{i}" for i in range(7)]
+        others = plates.loc[plates["plate"] != "south", "mz_2"].agg(rule)
+        np.testing.assert_allclose(filled.batches["south"].x[:, 2], others)
+        assert [one.code for one in filled.cautions] == ["features_filled", "features_left_out"]
+    assert len(study(*overrides, "dataset.impute=zero").features) == 8
+    (result,) = run(
+        compose(
+            *overrides,
+            "dataset.impute=mean",
+            f"out={tmp_path}",
+            "split=north:south",
+            "method=baseline",
+            *fast("baseline"),
+        )
+    )
+    assert [one["code"] for one in result["warnings"]] == ["features_left_out"]
+    plates.loc[plates["plate"] == "south", ["mz_0", "mz_1", "mz_3", "mz_4"]] = None
+    with pytest.raises(DataError, match="every feature has no value in some batch .*'south' lacks 6"):
+        study(*written(plates, tmp_path, "csv"), "dataset.impute=mean")
+
+
 def test_a_class_may_have_one_sample_or_be_in_one_batch(plates: pd.DataFrame, tmp_path: Path) -> None:
     known = plates.index[plates["plate"] == "north"]
     plates.loc[known[0], "diagnosis"] = "relapse"

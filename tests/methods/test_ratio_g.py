@@ -111,6 +111,19 @@ def test_the_unlabelled_part_of_a_plate_has_its_reference_samples(
     np.testing.assert_array_equal(batches["p1 (unlabelled)"].reference, batches["p1"].reference)
 
 
+def test_features_that_the_reference_samples_of_a_plate_lack_are_left_out(
+    load: Callable[..., Study], frame: pd.DataFrame
+) -> None:
+    frame.loc[(frame["batch"] == "p2") & (frame["pool"] == "Yes"), "b"] = None
+    frame.loc[(frame["batch"] == "p1") & (frame["pool"] == "no"), "d"] = None
+    for rule, features in (("leave_out", "ace"), ("other_batches", "acde")):
+        study = load(impute="median", missing_features=rule)
+        assert list(study.features) == list(features)
+        reference = study.batches["p2"].reference
+        assert reference is not None
+        assert reference.shape == (2, len(features))
+
+
 @pytest.mark.parametrize(
     ("row", "mark", "message"),
     [
