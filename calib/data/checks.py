@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from calib.data.cautions import Caution
+from calib.data.overlaps import repeated_samples, shared_samples
 from calib.data.split import Split
 from calib.data.study import Study
 
@@ -70,5 +71,10 @@ def _classes(study: Study, name: str) -> Sequence[int]:
     return [] if y is None else np.unique(y).tolist()
 
 
-CHECKS: tuple[Callable[[Study, Split], Iterable[Caution]], ...] = (one_class_sources, classes_of_one_sample)
+CHECKS: tuple[Callable[[Study, Split], Iterable[Caution]], ...] = (
+    one_class_sources,
+    classes_of_one_sample,
+    shared_samples,
+    repeated_samples,
+)
 """The checks of every run, in the order of their warnings."""

@@ -1,8 +1,8 @@
 """Features that have no value in a whole batch, which no statistic of that batch can fill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ MissingFeatures = Literal["leave_out", "other_batches"]
 MISSING_FEATURES = ("leave_out", "other_batches")
 """Choices for such a feature: leave it out of all batches, or fill it from the other batches."""
 
-STATISTICS = {"mean": np.nanmean, "median": np.nanmedian}
+STATISTICS: dict[str | None, Callable[..., Any]] = {"mean": np.nanmean, "median": np.nanmedian}
 """The values of ``dataset.impute`` that need a finite value of every feature in every batch."""
 
 
@@ -73,7 +73,7 @@ def with_shared_features(
     Raises:
         DataError: no feature remains.
     """
-    if impute not in STATISTICS:
+    if impute is None or impute not in STATISTICS:
         return sheet, references
     absent, where = lacking(_values(sheet)), f"File {sheet.file}"
     if rule == "other_batches" and absent:

@@ -115,6 +115,8 @@ class Study:
         classes: class names in the order of the class index; with two classes the second is the positive one.
         n_sources: number of source batches in ``split=all``.
         cautions: warnings of the reading, which do not count in the checksum.
+        marks: batch -> a number for each row that is the same for rows of the same loaded values only
+            (``overlaps.row_marks``); empty where they have not been computed.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Study:
     classes: Sequence[str]
     n_sources: int = 2
     cautions: Sequence[Caution] = ()
+    marks: Mapping[str, IntArray] = field(default_factory=dict)
 
     def sha256(self) -> str:
         """Return the checksum of all that decides results: names, values, labels and subjects.
