@@ -46,6 +46,31 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"; did you mean '{by_lower_case[closest[0]]}'?" if closest else "."
 
 
+def misspelling(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that ``word`` is probably a misspelling of, or None.
+
+    It differs from that choice by upper and lower case only, by one letter too many, missing or wrong, or by
+    two neighbouring letters exchanged. Words of fewer than four characters are not compared, and a digit is
+    never a slip: ``stage1`` and ``stage2`` are two words.
+    """
+    return next((choice for choice in choices if choice != word and _one_slip(word, choice)), None)
+
+
+def _one_slip(word: str, other: str) -> bool:
+    """Return whether two words of at least four characters differ by at most one slip of letters."""
+    a, b = sorted((word.lower(), other.lower()), key=len)
+    if len(a) < 4:
+        return False
+    start = next((i for i, pair in enumerate(zip(a, b, strict=False)) if pair[0] != pair[1]), len(a))
+    a, b = a[start:], b[start:]
+    for shorter, longer in ((0, 1), (1, 1), (2, 2)):  # a missing letter, a wrong one, two exchanged
+        changed = a[:shorter] + b[:longer]
+        exchanged = shorter < 2 or a[:2] == b[1::-1]
+        if a[shorter:] == b[longer:] and exchanged and (changed.isalpha() or not changed):
+            return True
+    return False
+
+
 def check_choice(key: str, value: object, choices: Iterable[object]) -> None:
     """Raise CalibError unless ``value`` is one of ``choices``."""
     choices = list(choices)

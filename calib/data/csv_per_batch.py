@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calib.data.downloads import locate
+from calib.data.missing_features import STATISTICS, lacking, left_out
 from calib.data.replicates import find_replicates, infer_subjects
 from calib.data.study import Batch, Study
 from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame, whole_numbers
@@ -48,7 +49,7 @@ def load_csv_study(
             and column.
     """
     check_choice("dataset.impute", impute, IMPUTE)
-    batches: dict[str, Batch] = {}
+    tables: dict[str, tuple[Path, NDArray[np.int64], NDArray[np.float64]]] = {}
     features: list[str] = []
     for batch, file in files.items():
         path = str(file["path"])
@@ -58,14 +59,23 @@ def load_csv_study(
         y = _labels(table, label, [str(value) for value in classes], local)
         table = table.drop(columns=[label, *(column for column in ignore if column in table)])
         features = features or list(table.columns)
-        x = numbers(_aligned(table, features, local), local)
-        x = filled(x, features, f"File {local}", [f"line {i + 2}" for i in range(len(x))], impute)
+        tables[batch] = local, y, numbers(_aligned(table, features, local), local)
+    if len(tables) < 2:
+        raise DataError(f"Study '{name}' has {len(tables)} batch; it needs at least two.")
+    cautions = []
+    if impute in STATISTICS and (absent := lacking({batch: x for batch, (_, _, x) in tables.items()})):
+        kept, caution = left_out(absent, features, f"Study '{name}'")
+        cautions.append(caution)
+        features = [feature for feature, keep in zip(features, kept, strict=True) if keep]
+        tables = {batch: (local, y, x[:, kept]) for batch, (local, y, x) in tables.items()}
+    batches = {}
+    for batch, (local, y, values) in tables.items():
+        rows = [f"line {i + 2}" for i in range(len(values))]
+        x = filled(values, features, f"File {local}", rows, impute)
         subject = infer_subjects(y, replicates) if replicates else None
         replicate = find_replicates(x, replicates) if replicates else None
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
-    if len(batches) < 2:
-        raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
-    return Study(name, batches, features, list(classes.values()), n_sources)
+    return Study(name, batches, features, list(classes.values()), n_sources, cautions)
 
 
 def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calib.data.matrix import as_floats, infinite_feature
+from calib.data.partial_labels import unlabelled_part
 from calib.data.sheet import Sheet
 from calib.data.study import Study
 from calib.errors import DataError
@@ -51,7 +52,7 @@ def set_apart(sheet: Sheet) -> tuple[Sheet, Sheet | None]:
 
 
 def with_references(study: Study, references: Sheet) -> Study:
-    """Return the study with each batch's reference samples.
+    """Return the study with each batch's reference samples, which its unlabelled part has as well.
 
     Raises:
         DataError: a batch has reference samples only, or one of their values is missing or infinite.
@@ -66,5 +67,7 @@ def with_references(study: Study, references: Sheet) -> Study:
                 f"File {references.file}: reference samples of batch '{name}' have missing or infinite "
                 f"values, the first in '{references.features[wrong]}'; repair the file."
             )
-        batches[name] = replace(batches[name], reference=reference)
+        for own in (name, unlabelled_part(name)):
+            if own in batches:
+                batches[own] = replace(batches[own], reference=reference)
     return replace(study, batches=batches)

@@ -13,10 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from calib.data.cautions import Caution
 from calib.data.matrix import as_floats, infinite_feature
+from calib.data.partial_labels import unlabelled_apart
 from calib.data.study import Batch, IntArray, Study
 from calib.data.table_files import whole_numbers
-from calib.errors import DataError, nearest
+from calib.errors import DataError, misspelling, nearest
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Sheet:
         label: label as text ``(samples,)``, missing where the file has none.
         subject: name of each sample's subject as text ``(samples,)``, or None where no column names it.
         reference: whether each sample is a reference sample ``(samples,)``, or None where no column says so.
+        cautions: warnings of the reading.
     """
 
     file: str
@@ -44,6 +47,7 @@ class Sheet:
     label: pd.Series
     subject: NDArray[np.str_] | None
     reference: NDArray[np.bool_] | None = None
+    cautions: tuple[Caution, ...] = ()
 
     def of_features(self, chosen: NDArray[Any]) -> "Sheet":
         """Return the sheet with only the features at these positions, or where the mask is true."""
@@ -128,6 +132,7 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
         pd.concat([sheet.label for sheet in parts], ignore_index=True),
         np.concatenate(subjects) if len(subjects) == len(parts) else None,
         np.concatenate(references) if len(references) == len(parts) else None,
+        tuple(caution for sheet in parts for caution in sheet.cautions),
     )
 
 
@@ -143,8 +148,8 @@ def labelled(
         unlabelled: labels that mark a sample whose label is unknown.
 
     Raises:
-        DataError: there are fewer than two classes, a label occurs once or is not a class, or no sample has
-            the positive label.
+        DataError: there are fewer than two classes, a label that occurs once looks like a misspelling of
+            another, a label is not a class, or no sample has the positive label.
     """
     label = known_labels(sheet, unlabelled)
     found = label.value_counts()
@@ -155,13 +160,7 @@ def labelled(
                 f"{', '.join(found.index) or 'that is none'}; at least two are needed: check "
                 "dataset.label and dataset.unlabelled."
             )
-        if (found == 1).any():
-            once = str(found.index[found == 1][0])
-            row = int(np.argmax(label == once))
-            raise DataError(
-                f"File {sheet.file}: label '{once}' occurs once, at {sheet.names[row]}"
-                f"{nearest(once, found.index)} Correct it, or list it in dataset.unlabelled."
-            )
+        _check_spelling(sheet, label, found)
         classes = {value: value for value in sorted(found.index)}
     if positive is not None:
         if positive not in classes:
@@ -171,6 +170,24 @@ def labelled(
             )
         classes = {value: classes[value] for value in [*(v for v in classes if v != positive), positive]}
     return class_indices(sheet, label, list(classes)), list(classes.values())
+
+
+def _check_spelling(sheet: Sheet, label: pd.Series, found: pd.Series) -> None:
+    """Raise DataError if a label that occurs once is probably a misspelling of another.
+
+    Args:
+        sheet: the samples.
+        label: label of each sample.
+        found: label -> number of its samples.
+    """
+    for once in map(str, found.index[found == 1]):
+        if (meant := misspelling(once, map(str, found.index))) is not None:
+            row = int(np.argmax(label == once))
+            raise DataError(
+                f"File {sheet.file}: label '{once}' occurs once, at {sheet.names[row]} of batch "
+                f"'{sheet.batch[row]}'; did you mean '{meant}'? Correct it, or name all classes in "
+                "dataset.classes if it is one of its own."
+            )
 
 
 def known_labels(sheet: Sheet, unlabelled: Sequence[str]) -> pd.Series:
@@ -199,22 +216,27 @@ def class_indices(sheet: Sheet, labels: pd.Series, classes: Sequence[str]) -> In
 def as_study(name: str, sheet: Sheet, y: IntArray, classes: Sequence[str], n_sources: int) -> Study:
     """Return the study of the samples; see ``batches_of``.
 
+    The unlabelled samples of a batch that is labelled in part become a batch of their own, after all others.
+
     Raises:
         DataError: there are fewer than two batches, or a batch cannot be used.
     """
+    owner, order, divided = unlabelled_apart(sheet.batch, y, sheet.file)
+    if divided:
+        sheet, y = replace(sheet, batch=owner).of_rows(order), y[order]
     batches = batches_of(sheet, y)
     if len(batches) < 2:
         raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
-    return Study(name, batches, sheet.features, list(classes), n_sources)
+    return Study(name, batches, sheet.features, list(classes), n_sources, (*sheet.cautions, *divided))
 
 
 def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
     """Return the batches by name, with values as ``as_floats`` returns them.
 
-    A batch in which no sample has a label becomes a batch without labels.
+    A batch in which a sample has no label becomes a batch without labels.
 
     Raises:
-        DataError: a batch has labels for some samples only, or a value is missing or infinite.
+        DataError: a value is missing or infinite.
     """
     batches = {}
     for batch in pd.unique(sheet.batch):
@@ -225,12 +247,7 @@ def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
                 f"File {sheet.file}: batch '{batch}' has missing or infinite values, the first in "
                 f"'{sheet.features[wrong]}'; repair the file or name another layer with dataset.layer."
             )
-        missing = int((y[rows] < 0).sum())
-        if 0 < missing < x.shape[0]:
-            raise DataError(
-                f"File {sheet.file}: {missing} of the {x.shape[0]} samples of batch '{batch}' have no label; "
-                "label all of a batch's samples or none of them."
-            )
+        known = y[rows] if (y[rows] >= 0).all() else None
         subject = None if sheet.subject is None else sheet.subject[rows]
-        batches[batch] = Batch(batch, x, None if missing else y[rows], subject, sheet.names[rows], subject)
+        batches[batch] = Batch(batch, x, known, subject, sheet.names[rows], subject)
     return batches

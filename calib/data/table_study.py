@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from calib.data.downloads import locate
+from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_shared_features
 from calib.data.references import marked, set_apart, with_references
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.study import Study
@@ -37,6 +38,7 @@ def load_table_study(
     sha256: str | None = None,
     n_sources: int = 2,
     reference: str | None = None,
+    missing_features: MissingFeatures = "leave_out",
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
@@ -53,11 +55,14 @@ def load_table_study(
         sha256: checksum of a single file; None accepts any.
         n_sources: number of source batches in ``split=all``.
         reference: column that marks reference samples, which need no label; None: there are none.
+        missing_features: what becomes of a feature that a whole batch lacks, where ``impute`` is mean or
+            median; see ``missing_features.with_shared_features``.
 
     Raises:
         DataError: a file is missing or damaged, or lacks a named column.
     """
     check_choice("dataset.impute", impute, IMPUTE)
+    check_choice("dataset.missing_features", missing_features, MISSING_FEATURES)
     paths = [path] if isinstance(path, str) else list(path)
     files = [locate(each, sha256=sha256) for each in paths]
     named = (batch, label, subject, sample, features, ignore)
@@ -65,6 +70,7 @@ def load_table_study(
         joined([as_sheet(read_frame(file), file, *named, reference=reference) for file in files])
     )
     y, names = labelled(sheet, classes, positive, unlabelled)
+    sheet, references = with_shared_features(sheet, references, impute, missing_features)
     study = as_study(name, complete(sheet, impute), y, names, n_sources)
     return study if references is None else with_references(study, complete(references, impute))
 

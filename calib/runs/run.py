@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
+from calib.data.overlaps import with_marks
 from calib.data.split import Split
 from calib.data.study import Study
 from calib.data.transform import prepare
@@ -62,7 +63,7 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
     protocol: Protocol = build(config.protocol)
-    study: Study = build(config.dataset)
+    study: Study = with_marks(build(config.dataset))
     scaling = f"{protocol.transform} {protocol.batch_scale}"
     data = {"data_sha256": study.sha256(), "scaling": scaling, "dtype": config.dtype}
     return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data

@@ -123,10 +123,15 @@ def test_a_batch_without_labels_becomes_a_target(tmp_path: Path) -> None:
     assert study.batches["c"].y is None
     assert study.batches["a"].y is not None
     kinds[2] = "sick"
-    with pytest.raises(
-        DataError, match=r"6 of the 7 samples of batch 'c' have no label; label all .* or none"
-    ):
-        load(write_h5ad(tmp_path / "u.h5ad", OBS | {"kind": kinds}, FEATURES, values()))
+    study = load(write_h5ad(tmp_path / "p.h5ad", OBS | {"kind": kinds}, FEATURES, values()))
+    assert {name: len(batch) for name, batch in study.batches.items()} == {
+        "a": 8,
+        "b": 8,
+        "c": 1,
+        "c (unlabelled)": 6,
+    }
+    assert study.batches["c (unlabelled)"].y is None
+    assert [one.code for one in study.cautions] == ["labelled_in_part"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from calib.config import build
 from calib.data.study import Study
-from calib.errors import CalibError, DataError, SplitError
+from calib.errors import CalibError, DataError, SplitError, misspelling
 from calib.runs.experiment import run
 from calib.runs.predict import predict
 from tests.conftest import ROOT, compose, fast
@@ -146,7 +146,6 @@ def spoil(change: Callable[[pd.DataFrame], object]) -> Callable[[pd.DataFrame], 
         (lambda t: t.__setitem__("mz_2", [*t["mz_2"][:-1], None]), [], "1 missing or infinite value(s), the first in "),
         (lambda t: t.__setitem__("plate", [*t["plate"][:-1], None]), [], "line 53: column 'plate' is empty; fill it."),
         (lambda t: t.__setitem__("diagnosis", "case"), [], "labels of 1 class(es), case; at least two are needed"),
-        (lambda t: t.__setitem__("plate", "one"), [], "the 52 samples of batch 'one' have no label"),
         (lambda t: t[t["plate"] == "north"], [], "has 1 batch; it needs at least two."),
         (lambda t: t.iloc[:0], [], "plates.csv has no rows."),
         (lambda t: t[["id", "plate", "person", "diagnosis"]], [], "has no feature column besides"),
@@ -159,6 +158,112 @@ def test_what_is_wrong_is_said(
     with pytest.raises(DataError) as error:
         study(*written(table, tmp_path, "csv"), *overrides)
     assert message in str(error.value)
+
+
+def test_unlabelled_samples_of_a_labelled_plate_become_a_target(plates: pd.DataFrame, tmp_path: Path) -> None:
+    north = plates.index[plates["plate"] == "north"]
+    plates.loc[north[[3, 8]], "diagnosis"] = ["?", None]
+    overrides = written(plates, tmp_path, "csv")
+    got, whole = study(*overrides), plates.loc[north]
+    assert list(got.batches)[3:] == ["north (unlabelled)"]
+    part, rest = got.batches["north (unlabelled)"], got.batches["north"]
+    assert part.names is not None
+    assert part.names.tolist() == whole["id"].iloc[[3, 8]].tolist()
+    np.testing.assert_allclose(part.x, whole.filter(like="mz_").iloc[[3, 8]])
+    np.testing.assert_allclose(rest.x, whole.filter(like="mz_").drop(north[[3, 8]]))
+    assert rest.y is not None
+    assert rest.y.tolist() == (whole["diagnosis"].drop(north[[3, 8]]) == "case").astype(int).tolist()
+    split = "split='north+south:north (unlabelled)'"
+    (result,) = run(compose(*overrides, f"out={tmp_path}", split, "method=baseline", *fast("baseline")))
+    assert set(result["targets"]["north (unlabelled)"]) == {"n", "predicted"}
+    text = (
+        "Batch 'north' is labelled in part: 2 samples of 21 without a label became batch 'north (unlabelled)'"
+    )
+    assert text in result["warnings"][0]["text"]
+    (log,) = tmp_path.glob("runs/*/*/*/run.log")
+    assert text in log.read_text()
+    plates.loc[plates["plate"] == "new", "plate"] = "north (unlabelled)"
+    with pytest.raises(DataError, match="would become batch 'north .unlabelled.', which there is already"):
+        study(*written(plates, tmp_path, "csv"))
+
+
+def test_a_feature_that_a_whole_plate_lacks(plates: pd.DataFrame, tmp_path: Path) -> None:
+    for column, plate in (("mz_2", "south"), ("mz_5", "new"), ("mz_6", "new")):
+        plates.loc[plates["plate"] == plate, column] = None
+    plates["mz_7"] = None
+    plates.loc[plates.index[plates["plate"] == "north"][0], "mz_0"] = (
+        None  # one value: filled within the plate
+    )
+    overrides = written(plates, tmp_path, "csv")
+    with pytest.raises(DataError, match=r"missing or infinite value.* set dataset.impute=median"):
+        study(*overrides)
+    for rule in ("mean", "median"):
+        got = study(*overrides, f"dataset.impute={rule}")
+        assert list(got.features) == ["mz_0", "mz_1", "mz_3", "mz_4"]
+        (caution,) = got.cautions
+        assert caution.code == "features_left_out"
+        for part in (
+            "4 of 8 features",
+            "'south' lacks 2",
+            "'new' lacks 3",
+            "'mz_2', 'mz_5', 'mz_6' and 1 more",
+        ):
+            assert part in caution.text
+        filled = study(*overrides, f"dataset.impute={rule}", "dataset.missing_features=other_batches")
+        assert list(filled.features) == [f"mz_{i}" for i in range(7)]
+        others = plates.loc[plates["plate"] != "south", "mz_2"].agg(rule)
+        np.testing.assert_allclose(filled.batches["south"].x[:, 2], others)
+        assert [one.code for one in filled.cautions] == ["features_filled", "features_left_out"]
+    assert len(study(*overrides, "dataset.impute=zero").features) == 8
+    (result,) = run(
+        compose(
+            *overrides,
+            "dataset.impute=mean",
+            f"out={tmp_path}",
+            "split=north:south",
+            "method=baseline",
+            *fast("baseline"),
+        )
+    )
+    assert [one["code"] for one in result["warnings"]] == ["features_left_out"]
+    plates.loc[plates["plate"] == "south", ["mz_0", "mz_1", "mz_3", "mz_4"]] = None
+    with pytest.raises(DataError, match="every feature has no value in some batch .*'south' lacks 6"):
+        study(*written(plates, tmp_path, "csv"), "dataset.impute=mean")
+
+
+def test_a_class_may_have_one_sample_or_be_in_one_batch(plates: pd.DataFrame, tmp_path: Path) -> None:
+    known = plates.index[plates["plate"] == "north"]
+    plates.loc[known[0], "diagnosis"] = "relapse"
+    plates.loc[known[1:5], "diagnosis"] = "other"
+    overrides = [o for o in written(plates, tmp_path, "csv") if "positive" not in o]
+    assert study(*overrides).classes == ["case", "healthy", "other", "relapse"]
+    (result,) = run(
+        compose(*overrides, f"out={tmp_path}", "split=south:north", "method=baseline", *fast("baseline"))
+    )
+    assert result["unseen_classes"] == {"north": {"other": 4, "relapse": 1}}
+    assert [one["code"] for one in result["warnings"]] == ["class_of_one_sample"]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("caes", "case"), ("Case", "case"), ("cas", None), ("cass", "case"), ("cases", "case"), ("helthy", "healthy"),
+        ("stage2", None), ("stage", None), ("epsilon", None), ("relapse", None), ("case2", None), ("healtyh", "healthy"),
+    ],
+)  # fmt: skip
+def test_misspellings(word: str, meant: str | None) -> None:
+    assert misspelling(word, ["case", "healthy", "stage1", "delta"]) == meant
+
+
+def test_a_misspelt_label_can_be_made_a_class(plates: pd.DataFrame, tmp_path: Path) -> None:
+    plates.loc[plates.index[plates["plate"] == "north"][0], "diagnosis"] = "cases"
+    overrides = written(plates, tmp_path, "csv")
+    with pytest.raises(
+        DataError, match="label 'cases' occurs once, .* did you mean 'case'. .* in dataset.classes"
+    ):
+        study(*overrides)
+    got = study(*overrides, "dataset.classes={healthy:healthy,cases:cases,case:case}")
+    assert got.classes == ["healthy", "cases", "case"]
 
 
 def test_files_of_the_wrong_kind_are_refused_at_once(tmp_path: Path, plates: pd.DataFrame) -> None:

@@ -102,6 +102,28 @@ def test_a_table_marks_reference_samples(load: Callable[..., Study], frame: pd.D
     assert load().sha256() != study.sha256()  # a method's input decides the record's key
 
 
+def test_the_unlabelled_part_of_a_plate_has_its_reference_samples(
+    load: Callable[..., Study], frame: pd.DataFrame
+) -> None:
+    frame.loc[[0, 1], "label"] = None
+    batches = load().batches
+    assert [len(batch) for batch in batches.values()] == [14, 16, 16, 2]
+    np.testing.assert_array_equal(batches["p1 (unlabelled)"].reference, batches["p1"].reference)
+
+
+def test_features_that_the_reference_samples_of_a_plate_lack_are_left_out(
+    load: Callable[..., Study], frame: pd.DataFrame
+) -> None:
+    frame.loc[(frame["batch"] == "p2") & (frame["pool"] == "Yes"), "b"] = None
+    frame.loc[(frame["batch"] == "p1") & (frame["pool"] == "no"), "d"] = None
+    for rule, features in (("leave_out", "ace"), ("other_batches", "acde")):
+        study = load(impute="median", missing_features=rule)
+        assert list(study.features) == list(features)
+        reference = study.batches["p2"].reference
+        assert reference is not None
+        assert reference.shape == (2, len(features))
+
+
 @pytest.mark.parametrize(
     ("row", "mark", "message"),
     [

@@ -1,0 +1,109 @@
+"""Samples that occur twice: in sources and targets, so that scores are too good, or within one batch."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from calib.data.cautions import Caution, counted, listed
+from calib.data.matrix import Matrix, dense
+from calib.data.split import Split
+from calib.data.study import Batch, IntArray, Study
+
+CHUNK = 2**17
+"""Most numbers that are looked at at once, so that they stay in the processor's cache."""
+
+NUMBERED = re.compile(r"(line )?\d+")
+"""Sample names that only count the rows of a file, so that equal ones mean nothing."""
+
+
+def row_marks(x: Matrix) -> IntArray:
+    """Return a number for each row ``(rows,)``, the same for rows of the same values and for no others.
+
+    The values are compared in float32. Their bits are multiplied by random whole numbers, mixed, and added up
+    modulo 2^64, so two different rows have the same number about once in 2^60 pairs. Rows of one value only,
+    such as empty cells, have the number 0.
+    """
+    samples, features = x.shape
+    factors = np.random.default_rng(0).integers(1, 2**63, features, np.uint64) | np.uint64(1)
+    step = max(CHUNK // max(features, 1), 1)
+    marks = np.zeros(samples, np.uint64)
+    for start in range(0, samples, step):
+        with np.errstate(over="ignore"):  # values that are too large for float32 become infinite
+            values = np.ascontiguousarray(dense(x[start : start + step]), np.float32) + np.float32(
+                0
+            )  # no -0.0
+        products = values.view(np.uint32) * factors
+        products ^= products >> np.uint64(29)
+        varies = (values != values[:, :1]).any(axis=1)
+        marks[start : start + step] = products.sum(axis=1) * varies
+    return marks.view(np.int64)
+
+
+def with_marks(study: Study) -> Study:
+    """Return the study with the marks of its rows as loaded, since scaled batches hide identical rows."""
+    return replace(study, marks={name: row_marks(batch.x) for name, batch in study.batches.items()})
+
+
+def shared_samples(study: Study, split: Split) -> Iterable[Caution]:
+    """Yield a warning if a subject, a sample's name or a row's values are in a source and in a target.
+
+    Only subjects that a file names are compared; numbers that were inferred count anew in each batch.
+    """
+    sources, targets = ([study.batches[name] for name in side] for side in (split.sources, split.targets))
+    parts = []
+    for word, of in (("subject", _subjects), ("sample name", _names)):
+        known = set().union(*(set(of(batch)) for batch in sources))
+        both = sorted(known & set().union(*(set(of(batch)) for batch in targets)))
+        if both:
+            parts.append(f"{counted(len(both), word)} ({listed(both)})")
+    here = [study.marks.get(name, np.zeros(0, np.int64)) for name in split.targets]
+    there = [study.marks.get(name, np.zeros(0, np.int64)) for name in split.sources]
+    rows = np.concatenate(here)
+    same = int(np.isin(rows[rows != 0], np.concatenate(there)).sum())
+    if same:
+        parts.append(f"{counted(same, 'row')} of the same values")
+    if parts:
+        yield Caution(
+            "shared_samples",
+            f"Sources and targets have in common: {'; '.join(parts)}. Scores of the targets are too good "
+            "where these are the same samples or people; leave them out on one side with dataset.exclude, or "
+            "give different ones different names.",
+        )
+
+
+def repeated_samples(study: Study, split: Split) -> Iterable[Caution]:
+    """Yield a warning if a row's values or a sample's name occur more than once in a batch."""
+    parts = []
+    for name in (*split.sources, *split.targets):
+        marks = study.marks.get(name, np.zeros(0, np.int64))
+        counts = [
+            (_repeats(marks[marks != 0]), "row", "of values that another row has"),
+            (_repeats(_names(study.batches[name])), "sample", "of a name that another has"),
+        ]
+        parts += [f"'{name}': {counted(count, word)} {why}" for count, word, why in counts if count]
+    if parts:
+        yield Caution(
+            "repeated_samples",
+            f"Batches repeat samples, which then count more than once: {'; '.join(parts)}. Leave the copies "
+            "out, or name their subject in a column (dataset.subject) where they are replicates.",
+        )
+
+
+def _subjects(batch: Batch) -> Sequence[str]:
+    """Return the names of a batch's subjects, none where they are numbers or unknown."""
+    named = batch.subject is not None and batch.subject.dtype.kind in "UO"
+    return batch.subject.tolist() if named and batch.subject is not None else []
+
+
+def _names(batch: Batch) -> Sequence[str]:
+    """Return the names of a batch's samples, none where they only count rows."""
+    names = [] if batch.names is None else batch.names.tolist()
+    return [] if all(NUMBERED.fullmatch(name) for name in names) else names
+
+
+def _repeats(values: Sequence[str] | IntArray) -> int:
+    """Return how many values occur earlier already."""
+    return int(pd.Series(values).duplicated().sum())
