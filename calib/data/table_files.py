@@ -42,7 +42,7 @@ def read_frame(file: Path) -> pd.DataFrame:
 def _parquet(file: Path) -> pd.DataFrame:
     """Return the table in a Parquet file."""
     try:
-        return pd.read_parquet(file)
+        return pd.read_parquet(file).reset_index(drop=True)
     except ImportError as error:
         raise CalibError(
             f"Reading {file.name} needs pyarrow: pip install -c constraints.txt -e '.[parquet]'."

@@ -100,7 +100,6 @@ def as_sheet(
             line = int(np.argmax(empty)) + 2
             raise DataError(f"File {file}, line {line}: column '{name}' is empty; fill it.")
     order = np.argsort(pd.factorize(owner)[0], kind="stable")
-    table, owner = table.iloc[order], owner.iloc[order]
     x = table.drop(columns=[c for c in {*described, *ignore} if c in table])
     if wanted is not None:
         x = table[[column for column in wanted if column in table]]
@@ -115,9 +114,10 @@ def as_sheet(
             "pattern as in dataset.features='mz_*'."
         )
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, x.columns[0], x.columns[-1])
+    table, owner = table.iloc[order], owner.iloc[order]
     sheet = Sheet(
         str(file),
-        numbers(x.sort_index(), file)[order],
+        numbers(x, file)[order],
         text(table[sample]).to_numpy(str) if sample else np.array([f"line {row + 2}" for row in order]),
         list(x.columns),
         owner.to_numpy(object),
