@@ -147,7 +147,9 @@ def test_files_of_batches_take_names_in_any_type(tmp_path: Path) -> None:
     study = load_csv_study("t", files, "label", {0: "control", 1: "case"}, "board")
     assert list(study.batches) == ["1", "2", "3"]
     assert study.classes == ["control", "case"]
-    with pytest.raises(DataError, match=r"no column 'bord', which dataset.ignore names; did you mean 'board'"):
+    with pytest.raises(
+        DataError, match=r"no column 'bord', which dataset.ignore names; did you mean 'board'"
+    ):
         load_csv_study("t", files, "label", {0: "control", 1: "case"}, ["bord"])
     with pytest.raises(CalibError, match=r"dataset.files=x must give each batch a path"):
         load_csv_study("t", "x", "label", {0: "control", 1: "case"})  # type: ignore[arg-type]
