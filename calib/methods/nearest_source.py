@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from calib.data.matrix import Matrix, pieces
 from calib.data.study import FloatArray, IntArray, Samples, Task
-from calib.data.transform import prepared
+from calib.data.transform import prepared, prepared_batch
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.evaluation.distances import batch_distances, most_rows
 from calib.methods.base import Fitted, Method, calibrated_rows, check_wrapped
@@ -107,7 +107,7 @@ def source_distances(
     batches = [target, *sources]
     dtype = runtime.numpy_dtype
     if distance_on == "standardised":
-        x = [prepared(batch.x, "arcsinh", "standardise", dtype) for batch in batches]
+        x = [prepared_batch(batch, "arcsinh", "standardise", dtype) for batch in batches]
     else:
         pooled = prepared(np.concatenate([batch.dense for batch in batches]), "arcsinh", "standardise", dtype)
         x = pieces(pooled, batches)

@@ -16,10 +16,11 @@ from calib.data.sheet import Sheet, batches_of, class_indices, known_labels
 from calib.data.study import Batch, FloatArray, Samples, Study
 from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
-from calib.data.transform import prepared
+from calib.data.transform import checked
 from calib.errors import CalibError, check_choice
 from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
+from calib.methods.base import class_probabilities
 from calib.records.predictions_file import read_predictions
 from calib.runs.models import Model, load_model
 
@@ -112,10 +113,10 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
     y = _classes(sheet, dataset, model)
     batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
     study = Study(dataset["name"], batches, model.features, model.classes)
-    known = model.training_statistics
-    found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
     own_statistics = statistics != "as_trained"
     probability = {name: _probability(model, batch, own_statistics) for name, batch in batches.items()}
+    known = model.training_statistics
+    found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
     return Prediction(study, probability, found)
 
 
@@ -126,15 +127,17 @@ def _probability(model: Model, batch: Batch, own_statistics: bool) -> FloatArray
         own_statistics: whether batch norms use the mean and variance of the batch.
 
     Raises:
-        CalibError: the batch has a single sample, and so no such statistics.
+        CalibError: the batch has a single sample, and so no such statistics; or a value, as given or as
+            answered, is no finite number.
     """
     if own_statistics and len(batch) < 2:
         raise CalibError(
             f"Batch '{batch.name}' has one sample and so no statistics of its own; set statistics=as_trained."
         )
     protocol = model.config.protocol
-    x = prepared(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype)
-    return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
+    place = f"Batch '{batch.name}'"
+    x = checked(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype, place, model.features)
+    return class_probabilities(model.fitted, Samples(batch.name, x, replicate=batch.replicate))
 
 
 def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
