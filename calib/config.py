@@ -1,4 +1,4 @@
-"""Objects from configuration: the one place where a YAML file may name code to call."""
+"""The configuration: composing it, looking up a study's values, and calling the classes that it names."""
 
 import inspect
 from collections.abc import Iterator
@@ -37,13 +37,13 @@ OmegaConf.register_new_resolver("tuned", tuned, replace=True)
 
 
 def compose(conf: Path, *overrides: str) -> DictConfig:
-    """The configuration that the command line would give with these overrides, from the folder ``conf``."""
+    """Return the configuration that the command line gives with these overrides, from the folder ``conf``."""
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         return hydra.compose("config", list(overrides))
 
 
 def build(config: DictConfig) -> Any:
-    """Call the ``_target_`` of a configuration node, nested ones first.
+    """Return what the class or function named by a node's ``_target_`` makes, nested ones first.
 
     Raises:
         CalibError: a target lies outside the allowed packages, or does not take the values given.
@@ -64,10 +64,10 @@ def build(config: DictConfig) -> Any:
 
 
 def _allowed(target: str) -> bool:
-    """Whether a name leads to a class or function of ours, or to an estimator of scikit-learn.
+    """Return whether a name leads to a class or function of calib, or to an estimator of scikit-learn.
 
-    What is merely imported there is refused, and what belongs to a class; and so is the rest of scikit-learn:
-    one of its functions runs scripts.
+    A name that a module only imports is refused, and so is an attribute of a class. The rest of scikit-learn
+    is refused because one of its functions runs scripts.
     """
     if target.partition(".")[0] not in ALLOWED:
         return False
@@ -84,6 +84,7 @@ def _allowed(target: str) -> bool:
 
 
 def _targets(node: Any) -> Iterator[str]:
+    """Return every ``_target_`` in a configuration node."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield str(node["_target_"])

@@ -23,20 +23,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from calib.errors import CalibError
+from calib.report.averages import accuracy_by_split
 from calib.report.beyond.section import SERIES, TABLES
-from calib.report.claims.verdicts import claims_table
+from calib.report.claims.tables import claims_table, verdict_counts, verdicts_table
 from calib.report.costs import cost_table
 from calib.report.doc_tables import (
-    accuracy_by_split,
     accuracy_table,
     averages_table,
-    comparison_table,
+    methods_table,
     metrics_table,
     options_table,
     settings_table,
     single_source_table,
-    verdict_counts,
-    verdicts_table,
 )
 from calib.report.exhibits import Outcome, Table, Verdict, markdown
 from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
@@ -248,7 +246,7 @@ def renewed(text: str, results: pd.DataFrame) -> str:
         "beyond": beyond,
         "caption": caption,
         "claims": claims,
-        "comparison": comparison_table,
+        "comparison": methods_table,
         "cost": costs,
         "counts": counts,
         "metrics": metrics_table,

@@ -1,6 +1,6 @@
 """Recompute the paper: make every run that is missing, then the tables, the figures and the page.
 
-Repeat the command to go on after an interruption: what is recorded is not made again. A failed run stops
+Repeat the command to go on after an interruption: recorded runs are not made again. A failed run stops
 no other; failures are listed at the end, and the exit code is then 1.
 """
 
@@ -27,7 +27,7 @@ CONF = ROOT / "conf"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = made.add_argument
     add(
@@ -45,10 +45,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Plan, run, report; 1 where a run or a study failed."""
+    """Plan and make the runs, write the report, and return the exit code: 1 if a run or a study failed."""
     planner = Planner(CONF, options.out, options.device)
     narrowing = {key: getattr(options, key) for key in ("studies", "methods", "protocols", "seeds")}
-    series = [one for s in read_series(CONF / PLAN, options.series) if (one := s.narrowed(**narrowing))]
+    series = [part for s in read_series(CONF / PLAN, options.series) if (part := s.narrowed(**narrowing))]
     if not series:
         raise CalibError(
             f"No series of '{options.series}' has all that is asked for; see conf/reproduce.yaml."
@@ -56,8 +56,8 @@ def main(options: argparse.Namespace) -> int:
     jobs = planner.jobs(series)
     scheduled = schedule(jobs, guessed_seconds(CONF))
     print(plan_table(jobs, scheduled))
-    for what, why in planner.refused.items():
-        print(f"Cannot be planned: {what}: {why}")
+    for name, why in planner.refused.items():
+        print(f"Cannot be planned: {name}: {why}")
     if options.dry_run:
         return 0
     failures: dict[str, str] = {}
@@ -70,7 +70,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), failures)
         print(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
-    finally:  # where there is nothing to report, they say why
+    finally:  # without any record, the failures say why
         for run, why in failures.items():
             print(f"Failed: {run}: {why}")
     print(page)

@@ -1,4 +1,4 @@
-"""Choose settings, such as the weights of the losses, by leaving a source out; never by a target.
+"""Choose settings, such as the weights of the losses, by leaving a source out, never by a target.
 
 For a split with sources S, every setting of a grid (a file of conf/search) is run once for each source s in
 S, with the other sources as sources and s as the only target: the targets of the split take no part, neither
@@ -6,7 +6,7 @@ their data nor their labels. With two sources that means training on one. The se
 accuracy is chosen; the split itself is then run with it and with the published values. A table of all
 settings goes to <out>/search/.
 
-Repeat the command to go on after an interruption: what is recorded is not made again. A failed run stops no
+Repeat the command to go on after an interruption: recorded runs are not made again. A failed run stops no
 other; failures are listed at the end, and the exit code is then 1.
 
   python scripts/search.py --study mi --split 12_3
@@ -38,7 +38,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the parser of the options."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = made.add_argument
     add("--study", default="demo", help="as in dataset=: demo, mi, chd, ... (default demo)")
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Plan, run the grid, choose, run what is chosen; 1 where a run failed."""
+    """Run the grid, choose a setting, run the splits with it, and return the exit code: 1 if a run failed."""
     search = Search(
         CONF,
         options.out,
@@ -78,7 +78,7 @@ def main(options: argparse.Namespace) -> int:
     outer = [job for split in splits for job in outer_jobs(search, split)]
     print(f"Runs of the splits themselves: {progress(outer)}")
     failures |= carry_out(outer, options)
-    print(f"\n{caption(search, splits[0])}")  # the others have as many sources
+    print(f"\n{caption(search, splits[0])}")  # all splits have as many sources
     for split in splits:
         command = f"python scripts/search.py {shlex.join(sys.argv[1:])}".strip()
         file, *_ = write_table(search_table(search, split, command), options.out / "search")
@@ -89,7 +89,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def outer_jobs(search: Search, split: Split) -> list[Job]:
-    """The runs of a split with the published setting and with the chosen one, where there is one."""
+    """Return the runs of a split with the published setting and with the chosen setting, if there is one."""
     chosen = choose(search.trials(split), search.published)
     settings = [search.published]
     if chosen is not None and chosen.setting != search.published:
@@ -98,15 +98,15 @@ def outer_jobs(search: Search, split: Split) -> list[Job]:
 
 
 def progress(jobs: Sequence[Job]) -> str:
-    """How many of the runs there are, and how long the rest takes."""
+    """Return how many runs there are and how long the missing ones take, as text."""
     left = schedule(jobs, guessed_seconds(CONF))
-    time = timedelta(seconds=round(sum(one.seconds for one in left)))
+    time = timedelta(seconds=round(sum(item.seconds for item in left)))
     rest = f"{len(left)} to make, about {time} of one core" if left else "none to make"
     return f"{len(jobs)}, {len(jobs) - len(left)} recorded; {rest}."
 
 
 def carry_out(jobs: Sequence[Job], options: argparse.Namespace) -> dict[str, str]:
-    """Make those that have no record; the ones that failed, and why."""
+    """Carry out the runs that have no record, and return those that failed with the reason."""
     scheduled = schedule(jobs, guessed_seconds(CONF))
     if not scheduled:
         return {}

@@ -1,1 +1,1 @@
-"""Tables of run records beside the paper's own numbers."""
+"""The report: tables, figures and verdicts from run records, beside the paper's own numbers."""

@@ -10,7 +10,8 @@ from calib.errors import CalibError
 from calib.records.record import Finished, Record
 from calib.report.beyond.named import named_section
 from calib.report.beyond.section import beyond_section, is_beyond
-from calib.report.claims.verdicts import claims_table, verdicts
+from calib.report.claims.tables import claims_table
+from calib.report.claims.verdicts import verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.figures.draw import Figures, draw
@@ -26,13 +27,14 @@ from calib.runs.series import Job
 def write_report(
     jobs: Sequence[Job], studies: Mapping[str, Study], out: Path, workers: int, failures: Mapping[str, str]
 ) -> Path:
-    """Write ``<out>/report/``: tables, figures, ``runs.csv`` and ``index.html``, from what is recorded.
+    """Write ``<out>/report/``: tables, figures, ``runs.csv`` and ``index.html``, from the recorded runs.
 
     Args:
-        jobs: all runs that there should be.
+        jobs: all planned runs.
         studies: name -> study, with its values as loaded, not scaled.
-        workers: how many figures are drawn at once.
-        failures: run or study -> why it is missing.
+        out: folder of the records.
+        workers: number of figures drawn at once.
+        failures: run or study -> the reason why it is missing.
 
     Returns:
         The page.
@@ -41,15 +43,16 @@ def write_report(
         CalibError: nothing is recorded, a record does not fit its study, or the folder cannot be written to.
     """
     folder = out / "report"
-    with Record(folder).locked():  # by another sweep, which draws the same from the same records
+    with Record(folder).locked():  # another sweep may draw the same figures from the same records
         return _written(jobs, studies, folder, workers, failures)
 
 
 def _written(
     jobs: Sequence[Job], studies: Mapping[str, Study], folder: Path, workers: int, failures: Mapping[str, str]
 ) -> Path:
+    """Write the report and return its page."""
     damaged = [sentence for job in jobs if (sentence := job.run.record.damage())]
-    finished = [one for job in jobs if (one := job.finished)]
+    finished = [record for job in jobs if (record := job.finished)]
     if not finished:
         raise CalibError(
             f"Nothing of what is planned is recorded in {folder.parent}, so there is nothing to report."
@@ -60,31 +63,24 @@ def _written(
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     by_study = {name: [job for job in jobs if job.run.study.name == name] for name in studies}
     of_paper = {name: [job for job in part if not is_beyond(job)] for name, part in by_study.items()}
-    tables = {name: _tables(results, part, name, protocols) for name, part in of_paper.items()}
+    tables = {name: _printed_tables(results, part, name, protocols) for name, part in of_paper.items()}
     figures = {
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
-    grouped = {name: group_jobs(part, finished) for name, part in by_study.items()}
-    others = [
-        section
-        for section in (
-            beyond_section(grouped, folder / "figures"),
-            named_section(grouped, folder / "figures", workers),
-        )
-        if section
-    ]
-    silhouettes = {path: one for drawn in figures.values() for path, one in drawn.silhouettes.items()}
-    found = verdicts(finished, studies, silhouettes, protocols)
+    further = _further_sections(by_study, finished, folder / "figures", workers)
+    silhouettes = {path: values for drawn in figures.values() for path, values in drawn.silhouettes.items()}
+    judged = verdicts(finished, studies, silhouettes, protocols)
     costs = [cost_table(results, name) for name in studies]
-    ours = [table for section in others for table in section.tables]
-    for table in (*(t for group in tables.values() for t in group), *ours, *costs, claims_table(found)):
+    of_studies = [table for name in studies for table in tables[name]]
+    of_sections = [table for section in further for table in section.tables]
+    for table in (*of_studies, *of_sections, *costs, claims_table(judged)):
         write_table(table, folder / "tables")
 
-    failed = [f"{what}: {why}" for what, why in failures.items()]
     sections = [_section(studies[name], tables[name], figures[name], folder / "figures") for name in studies]
+    failed = [f"{name}: {reason}" for name, reason in failures.items()]
     content = Content(
-        verdicts=found,
-        sections=[*sections, *others, Section("Cost", tables=costs)],
+        verdicts=judged,
+        sections=[*sections, *further, Section("Cost", tables=costs)],
         missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
         facts=_facts(finished, len(jobs)),
         tables=folder / "tables",
@@ -93,22 +89,34 @@ def _written(
     return folder / "index.html"
 
 
-def _tables(results: pd.DataFrame, jobs: Sequence[Job], study: str, protocols: Sequence[str]) -> list[Table]:
+def _printed_tables(
+    results: pd.DataFrame, jobs: Sequence[Job], study: str, protocols: Sequence[str]
+) -> list[Table]:
+    """Return the paper's tables of one study under each protocol."""
     lines: dict[str, dict[tuple[str, str], None]] = {}
     for job in jobs:
         for target in job.run.split.targets:
             lines.setdefault(job.variant, {})[job.run.split.label, target] = None
-    planned: Lines = {variant: list(found) for variant, found in lines.items()}
+    planned: Lines = {variant: list(of_variant) for variant, of_variant in lines.items()}
     return [table for protocol in protocols for table in printed_tables(results, planned, study, protocol)]
 
 
+def _further_sections(
+    jobs: Mapping[str, Sequence[Job]], finished: Sequence[Finished], figures: Path, workers: int
+) -> list[Section]:
+    """Return the sections on methods that are not in the paper's tables, as far as they are recorded."""
+    groups = {name: group_jobs(part, finished) for name, part in jobs.items()}
+    sections = (beyond_section(groups, figures), named_section(groups, figures, workers))
+    return [section for section in sections if section]
+
+
 def _section(study: Study, tables: Sequence[Table], figures: Figures, folder: Path) -> Section:
-    """A study's part of the page: all its tables, the figures of its first split under each protocol."""
+    """Return a study's section: all its tables, and the figures of its first split under each protocol."""
     name = study.name
-    shown: dict[str, list[str]] = {}
+    splits: dict[str, list[str]] = {}
     for protocol, split in figures.splits:
-        shown.setdefault(protocol, []).append(split)
-    first = [figures.splits[protocol, splits[0]] for protocol, splits in shown.items()]
+        splits.setdefault(protocol, []).append(split)
+    first = [figures.splits[protocol, labels[0]] for protocol, labels in splits.items()]
     command = f"make report STUDIES={name}"
     samples = sum(len(batch) for batch in study.batches.values())
     text = (
@@ -116,15 +124,16 @@ def _section(study: Study, tables: Sequence[Table], figures: Figures, folder: Pa
         f"{len(study.classes)} classes. The maps and distances below are those of the first split; "
         "those of the others lie in the folder of the figures."
     )
-    drawn = [one for gallery in (*first, figures.study) for one in gallery.drawn]
-    return Section(spelled(name), text, tables, [Shown(one, folder, command) for one in drawn])
+    drawn = [figure for gallery in (*first, figures.study) for figure in gallery.drawn]
+    return Section(spelled(name), text, tables, [Shown(figure, folder, command) for figure in drawn])
 
 
 def _facts(finished: Sequence[Finished], planned: int) -> dict[str, dict[str, object]]:
-    """Hardware, versions, checksums and code of all records; several values where they differ."""
-    results = [one.result for one in finished]
+    """Return hardware, versions, checksums and code of all records, with every value that occurs."""
+    results = [record.result for record in finished]
 
     def every(group: str) -> dict[str, object]:
+        """Return name -> all values of a group of facts."""
         names = dict.fromkeys(name for result in results for name in result[group] or {})
         return {
             name: ", ".join(

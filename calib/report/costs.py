@@ -1,19 +1,22 @@
-"""What each method costs: seconds and memory, from run records."""
+"""The cost of each method: seconds and memory, from run records."""
 
 from typing import cast
 
 import pandas as pd
 
-from calib.report.exhibits import MISSING, Table
+from calib.report.exhibits import Table
 from calib.report.groups import ARCSINH
+from calib.report.numbers import number
 
 DIGITS = {"correction, s": 1, "the rest of a run, s": 1, "peak memory, MB": 0}
+"""Heading -> number of digits."""
 
 
 def cost_table(results: pd.DataFrame, study: str) -> Table:
-    """Seconds and peak memory of each method in one study, medians over runs.
+    """Return seconds and peak memory of each method in one study, medians over runs.
 
-    A correction is made once for all splits; the rest is D, its predictions and the distances of batches.
+    A correction is made once for all splits; the rest of a run is D, its predictions and the distances of
+    batches.
     """
     published = results["variant"] == ""
     other_scale = results["variant"].str.split().map(lambda words: ARCSINH in words)
@@ -21,15 +24,15 @@ def cost_table(results: pd.DataFrame, study: str) -> Table:
     measured = ["seconds", "correction_seconds", "peak_memory_mb", "correction_peak_memory_mb"]
     runs = ours.drop_duplicates("key").astype(dict.fromkeys(measured, float))
     made = runs["correction_seconds"].notna() & (runs["seconds"] > runs["correction_seconds"])
-    # a run that made its correction itself counts it among its own seconds
+    # the seconds of a run that made its correction include those of the correction
     runs["rest"] = runs["seconds"] - runs["correction_seconds"].where(made, 0)
     runs["peak"] = runs[["peak_memory_mb", "correction_peak_memory_mb"]].max(axis=1)
     cells = runs.groupby(["method", "variant"])[["correction_seconds", "rest", "peak"]]
     rows, numbers = [], []
-    for (index, cell), count in zip(cells.median().iterrows(), cells.size(), strict=True):
+    for (index, medians), count in zip(cells.median().iterrows(), cells.size(), strict=True):
         method, variant = cast(tuple[str, str], index)
-        values = dict(zip(DIGITS, cell, strict=True))
-        shown = [MISSING if pd.isna(v) else f"{v:.{DIGITS[name]}f}" for name, v in values.items()]
+        values = dict(zip(DIGITS, medians, strict=True))
+        shown = [number(value, DIGITS[name]) for name, value in values.items()]
         rows.append([f"`{method}`" + (f", `{variant}`" if variant else ""), str(count), *shown])
         numbers.append({"study": study, "method": method, "variant": variant, "runs": count} | values)
     return Table(

@@ -1,4 +1,4 @@
-"""What the report is made of: tables of text with the numbers behind them, and verdicts on claims."""
+"""The parts of the report: tables of text with the numbers behind them, and verdicts on claims."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,19 +12,20 @@ from calib.files import safe_name
 from calib.records.record import Record
 
 MISSING = "–"
+"""The text of a cell without a value."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the report.
+    """A table of the report.
 
     Attributes:
         name: file name without ending, such as ``table_1b_paper``.
         title: one line.
-        caption: what a cell is, which runs and seeds, which rule chose them.
+        caption: what a cell is, which runs and seeds it comes from, and which rule chose them.
         heads: headings of the columns.
-        rows: cells as text, ``MISSING`` where there is nothing.
-        numbers: the same as numbers, one row a cell, for programs.
+        rows: cells as text, ``MISSING`` for a cell without a value.
+        numbers: the same as numbers, for programs.
         command: the command line that makes the runs behind it.
     """
 
@@ -38,7 +39,7 @@ class Table:
 
 
 class Outcome(StrEnum):
-    """What became of a claim."""
+    """The outcome of judging a claim."""
 
     YES = "reproduced"
     NO = "not reproduced"
@@ -48,14 +49,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one claim of the paper in one study, under one protocol.
+    """The verdict on one claim of the paper in one study, under one protocol.
 
     Attributes:
         claim: the claim in a few words.
-        study, protocol: where it was looked at; protocol is "" where it plays no part.
-        printed: what the paper prints.
-        ours: what was measured, with its interval where it has one.
-        outcome: decided by ``rule`` alone.
+        study, protocol: study and protocol of the runs; protocol is "" if the claim does not depend on it.
+        printed: the value that the paper prints.
+        ours: the measured value, with its interval if it has one.
+        outcome: the outcome, which ``rule`` alone decides.
         rule: the rule, in a sentence.
     """
 
@@ -69,7 +70,7 @@ class Verdict:
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
-    """Write ``<name>.csv`` (the numbers), ``<name>.md`` and ``<name>.tex`` (the text).
+    """Write ``<name>.csv`` (the numbers), ``<name>.md`` and ``<name>.tex`` (the text), and return the files.
 
     Raises:
         CalibError: the folder cannot be written to.
@@ -85,23 +86,24 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 
 
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; a name with a line break or a bar stays in its cell."""
+    """Return a Markdown table; a name with a line break or a bar stays in its cell."""
     heads = list(heads)
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(map(_md, line)) + " |" for line in lines)
 
 
 def _md(text: str) -> str:
+    """Return the text of a Markdown cell."""
     return _plain(" ".join(text.splitlines())).replace("|", r"\|")
 
 
 def _plain(text: str) -> str:
-    """Text in which no name from data is a tag."""
+    """Return a text in which no name from data is a tag."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
 def latex(table: Table) -> str:
-    """A LaTeX table for the packages booktabs and graphicx, with its caption, shrunk to fit its page."""
+    """Return a LaTeX table for the packages booktabs and graphicx, with caption, shrunk to fit a page."""
     columns = "l" * len(table.heads)
     lines = [" & ".join(map(_tex, row)) + r" \\" for row in table.rows]
     return "\n".join(
@@ -146,4 +148,5 @@ SPECIAL = {
 
 
 def _tex(text: str) -> str:
+    """Return a text with its special signs in LaTeX."""
     return "".join(SPECIAL.get(sign, sign) for sign in text)

@@ -19,7 +19,7 @@ from calib.records.record import Finished
 from calib.runs.series import Job, Place
 
 CONVERGED, ARCSINH, LOGISTIC = "converged", "arcsinh", "logistic"
-"""Variants by their names in conf/reproduce.yaml."""
+"""Names of variants in conf/reproduce.yaml."""
 
 NUMBERS = ("_source", "_sources", "_subjects")
 """Ends of the names of variants that set a number of source batches or of subjects, and nothing else."""
@@ -27,14 +27,19 @@ NUMBERS = ("_source", "_sources", "_subjects")
 
 @dataclass(frozen=True)
 class Group:
-    """The jobs of one study, method, protocol and variant, and those of their records that are there."""
+    """The jobs of one study, method, protocol and variant, and their records.
+
+    Attributes:
+        jobs: the planned runs.
+        finished: folder of a record -> the finished run, for runs of this and other groups.
+    """
 
     jobs: Sequence[Job]
     finished: Mapping[Path, Finished]
 
     @property
     def study(self) -> Study:
-        """Return the study, prepared as the protocol says."""
+        """Return the study, scaled as the protocol says."""
         return self.jobs[0].run.study
 
     @property
@@ -68,7 +73,7 @@ class Group:
         return list(dict.fromkeys(place for job in self.jobs for place in job.places))
 
     def at(self, place: Place) -> "Group":
-        """Return the part of the group that has a place in a walk: the walk's seeds."""
+        """Return the part of the group that is a step of a walk, with the walk's seeds."""
         return replace(self, jobs=[job for job in self.jobs if place in job.places])
 
     def only(self, seeds: Collection[int]) -> "Group":
@@ -82,12 +87,12 @@ class Group:
 
     @property
     def uses_target_labels(self) -> bool:
-        """Return whether the method is a reference."""
+        """Return whether the method uses target labels, so that it is a reference only."""
         return self.jobs[0].run.method.uses_target_labels
 
     @property
     def averages_replicates(self) -> bool:
-        """Return whether the method gives all measurements of a sample one answer, where they are known."""
+        """Return whether the method gives all measurements of a sample one answer, if they are known."""
         return self.knows_replicates and _any_part(
             OmegaConf.to_container(self.jobs[0].run.config.method),
             lambda part: (
@@ -98,13 +103,13 @@ class Group:
 
     @property
     def takes_arcsinh(self) -> bool:
-        """Return whether the method itself takes the arcsinh of its data."""
+        """Return whether the method takes the arcsinh of its data."""
         method = OmegaConf.to_container(self.jobs[0].run.config.method)
         return _any_part(method, lambda part: part.get("transform") == "arcsinh")
 
     @property
     def knows_replicates(self) -> bool:
-        """Return whether the study says of any batch which rows measure the same."""
+        """Return whether the study knows of any batch which rows measure the same sample."""
         return any(batch.replicate is not None for batch in self.study.batches.values())
 
     @cached_property
@@ -113,11 +118,11 @@ class Group:
         by_seed: dict[int, list[Job]] = {}
         for job in self.jobs:
             by_seed.setdefault(int(job.run.config.seed), []).append(job)
-        found = {
+        recorded = {
             seed: [(job, self.finished[p]) for job in jobs if (p := job.run.record.path) in self.finished]
             for seed, jobs in by_seed.items()
         }
-        return {seed: pairs for seed, pairs in found.items() if len(pairs) == len(by_seed[seed])}
+        return {seed: pairs for seed, pairs in recorded.items() if len(pairs) == len(by_seed[seed])}
 
     @cached_property
     def runs(self) -> Runs:
@@ -126,13 +131,13 @@ class Group:
 
     @cached_property
     def runs_over_replicates(self) -> Runs:
-        """Return the same where all measurements of a sample get one answer (``over_replicates``)."""
+        """Return ``runs`` with one answer for all measurements of a sample (``over_replicates``)."""
         if not self.knows_replicates or self.averages_replicates:
             return self.runs
         return {seed: _tallies(pairs, together=True) for seed, pairs in self.records.items()}
 
     def means(self, metric: str) -> list[float]:
-        """Return a metric, averaged over all splits' targets, of each complete seed; NaN if undefined."""
+        """Return a metric of each complete seed, averaged over all splits' targets; NaN if undefined."""
         return [
             mean(
                 np.nan if (value := record.result["targets"][target].get(metric)) is None else value
@@ -143,6 +148,7 @@ class Group:
 
     @cached_property
     def _scored(self) -> dict[int, list[tuple[Finished, str]]]:
+        """Return record and target of every score by seed."""
         return {
             seed: [
                 (record, target)
@@ -165,7 +171,7 @@ def group_jobs(jobs: Iterable[Job], finished: Iterable[Finished]) -> list[Group]
 
 
 def average(runs: Runs) -> Estimate | None:
-    """Return accuracy, averaged over target batches, with its interval; None without a complete seed."""
+    """Return the accuracy, averaged over target batches, with its interval; None without a complete seed."""
     return estimate(_same, [runs], np.random.default_rng(SEED)) if runs else None
 
 
@@ -173,8 +179,9 @@ def difference(minuend: Runs, subtrahend: Runs, alone: bool = False) -> Estimate
     """Return the difference of two accuracies, paired by subject and seed; None without a common seed.
 
     Args:
+        minuend, subtrahend: runs of two methods.
         alone: whether a single seed of the minuend is compared with every seed of the subtrahend, as for
-            methods to which the seed does not matter.
+            methods whose result does not depend on the seed.
     """
     if alone and len(minuend) == 1:
         minuend = dict.fromkeys(subtrahend, next(iter(minuend.values())))
@@ -184,17 +191,20 @@ def difference(minuend: Runs, subtrahend: Runs, alone: bool = False) -> Estimate
 
 
 def _same(values: FloatArray) -> FloatArray:
+    """Return the averages of one method."""
     return values
 
 
 def _minus(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the differences of two methods' averages."""
     return a - b
 
 
 def _tallies(pairs: Sequence[tuple[Job, Finished]], together: bool = False) -> dict[tuple[str, str], Tally]:
-    """Count right answers by split and target batch.
+    """Return the tally of each split and target batch.
 
     Args:
+        pairs: jobs and their records.
         together: whether all measurements of a sample get one answer.
     """
     lines: dict[tuple[str, str], Tally] = {}

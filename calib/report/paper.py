@@ -6,14 +6,14 @@ from importlib.resources import files
 import pandas as pd
 
 PROTOCOLS = ("paper", "released")
-"""The text as written, and what the authors' code does."""
+"""Protocols of the paper: the text as written, and the authors' code."""
 
 ONE_SOURCE = "one_source"
 """Name of the variant with one source batch in a split, as for pairwise calibration in Tables 1a and 2a."""
 
 
 def paper_numbers() -> pd.DataFrame:
-    """One row a printed cell: ``table, dataset, method, sources, target, metric, value``.
+    """Return a row for each printed number: ``table, dataset, method, sources, target, metric, value``.
 
     ``sources`` and ``target`` name batches by position, ``average`` marks a printed mean.
     """
@@ -22,7 +22,7 @@ def paper_numbers() -> pd.DataFrame:
 
 
 def paper_accuracy(study: str, method: str) -> dict[tuple[str, str], float]:
-    """Accuracies of Tables 1b, 2b and 3: (sources, target) -> value; empty where none is printed."""
+    """Return the accuracies of Tables 1b, 2b and 3 by (sources, target); empty if none is printed."""
     table = paper_numbers()
     chosen = table[
         (table["dataset"] == study)
@@ -34,15 +34,15 @@ def paper_accuracy(study: str, method: str) -> dict[tuple[str, str], float]:
 
 
 def spelled(study: str) -> str:
-    """A study's name as the paper writes it."""
+    """Return a study's name as the paper writes it."""
     return study.upper() if study in ("mi", "chd") else study
 
 
 MAP_FIGURES = {"mi": 2, "chd": 3, "pancreas": 4}
-"""Which figure shows a study's t-SNE maps."""
+"""Study -> number of the figure with its t-SNE maps."""
 
 COMMON_FEATURES = {"mi": 82}
-"""Features differential in every batch, from the text on Figure S1a."""
+"""Study -> number of features that differ in every batch, from the text on Figure S1a."""
 
 CONTRADICTIONS = {
     "1a": (
@@ -67,7 +67,7 @@ CONTRADICTIONS = {
     ),
     "S1": ("The quoted gains in accuracy from 1, 2 to 3, 4 (.130, .194) are .142 and .167 from Table 2b.",),
 }
-"""Where the paper's tables and text disagree: table -> sentences for its caption."""
+"""Table -> sentences for its caption on where the paper's tables and text disagree."""
 
 QUOTED_GAINS = {
     ("12", target, metric): value
@@ -79,7 +79,13 @@ QUOTED_GAINS = {
 
 @dataclass(frozen=True)
 class Cohort:
-    """Printed sizes of a study: samples and subjects of each batch or, where one number, of all; features."""
+    """Printed sizes of a study.
+
+    Attributes:
+        samples: samples of each batch, or one number for all batches.
+        subjects: subjects of each batch; empty if they are not printed.
+        features: number of features; None if it is not printed.
+    """
 
     samples: tuple[int, ...]
     subjects: tuple[int, ...] = ()
@@ -91,7 +97,7 @@ COHORTS = {
     "chd": Cohort((1559, 1478, 1523, 1449), (312, 296, 305, 290)),
     "pancreas": Cohort((4036,), features=325),
 }
-"""Cohort sizes, from the sections on each data set."""
+"""Study -> printed sizes, from the sections on each data set."""
 
 DISTANCES = {"chd": ("3", "4")}
-"""The pair of batches whose MMD the paper shows, Figure S1b."""
+"""Study -> the pair of batches whose MMD the paper shows, in Figure S1b."""

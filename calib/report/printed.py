@@ -1,4 +1,4 @@
-"""Tables 1a, 1b, 2a, 2b, 3 and S1: each cell of the paper beside the same cell from run records."""
+"""Tables 1a, 1b, 2a, 2b, 3 and S1: each number of the paper beside ours from run records."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
@@ -7,7 +7,7 @@ import pandas as pd
 
 from calib.report.exhibits import Table
 from calib.report.paper import ONE_SOURCE, QUOTED_GAINS, paper_numbers, spelled
-from calib.report.side_by_side import AVERAGE, Cells, Frame, Key, table_beside
+from calib.report.side_by_side import AVERAGE, Cells, Heading, Key, table_beside
 
 METHODS = {
     "baseline": "Baseline",
@@ -20,24 +20,25 @@ METHODS = {
     "joint": "Joint",
     "cross_validation": "CrossValid †",
 }
-"""Columns in the paper's order; the last needs target labels, so it is a reference without a rank."""
+"""Method -> its heading, in the paper's order; the last needs target labels, so it has no rank."""
 
 METRICS = {"ACC": "accuracy", "F-score": "f_score", "AUC": "auc_hard", "MCC": "mcc", "AUC of scores": "auc"}
-"""Name in a table -> column of the results. The paper's AUC is that of predicted labels."""
+"""Heading of a metric -> its column of the results; the paper's AUC is that of predicted labels."""
 
 PAPER_TABLES = {"mi": ("1a", "1b"), "chd": ("2a", "2b"), "pancreas": ("", "3")}
-"""Study -> the paper's table of metrics by target, and its table of accuracies by split."""
+"""Study -> numbers of the paper's table of metrics by target and of its table of accuracies by split."""
 
 Lines = Mapping[str, Sequence[tuple[str, str]]]
 """Variant -> split and target of every run that is planned for a study."""
 
 
 def printed_tables(results: pd.DataFrame, lines: Lines, study: str, protocol: str) -> list[Table]:
-    """The paper's tables of one study under one protocol, or the same tables of another study.
+    """Return the paper's tables of one study under one protocol, or the same tables of another study.
 
     Args:
-        results: one row a run and target, as ``store.result_rows`` gives them, with a column ``variant``.
-        lines: all runs that there should be, so that no mean is taken over some of them only.
+        results: a row for each run and target (``report.results.results_table``).
+        lines: all planned runs, so that no mean is taken over a part of them.
+        study, protocol: names.
     """
     ours = results[(results["study"] == study) & (results["protocol"] == protocol)]
     made = [_by_target(ours, lines, study, protocol), _by_split(ours, lines, study, protocol)]
@@ -47,7 +48,7 @@ def printed_tables(results: pd.DataFrame, lines: Lines, study: str, protocol: st
 
 
 def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
-    """Tables 1a and 2a: every metric, averaged over the splits of a target."""
+    """Return Table 1a or 2a: every metric, averaged over the splits of a target."""
     number = PAPER_TABLES.get(study, ("", ""))[0]
     columns = {
         "Before calibration": ("before_calibration", _cells(ours, "baseline", METRICS), ""),
@@ -55,21 +56,21 @@ def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> T
         "Joint": ("joint", _cells(ours, "joint", METRICS), ""),
     }
     printed: dict[tuple[str, Key], float] = {
-        (heading, (target, metric)): value
-        for heading, (name, *_) in columns.items()
+        (column, (target, metric)): value
+        for column, (name, *_) in columns.items()
         for (method, _, target, metric), value in _numbers(number).items()
         if method == name and target != "average"
     }
     targets = sorted({t for _, t in lines.get("", ())} | {target for _, (target, *_) in printed})
     means: dict[str, Cells] = {
-        heading: {
-            (target, metric): _means(cells, _of(target, metric, lines.get(variant, ())))
+        column: {
+            (target, metric): _means(cells, _keys(target, metric, lines.get(variant, ())))
             for target in targets
             for metric in METRICS
         }
-        for heading, (_, cells, variant) in columns.items()
+        for column, (_, cells, variant) in columns.items()
     }
-    frame = Frame(
+    heading = Heading(
         number,
         f"table_{number or f'metrics_{study}'}_{protocol}",
         f"{spelled(study)}, metrics by target, protocol {protocol}",
@@ -78,11 +79,11 @@ def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> T
         "AUC is that of predicted labels, as the authors compute it.",
         f"make reproduce-all STUDIES={study} METHODS=baseline,pairwise,joint PROTOCOLS=paper,released",
     )
-    return table_beside(frame, [(t, m) for t in targets for m in METRICS], means, printed)
+    return table_beside(heading, [(t, m) for t in targets for m in METRICS], means, printed)
 
 
 def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
-    """Tables 1b, 2b and 3: accuracy of every method on every split."""
+    """Return Table 1b, 2b or 3: the accuracy of every method on every split."""
     number = PAPER_TABLES.get(study, ("", ""))[1]
     printed: dict[tuple[str, Key], float] = {
         (METHODS[method], (sources, target)): value
@@ -93,12 +94,12 @@ def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Ta
         {(_sources(split), t) for split, t in lines.get("", ())} | {k for _, k in printed} - {AVERAGE}
     )
     columns: dict[str, Cells] = {}
-    for method, heading in METHODS.items():
+    for method, column in METHODS.items():
         cells = {key[:2]: v for key, v in _cells(ours, method, ["ACC"]).items()}
-        columns[heading] = {**cells, AVERAGE: _means(cells, keys)}
+        columns[column] = {**cells, AVERAGE: _means(cells, keys)}
     if study != "pancreas" and not any(columns[METHODS["pairwise"]].values()):
         del columns[METHODS["pairwise"]]  # Tables 1b and 2b have no such column
-    frame = Frame(
+    heading = Heading(
         number,
         f"table_{number or f'accuracy_{study}'}_{protocol}",
         f"{spelled(study)}, accuracy of every method, protocol {protocol}",
@@ -107,11 +108,11 @@ def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Ta
         "† uses target labels: a reference, not a method, and without a rank.",
         f"make reproduce-all STUDIES={study}",
     )
-    return table_beside(frame, [*keys, AVERAGE], columns, printed)
+    return table_beside(heading, [*keys, AVERAGE], columns, printed)
 
 
 def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
-    """Table S1: the metrics of Table 2a before averaging, with the gains that the text quotes from it."""
+    """Return Table S1: the metrics of Table 2a before averaging, with the gains that the text quotes."""
     before, after = (_cells(ours, method, METRICS) for method in ("baseline", "joint"))
     gain = {
         key: {seed: values[seed] - before[key][seed] for seed in values if seed in before.get(key, {})}
@@ -120,7 +121,7 @@ def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: st
     keys = sorted(
         {(_sources(split), t) for split, t in lines.get("", ())} | {key[:2] for key in QUOTED_GAINS}
     )
-    frame = Frame(
+    heading = Heading(
         "S1",
         f"table_S1_{protocol}",
         f"{spelled(study)}, metrics before averaging, protocol {protocol}",
@@ -131,11 +132,11 @@ def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: st
     )
     columns = {"Before calibration": before, "Joint": after, "Gain": gain}
     printed: dict[tuple[str, Key], float] = {("Gain", key): value for key, value in QUOTED_GAINS.items()}
-    return table_beside(frame, [(*key, metric) for key in keys for metric in METRICS], columns, printed)
+    return table_beside(heading, [(*key, metric) for key in keys for metric in METRICS], columns, printed)
 
 
 def _cells(ours: pd.DataFrame, method: str, metrics: Iterable[str], variant: str = "") -> Cells:
-    """(sources, target, metric) -> seed -> value of one method; what is not defined is left out."""
+    """Return (sources, target, metric) -> seed -> value of one method, without undefined values."""
     chosen = ours[(ours["method"] == method) & (ours["variant"] == variant)]
     cells: Cells = {}
     for row in chosen.to_dict("records"):
@@ -146,17 +147,18 @@ def _cells(ours: pd.DataFrame, method: str, metrics: Iterable[str], variant: str
     return cells
 
 
-def _of(target: str, metric: str, lines: Sequence[tuple[str, str]]) -> list[Key]:
+def _keys(target: str, metric: str, lines: Sequence[tuple[str, str]]) -> list[Key]:
+    """Return the cells of one target and metric."""
     return [(_sources(split), name, metric) for split, name in lines if name == target]
 
 
 def _sources(split: str) -> str:
-    """What stands for the sources in a split's label, by position (12_3) or by name (a+b:c)."""
+    """Return the sources in a split's label, which are positions (12_3) or names (a+b:c)."""
     return split.partition(":" if ":" in split else "_")[0]
 
 
 def _means(cells: Cells, keys: Sequence[Key]) -> dict[int, float]:
-    """Seed -> mean over the keys, for the seeds that have them all."""
+    """Return seed -> mean over the keys, for the seeds that have every key."""
     by_key = [cells.get(key, {}) for key in keys]
     if not by_key:
         return {}
@@ -165,7 +167,7 @@ def _means(cells: Cells, keys: Sequence[Key]) -> dict[int, float]:
 
 
 def _numbers(table: str) -> dict[tuple[str, str, str, str], float]:
-    """(method, sources, target, metric) -> value, as the paper prints one table."""
+    """Return (method, sources, target, metric) -> value of one of the paper's tables."""
     rows = paper_numbers()
     chosen = rows[rows["table"] == table]
     keys = zip(*(chosen[name] for name in ("method", "sources", "target", "metric")), strict=True)

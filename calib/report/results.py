@@ -14,10 +14,10 @@ WALKS = " | "
 
 
 def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
-    """Return one row a run and target: the run's names in the plan, then ``result_rows``.
+    """Return a row for each run and target: the run's names in the plan, then the columns of ``result_rows``.
 
-    Columns beside those: ``variant``, the words that say what is set beside the published values, and
-    ``walks``, the names of the walks that have the run.
+    The names are ``variant``, the words that say what is set beside the published values, and ``walks``, the
+    walks that have the run.
     """
     return pd.DataFrame(
         [
@@ -29,12 +29,12 @@ def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
 
 
 def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the content of a ``result.json`` as table rows, one for each target.
+    """Return the content of a ``result.json`` as rows, one for each target.
 
-    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target, n, the metrics
-    at sample level, the same with prefix ``subject_``, seconds and peak memory of the whole run and of the
-    correction that it used (computed then or before), and for each space (before, after) and kernel (fixed,
-    median) ``mmd_<space>_<kernel>``, the mean over all pairs of batches.
+    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target and n; the
+    metrics at sample level, and at subject level with the prefix ``subject_``; seconds and peak memory of the
+    whole run, and of the correction that it used, whether it was made in this run or before; and for each
+    space (before, after) and kernel (fixed, median) ``mmd_<space>_<kernel>``, the mean over pairs of batches.
     """
     described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
     run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}

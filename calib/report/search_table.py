@@ -1,4 +1,4 @@
-"""What a search found, as a table of every setting and as a summary of two."""
+"""The result of a search: a table of every setting, and a summary of the published and the chosen one."""
 
 from collections.abc import Sequence
 from statistics import mean, stdev
@@ -7,16 +7,16 @@ import pandas as pd
 
 from calib.data.split import Split
 from calib.report.exhibits import MISSING, Table
-from calib.runs.grid import Setting
-from calib.runs.search import RULE, Search, choose
+from calib.report.numbers import number
+from calib.runs.search import RULE, Search, Setting, choose
 
 
 def search_table(search: Search, split: Split, command: str) -> Table:
-    """Every setting with its accuracy on each source left out, the chosen and the published one marked.
+    """Return every setting with its accuracy on each source left out; the chosen and published are marked.
 
-    Columns of the numbers: the settings; ``left_out_<batch>``, the mean over seeds; ``mean`` and ``sd``, over
-    all of these and empty where a run is missing; ``missing`` runs; ``chosen``; ``published``; and
-    ``target_<batch>``, the accuracy of the whole split, of the two settings that it is run with.
+    Columns of the numbers: the settings; ``left_out_<batch>``, the mean over seeds; ``mean`` and ``sd`` over
+    all of these, empty if a run is missing; ``missing``, the number of missing runs; ``chosen``;
+    ``published``; and ``target_<batch>``, the accuracy of the split itself with the two marked settings.
     """
     trials = search.trials(split)
     chosen = choose(trials, search.published)
@@ -26,14 +26,14 @@ def search_table(search: Search, split: Split, command: str) -> Table:
         marks = {"chosen": trial is chosen, "published": trial.setting == search.published}
         outer = search.accuracy(trial.setting, split) if any(marks.values()) else {}
         settings = {key.removeprefix("method."): value for key, value in trial.setting.values.items()}
-        found = (
+        results = (
             left_out
             | {"mean": trial.score, "sd": trial.spread, "missing": trial.missing}
             | marks
             | {f"target_{name}": _mean(outer.get(name, [])) for name in split.targets}
         )
-        rows.append(settings | found)
-        shown.append([*map(str, settings.values()), *map(_shown, found.values())])
+        rows.append(settings | results)
+        shown.append([*map(str, settings.values()), *map(_text, results.values())])
     numbers = pd.DataFrame(rows)
     name = "_".join((search.study.name, split.label, search.name, search.method, search.protocol))
     title = search_title(search, split)
@@ -41,12 +41,12 @@ def search_table(search: Search, split: Split, command: str) -> Table:
 
 
 def search_title(search: Search, split: Split) -> str:
-    """What was searched."""
+    """Return a line that names study, split, method, protocol and grid."""
     return f"{search.study.name} {split.label}, {search.method}, protocol {search.protocol}: {search.name}"
 
 
 def caption(search: Search, split: Split) -> str:
-    """How the setting was chosen, on what."""
+    """Return how the setting was chosen, and from which runs."""
     left = len(split.sources) - 1
     trained = "one source, as the split has two" if left == 1 else f"{left} of the {left + 1} sources"
     return (
@@ -56,17 +56,17 @@ def caption(search: Search, split: Split) -> str:
 
 
 def summary(search: Search, split: Split) -> str:
-    """The published setting beside the chosen one as text, and the command that runs the latter."""
+    """Return the published setting beside the chosen one as text, and the command that runs the latter."""
     trials = search.trials(split)
     chosen = choose(trials, search.published)
     (published,) = (trial for trial in trials if trial.setting == search.published)
     heads = ["", "setting", *(f"left out {s}" for s in split.sources), "mean ± sd"]
     rows = [[*heads, *(f"target {target}" for target in split.targets)]]
-    for what, trial in (("published", published), ("chosen", chosen)):
+    for name, trial in (("published", published), ("chosen", chosen)):
         if trial is not None:
             outer = search.accuracy(trial.setting, split)
             cells = [*trial.accuracy.values(), trial.known if not trial.missing else [None], *outer.values()]
-            rows.append([what, _plain(trial.setting), *map(_accuracy, cells)])
+            rows.append([name, _plain(trial.setting), *map(_accuracy, cells)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     lines = [search_title(search, split), *map(str.rstrip, lines)]
@@ -78,24 +78,26 @@ def summary(search: Search, split: Split) -> str:
 
 
 def _plain(setting: Setting) -> str:
+    """Return a setting as overrides without their prefix."""
     return " ".join(override.removeprefix("method.") for override in setting.overrides)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean; None if a value is missing."""
     known = [value for value in values if value is not None]
     return mean(known) if known and len(known) == len(values) else None
 
 
 def _accuracy(values: Sequence[float | None]) -> str:
+    """Return mean ± standard deviation as text; a dash if a value is missing."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return MISSING
-    return f"{mean(known):.3f}" + (f" ± {stdev(known):.3f}" if len(known) > 1 else "")
+    return number(mean(known)) + (f" ± {number(stdev(known))}" if len(known) > 1 else "")
 
 
-def _shown(value: object) -> str:
+def _text(value: bool | int | float | None) -> str:
+    """Return the text of a cell: yes or nothing for a mark, three digits for an accuracy."""
     if isinstance(value, bool):
         return "yes" if value else ""
-    if value is None:
-        return MISSING
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return str(value) if isinstance(value, int) else number(value)

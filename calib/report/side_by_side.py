@@ -1,4 +1,4 @@
-"""A table of the paper with our numbers beside its own: three lines a row."""
+"""A table of the paper with our numbers beside its own, in three lines for each row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,19 +7,31 @@ from statistics import mean, stdev
 import pandas as pd
 
 from calib.report.exhibits import MISSING, Table
+from calib.report.numbers import number, signed
 from calib.report.paper import CONTRADICTIONS
 
 AVERAGE = ("average", "average")
 SELECTION = "Last epoch, settings as given; nothing is chosen by a target's labels."
 
 Key = tuple[str, ...]
+"""Row of a table."""
+
 Cells = dict[Key, dict[int, float]]
 """Row of a table -> seed -> value."""
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What a table is called, what its first columns are, and how it came about."""
+class Heading:
+    """Name, title and caption of a table.
+
+    Attributes:
+        number: number of the paper's table, or "".
+        name: file name without ending.
+        title: one line.
+        heads: headings of the columns that name a row.
+        caption: what a cell is.
+        command: the command line that makes the runs.
+    """
 
     number: str
     name: str
@@ -29,65 +41,104 @@ class Frame:
     command: str
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: the printed number and ours over seeds, with their ranks in the row."""
+
+    printed: float | None
+    printed_rank: int | None
+    ours: Sequence[float]
+    rank: int | None
+
+    @property
+    def mean(self) -> float | None:
+        """Return our mean over seeds, or None without a run."""
+        return mean(self.ours) if self.ours else None
+
+    @property
+    def spread(self) -> float | None:
+        """Return our standard deviation over seeds, or None with fewer than two."""
+        return stdev(self.ours) if len(self.ours) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Return ours minus the printed number, or None if one is missing."""
+        return None if self.printed is None or self.mean is None else self.mean - self.printed
+
+    def texts(self) -> dict[str, str]:
+        """Return the text of the cell in each of the three lines."""
+        spread = "" if self.spread is None else f" ± {number(self.spread)}"
+        return {
+            "printed": number(self.printed) + _bracket(self.printed_rank),
+            "ours": number(self.mean) + spread + _bracket(self.rank),
+            "difference": _difference(self.difference),
+        }
+
+    def numbers(self) -> dict[str, object]:
+        """Return the cell as columns of the table of numbers."""
+        return {
+            "printed": self.printed,
+            "printed_rank": self.printed_rank,
+            "ours": self.mean,
+            "sd": self.spread,
+            "seeds": len(self.ours),
+            "difference": self.difference,
+            "rank": self.rank,
+        }
+
+
 def table_beside(
-    frame: Frame,
+    heading: Heading,
     keys: Sequence[Key],
     columns: Mapping[str, Cells],
     printed: Mapping[tuple[str, Key], float],
 ) -> Table:
-    """Three lines a row of the paper: its numbers, ours, and the difference; with ranks in brackets."""
+    """Return a table with three lines for each row: printed, ours and difference, with ranks in brackets.
+
+    Args:
+        heading: name, title and caption.
+        keys: the rows; a row without any number is left out.
+        columns: heading of a column -> our numbers.
+        printed: heading of a column and row -> the paper's number.
+    """
     rows, numbers = [], []
     for key in keys:
-        theirs = {heading: printed.get((heading, key)) for heading in columns}
-        ours = {heading: list(cells.get(key, {}).values()) for heading, cells in columns.items()}
-        means = {heading: mean(values) if values else None for heading, values in ours.items()}
-        ranks = _ranks(theirs), _ranks(means)
-        shown: dict[str, list[str]] = {"printed": [], "ours": [], "difference": []}
-        if not any(value is not None for value in (*theirs.values(), *means.values())):
+        cells = _row(key, columns, printed)
+        known = any(cell.printed is not None for cell in cells.values())
+        if not known and not any(cell.ours for cell in cells.values()):
             continue
-        for heading in columns:
-            paper, value, values = theirs[heading], means[heading], ours[heading]
-            spread = stdev(values) if len(values) > 1 else None
-            difference = None if paper is None or value is None else value - paper
-            shown["printed"].append(_text(paper) + _bracket(ranks[0].get(heading)))
-            shown["ours"].append(
-                _text(value)
-                + ("" if spread is None else f" ± {_text(spread)}")
-                + _bracket(ranks[1].get(heading))
-            )
-            shown["difference"].append(_text(difference, signed=True))
-            row: dict[str, object] = {"table": frame.number, **dict(zip(frame.heads, key, strict=True))}
-            numbers.append(
-                row
-                | {
-                    "column": heading,
-                    "printed": paper,
-                    "printed_rank": ranks[0].get(heading),
-                    "ours": value,
-                    "sd": spread,
-                    "seeds": len(values),
-                    "difference": difference,
-                    "rank": ranks[1].get(heading),
-                }
-            )
         place = ["average", *[""] * (len(key) - 1)] if key == AVERAGE else list(key)
-        lines = shown if any(value is not None for value in theirs.values()) else {"ours": shown["ours"]}
-        rows += [[*place, what, *cells] for what, cells in lines.items()]
-    title = f"Table {frame.number}. {frame.title}" if frame.number else frame.title
-    heads = [*frame.heads, "", *columns]
-    caption = " ".join([frame.caption, *_said(columns), *CONTRADICTIONS.get(frame.number, ())])
-    return Table(frame.name, title, caption, heads, rows, pd.DataFrame(numbers), frame.command)
+        lines = ("printed", "ours", "difference") if known else ("ours",)
+        rows += [[*place, line, *(cell.texts()[line] for cell in cells.values())] for line in lines]
+        named = {"table": heading.number, **dict(zip(heading.heads, key, strict=True))}
+        numbers += [{**named, "column": column, **cell.numbers()} for column, cell in cells.items()]
+    title = f"Table {heading.number}. {heading.title}" if heading.number else heading.title
+    heads = [*heading.heads, "", *columns]
+    caption = " ".join([heading.caption, *_notes(columns), *CONTRADICTIONS.get(heading.number, ())])
+    return Table(heading.name, title, caption, heads, rows, pd.DataFrame(numbers), heading.command)
 
 
-def _said(columns: Mapping[str, Cells]) -> list[str]:
-    """What every caption says: cells, ranks, seeds, and the rule that chose the numbers."""
-    seeds: dict[str, list[str]] = {}
-    for heading, cells in columns.items():
-        found = sorted({seed for values in cells.values() for seed in values})
-        whole = len(found) > 2 and found == [*range(found[0], found[-1] + 1)]
-        written = f"{found[0]} to {found[-1]}" if whole else ", ".join(map(str, found)) or "not run"
-        seeds.setdefault(written, []).append(heading.removesuffix(" †"))
-    listed = "; ".join(f"{', '.join(headings)}: {written}" for written, headings in seeds.items())
+def _row(key: Key, columns: Mapping[str, Cells], printed: Mapping[tuple[str, Key], float]) -> dict[str, Cell]:
+    """Return the cells of one row by the heading of their column."""
+    theirs = {column: printed.get((column, key)) for column in columns}
+    ours = {column: list(cells.get(key, {}).values()) for column, cells in columns.items()}
+    printed_ranks = _ranks(theirs)
+    ranks = _ranks({column: mean(values) if values else None for column, values in ours.items()})
+    return {
+        column: Cell(theirs[column], printed_ranks.get(column), ours[column], ranks.get(column))
+        for column in columns
+    }
+
+
+def _notes(columns: Mapping[str, Cells]) -> list[str]:
+    """Return the sentences of every caption: on cells, ranks and seeds, and on the choice of numbers."""
+    by_seeds: dict[str, list[str]] = {}
+    for column, cells in columns.items():
+        seeds = sorted({seed for values in cells.values() for seed in values})
+        whole = len(seeds) > 2 and seeds == [*range(seeds[0], seeds[-1] + 1)]
+        written = f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds)) or "not run"
+        by_seeds.setdefault(written, []).append(column.removesuffix(" †"))
+    listed = "; ".join(f"{', '.join(names)}: {written}" for written, names in by_seeds.items())
     return [
         "Ours: mean ± standard deviation over seeds; in brackets the rank in the row; – is missing.",
         f"Seeds: {listed}.",
@@ -96,27 +147,33 @@ def _said(columns: Mapping[str, Cells]) -> list[str]:
 
 
 def _ranks(values: Mapping[str, float | None]) -> dict[str, int]:
-    """Rank of each value in its row, the highest first; equal to three digits is equal.
+    """Return the rank of each value in its row, the highest first; values equal to three digits share one.
 
-    References have none.
+    References have no rank, and a single value has none.
     """
-    known = {h: round(v, 3) for h, v in values.items() if v is not None and not _unranked(h)}
+    known = {
+        column: round(value, 3)
+        for column, value in values.items()
+        if value is not None and not _is_unranked(column)
+    }
     if len(known) < 2:
         return {}
-    return {heading: 1 + sum(other > value for other in known.values()) for heading, value in known.items()}
+    return {column: 1 + sum(other > value for other in known.values()) for column, value in known.items()}
 
 
-def _unranked(heading: str) -> bool:
-    """A reference, or the difference of two columns."""
-    return heading.endswith("†") or heading == "Gain"
+def _is_unranked(column: str) -> bool:
+    """Return whether a column is a reference, or the difference of two columns."""
+    return column.endswith("†") or column == "Gain"
 
 
 def _bracket(rank: int | None) -> str:
+    """Return a rank in brackets, or "" without a rank."""
     return "" if rank is None else f" ({rank})"
 
 
-def _text(value: float | None, signed: bool = False) -> str:
+def _difference(value: float | None) -> str:
+    """Return a difference with its sign, a zero without one, or a dash."""
     if value is None:
         return MISSING
-    rounded = round(value, 3) + 0.0  # no minus before a zero
-    return (f"{rounded:+.3f}" if signed and rounded else f"{rounded:.3f}").replace("-", "−")
+    text = signed(value)
+    return text if float(f"{value:.3f}") else text[1:]

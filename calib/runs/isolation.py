@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, so that a killed process is an error of its own job only."""
+"""Jobs in child processes: a killed child is an error of its own job only."""
 
 import functools
 import multiprocessing
@@ -19,24 +19,25 @@ from tqdm import tqdm
 from calib.errors import CalibError
 
 os.environ.setdefault("NUMBA_THREADING_LAYER", "forksafe")
-"""The threads that numba (used by scanpy) needs in children of a process in which it has run before."""
+"""Threads of numba (used by scanpy) that survive a fork of a process in which numba has run before."""
 
 Task = Callable[[DictConfig], object]
 """A function that carries out the run of a configuration."""
 
 
 def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
-    """Return ``task`` as a function that runs it in a child process; only on Linux, which can fork.
+    """Return a function that runs ``task`` in a child process; ``task`` itself where the system is not Linux.
 
     When the memory is full, the system kills the largest process without a message. If that is a worker of
     a sweep, joblib gives up all runs; if it is a child, only its run is lost. A child also frees all its
     memory at its end, and its peak memory is that of its run.
 
     Args:
-        name: gives the name of the run for the message.
+        task: function that carries out a run.
+        name: function that returns the name of the run for messages.
 
     Returns:
-        The task, which raises what the child raises, and CalibError where the child was killed.
+        The function. It raises the child's error, or CalibError if the child was killed.
     """
     if sys.platform != "linux":
         return task
@@ -47,7 +48,7 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
         context = multiprocessing.get_context("fork")
         receiver, sender = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(task, config, sender))
-        with warnings.catch_warnings():  # a forked child has one thread; see what _child does about locks
+        with warnings.catch_warnings():  # a forked child has one thread; _child renews the locks
             warnings.simplefilter("ignore", DeprecationWarning)
             child.start()
         sender.close()

@@ -1,4 +1,4 @@
-"""Carrying out many runs under one of Hydra's launchers, with the time left on the screen."""
+"""Many runs carried out by one of Hydra's launchers, with the time left on the screen."""
 
 import logging
 import sys
@@ -28,13 +28,13 @@ from calib.runs.schedule import Scheduled, overrides, together
 log = logging.getLogger(__name__)
 
 QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
-"""What runs log goes to their own run.log only: lines from several at once would tear the progress bar."""
+"""Overrides that keep the log of a run in its run.log: lines of several runs would tear the progress bar."""
 
 LIMITS = ("n_jobs", "array_parallelism")
-"""How joblib and Slurm call the number of runs at once."""
+"""Names that joblib and Slurm have for the number of runs at once."""
 
 ATTEMPTS = 3
-"""How often runs are begun before killed workers are taken for a fault of the machine."""
+"""Number of starts after which runs whose workers were killed count as failed."""
 
 DEATH = f"its worker process was killed {ATTEMPTS} times; repeat the command with fewer runs at once (--jobs)"
 
@@ -48,37 +48,38 @@ def carry_out_all(
     workers: int | None = None,
     settings: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Make the runs, several at once, as the launcher can; a failed one stops no other.
+    """Carry out the runs, several at once if the launcher can; a failed run stops no other.
 
     Args:
+        scheduled: runs in the order in which they are started.
         conf: the configuration folder.
-        launcher: a file of its folder ``launch``.
-        workers: how many runs at once, where the launcher can make several; None: as its file says.
-        settings: of the launcher, such as ``partition=short``.
+        launcher: name of a file in its folder ``launch``.
+        workers: number of runs at once, if the launcher can make several; None keeps the file's number.
+        settings: overrides of the launcher, such as ``partition=short``.
 
     Returns:
-        The runs that have no record afterwards, and why.
+        Name of each run that has no record afterwards -> the reason.
 
     Raises:
         CalibError: the launcher cannot start any run.
         HydraException: there is no such launcher, or it has no such setting.
     """
-    chosen = f"launch={launcher}"  # said to each job too, whose settings of the launcher are else unknown
+    chosen = f"launch={launcher}"  # each job gets it too, or the launcher's settings would be unknown to it
     place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
     given = [chosen, place, *(f"hydra.launcher.{setting}" for setting in settings), *QUIET]
     with _progress(scheduled):
         reasons = _reasons(scheduled, conf, chosen, given, workers)
     return {
-        _name(one): reasons.get(one.job.overrides, DEATH)
-        for one in scheduled
-        if not one.job.run.record.is_finished()
+        _name(item): reasons.get(item.job.overrides, DEATH)
+        for item in scheduled
+        if not item.job.run.record.is_finished()
     }
 
 
 def _reasons(
     scheduled: Sequence[Scheduled], conf: Path, chosen: str, given: Sequence[str], workers: int | None
 ) -> dict[tuple[str, ...], str]:
-    """Make the runs; why each ended, if it has no record, by its overrides."""
+    """Carry out the runs and return, by a run's overrides, the reason if it ends without a record."""
     waiting = list(scheduled)
     for _ in range(ATTEMPTS):
         groups = together(waiting)
@@ -86,24 +87,25 @@ def _reasons(
         try:
             returned = _launch(jobs, conf, given, workers)
         except BrokenProcessPool:
-            waiting = [one for one in waiting if not one.job.run.record.is_finished()]
+            waiting = [item for item in waiting if not item.job.run.record.is_finished()]
             log.warning("A worker process was killed; going on with the %d runs that are left.", len(waiting))
-        except HydraException:  # one of which is an OSError as well
+        except HydraException:  # a missing file of Hydra's is an OSError, too
             raise
-        except OSError as error:  # a launcher makes the output folder
+        except OSError as error:  # the launcher could not make the output folder
             raise CalibError(
                 f"The output folder cannot be written to: {error.filename}: {error.strerror or error}; "
                 "choose another with --out."
             ) from error
         else:
             pairs = zip(groups, returned, strict=True)
-            return {one.job.overrides: _reason(job) for group, job in pairs for one in group}
+            return {item.job.overrides: _reason(job) for group, job in pairs for item in group}
     return {}
 
 
 def _launch(
     jobs: Sequence[Sequence[str]], conf: Path, overrides: Sequence[str], workers: int | None
 ) -> Sequence[JobReturn]:
+    """Start the launcher on jobs given by their overrides and return what Hydra says of each."""
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("config", list(overrides), run_mode=RunMode.MULTIRUN)
@@ -112,20 +114,23 @@ def _launch(
                 config.hydra.launcher[limit] = workers
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
         pooled = "joblib" in config.hydra.launcher._target_
-        task = isolated(_run, _told) if pooled else _run
+        task = isolated(_run, _described) if pooled else _run
         launcher = Plugins.instance().instantiate_launcher(context, task, config)
         return launcher.launch(jobs, initial_job_idx=0)
 
 
 def _run(config: DictConfig) -> None:
+    """Carry out one job; a launcher needs a function without a result."""
     experiment.run(config)
 
 
-def _told(config: DictConfig) -> str:
+def _described(config: DictConfig) -> str:
+    """Return the name of a job for messages."""
     return f"{config.dataset.name} {config.split} {config.method.name}, seed {config.seed}"
 
 
 def _reason(job: JobReturn) -> str:
+    """Return why a job ended without a record."""
     if job.status == JobStatus.COMPLETED:
         return "it ended without a record"
     error = job._return_value
@@ -134,7 +139,7 @@ def _reason(job: JobReturn) -> str:
 
 @contextmanager
 def _progress(scheduled: Sequence[Scheduled]) -> Iterator[None]:
-    """A bar over expected seconds, moved by records that appear; a line a run where there is no terminal."""
+    """Show a bar over expected seconds that follows the records; without a terminal, log a line for each."""
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(scheduled, stop), daemon=True)
     watcher.start()
@@ -146,23 +151,25 @@ def _progress(scheduled: Sequence[Scheduled]) -> Iterator[None]:
 
 
 def _watch(scheduled: Sequence[Scheduled], stop: threading.Event) -> None:
+    """Watch the records once a second until all are finished or ``stop`` is set."""
     waiting, terminal = list(scheduled), sys.stderr.isatty()
-    total = sum(one.seconds for one in scheduled)
+    total = sum(item.seconds for item in scheduled)
     with tqdm(total=total, desc="runs", bar_format=BAR, smoothing=0, disable=not terminal) as bar:
         started, gone = time.monotonic(), 0.0
         last = False
         while waiting and not last:
             last = stop.wait(1)
-            for one in [one for one in waiting if one.job.run.record.is_finished()]:
-                waiting.remove(one)
-                gone += one.seconds
+            for item in [item for item in waiting if item.job.run.record.is_finished()]:
+                waiting.remove(item)
+                gone += item.seconds
                 count = f"{len(scheduled) - len(waiting)} of {len(scheduled)}"
-                bar.set_postfix_str(f"{count}, last: {_name(one)}")
-                bar.update(one.seconds)
+                bar.set_postfix_str(f"{count}, last: {_name(item)}")
+                bar.update(item.seconds)
                 if not terminal:
                     left = (time.monotonic() - started) * (total - gone) / gone
-                    log.info("%s: %s; about %s left", count, _name(one), timedelta(seconds=round(left)))
+                    log.info("%s: %s; about %s left", count, _name(item), timedelta(seconds=round(left)))
 
 
-def _name(one: Scheduled) -> str:
-    return f"{one.job.run} {one.job.variant}".strip()
+def _name(item: Scheduled) -> str:
+    """Return the name of a run for the screen."""
+    return f"{item.job.run} {item.job.variant}".strip()

@@ -14,13 +14,13 @@ SECONDS = "seconds.yaml"
 """File of the configuration folder with guesses of the time that runs take."""
 
 OTHERWISE = 30
-"""Seconds that a run on MI is guessed to take where the file does not say."""
+"""Guess of the seconds of a run on MI, for methods that the file does not list."""
 
 SMALL = 500
 """Most features times batches of a study whose seeds are trained together.
 
-In larger studies matrix products take so much of the time that it gains nothing on a processor
-(docs/performance.md)."""
+In larger studies matrix products take most of the time, so that training seeds together gains nothing on a
+processor (docs/performance.md)."""
 
 Guesses = Mapping[str, Mapping[str, float]]
 """Seconds of ``runs`` and ``corrections`` by method, and the factors of ``studies``."""
@@ -28,35 +28,36 @@ Guesses = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A run that is to be made, and the seconds that it will take on one core."""
+    """A run that has no record yet, and the seconds that it will take on one core."""
 
     job: Job
     seconds: float
 
 
 def guessed_seconds(conf: Path) -> Guesses:
-    """Read the guesses of a configuration folder."""
+    """Return the guesses of a configuration folder."""
     return {str(kind): dict(values) for kind, values in OmegaConf.load(conf / SECONDS).items()}
 
 
 def schedule(jobs: Sequence[Job], guesses: Guesses) -> list[Scheduled]:
-    """Return the runs that have no record: makers of stored corrections first, then the longest first.
+    """Return the runs that have no record, in the order in which they are started.
 
-    So no worker waits for a correction that another one makes, and no long run is left for the end.
-    Seconds are the mean of finished runs of the same method and study, of the same variant if there are
-    any; else the method's guess times the study's factor.
+    Runs that make a stored correction come first, and longer runs before shorter ones. So no worker waits for
+    a correction that another worker makes, and no long run is left for the end. Seconds are the mean of
+    finished runs of the same method and study, of the same variant if there are any; else the method's guess
+    times the study's factor.
     """
     runs: dict[tuple[str, ...], list[float]] = {}
     corrections: dict[tuple[str, ...], list[float]] = {}
     missing, made = [], set()
     for job in jobs:
-        done = job.finished
-        if done is None:
+        record = job.finished
+        if record is None:
             missing.append(job)
             continue
         made.add(job.correction)
-        correction = (done.result["correction"] or {}).get("seconds", 0.0)
-        total = done.result["seconds"]["total"]
+        correction = (record.result["correction"] or {}).get("seconds", 0.0)
+        total = record.result["seconds"]["total"]
         for key in (_key(job), _key(job)[:2]):
             runs.setdefault(key, []).append(total - correction if total > correction else total)
             corrections.setdefault(key, []).append(correction)
@@ -70,10 +71,11 @@ def schedule(jobs: Sequence[Job], guesses: Guesses) -> list[Scheduled]:
             made.add(job.correction)
             seconds += _mean(corrections, job, guesses["corrections"], 0, factor)
             makers.append(Scheduled(job, seconds))
-    return [one for part in (makers, users) for one in sorted(part, key=lambda s: -s.seconds)]
+    return [item for part in (makers, users) for item in sorted(part, key=lambda item: -item.seconds)]
 
 
 def _key(job: Job) -> tuple[str, str, str]:
+    """Return the method, study and variant, which decide the time of a run."""
     return str(job.run.config.method.name), job.run.study.name, job.variant
 
 
@@ -84,6 +86,7 @@ def _mean(
     otherwise: float,
     factor: float,
 ) -> float:
+    """Return the mean of the known times of a run, or else its guess."""
     method, study, _ = _key(job)
     for known in (times.get(_key(job)), times.get((method, study))):
         if known:
@@ -92,31 +95,32 @@ def _mean(
 
 
 def together(scheduled: Sequence[Scheduled]) -> list[list[Scheduled]]:
-    """Group runs that one training makes: those that differ in their seed only, where it gains time."""
+    """Group runs that one training can make: runs that differ in their seed only, if that gains time."""
     groups: dict[object, list[Scheduled]] = {}
-    for one in scheduled:
-        alike = [o for o in one.job.overrides if not o.startswith("seed=")]
-        run = one.job.run
+    for item in scheduled:
+        seedless = [override for override in item.job.overrides if not override.startswith("seed=")]
+        run = item.job.run
         small = len(run.study.features) * len(run.study.batches) <= SMALL
         batched = small and run.method.trains_seeds_together
-        groups.setdefault(tuple(alike) if batched else run.record.path, []).append(one)
+        groups.setdefault(tuple(seedless) if batched else run.record.path, []).append(item)
     return list(groups.values())
 
 
 def overrides(group: Sequence[Scheduled]) -> list[str]:
     """Return the overrides that make all runs of a group."""
-    first, *others = [one.job for one in group]
-    if not others:
+    first, *rest = [item.job for item in group]
+    if not rest:
         return list(first.overrides)
-    seeds = ",".join(str(one.job.run.config.seed) for one in group)
-    return [*(o for o in first.overrides if not o.startswith("seed=")), f"seed='{seeds}'", "batch_seeds=true"]
+    seeds = ",".join(str(item.job.run.config.seed) for item in group)
+    seedless = [override for override in first.overrides if not override.startswith("seed=")]
+    return [*seedless, f"seed='{seeds}'", "batch_seeds=true"]
 
 
 def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> str:
-    """Return the plan as text, a line a method and variant: runs, how many are recorded, time left."""
+    """Return the plan as text: for each method and variant the runs, the recorded runs and the time left."""
     left: dict[tuple[str, ...], list[float]] = {}
-    for one in scheduled:
-        left.setdefault(_line(one.job), []).append(one.seconds)
+    for item in scheduled:
+        left.setdefault(_line(item.job), []).append(item.seconds)
     planned = Counter(_line(job) for job in jobs)
     lines = [f"{'study':<14}{'method':<25}{'protocol':<10}{'runs':>6}{'recorded':>10}{'left':>10}   variant"]
     for line, count in planned.items():
@@ -125,7 +129,7 @@ def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> str:
         time = str(timedelta(seconds=round(sum(seconds)))) if seconds else "-"
         counts = f"{count:>6}{count - len(seconds):>10}{time:>10}"
         lines.append(f"{study:<14}{method:<25}{protocol:<10}{counts}   {variant}".rstrip())
-    total = timedelta(seconds=round(sum(one.seconds for one in scheduled)))
+    total = timedelta(seconds=round(sum(item.seconds for item in scheduled)))
     recorded = len(jobs) - len(scheduled)
     lines.append(
         f"{len(jobs)} runs, {recorded} recorded; {len(scheduled)} to make, about {total} of one core."

@@ -1,4 +1,4 @@
-"""Series of runs: the lists of conf/reproduce.yaml, read and planned run by run."""
+"""Series of runs: the lists of conf/reproduce.yaml, and the runs that they stand for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,20 +19,23 @@ PLAN = "reproduce.yaml"
 """File of the configuration folder that lists the series."""
 
 VARIANTS = "variants"
-"""Key of that file under which variants have their names."""
+"""Key of that file for the named variants."""
+
+KEYS = ("dataset", "method", "protocol", "seed")
 
 
 @dataclass(frozen=True)
 class Series:
-    """Every combination of studies, methods, protocols, seeds and variants, on all splits of a study.
+    """Runs of every combination of studies, methods, protocols, seeds and variants, on all splits.
 
     Attributes:
-        variants: settings beside the published values, as words between spaces: names of conf/reproduce.yaml
-            or overrides; "" for none.
-        name: of the list in conf/reproduce.yaml.
-        walk: name of the walk whose steps the variants are; "" if they are none.
+        studies, methods, protocols, seeds: as on the command line.
+        variants: what each variant sets beside the published values, as words between spaces: names of
+            conf/reproduce.yaml or overrides; "" for nothing.
+        name: name of the list in conf/reproduce.yaml.
+        walk: name of the walk whose steps the variants are; "" if they are no walk.
         options: the option that each step of the walk sets.
-        end: the protocol that is the walk's last step; "" if it has no such step.
+        end: protocol of the walk's last step; "" if the walk has no such step.
     """
 
     studies: Sequence[str]
@@ -46,18 +49,13 @@ class Series:
     end: str = ""
 
     def commands(self, names: Mapping[str, str]) -> list[str]:
-        """Return the command lines that make the runs, one a variant.
+        """Return the command lines that make the runs, one for each variant.
 
         Args:
-            names: overrides of the named variants (``read_variants``).
+            names: name of a variant -> its overrides (``read_variants``).
         """
-        lists = {
-            "dataset": self.studies,
-            "method": self.methods,
-            "protocol": self.protocols,
-            "seed": self.seeds,
-        }
-        chosen = " ".join(f"{key}={','.join(map(str, values))}" for key, values in lists.items())
+        lists = zip(KEYS, (self.studies, self.methods, self.protocols, self.seeds), strict=True)
+        chosen = " ".join(f"{key}={','.join(map(str, values))}" for key, values in lists)
         variants = [" ".join(expand(variant, names)) for variant in self.variants]
         return [f"python run.py -m split=all {chosen} {variant}".strip() for variant in variants]
 
@@ -68,7 +66,7 @@ class Series:
         protocols: Sequence[str] | None = None,
         seeds: Sequence[int] | None = None,
     ) -> "Series":
-        """Return the part of the series that is asked for; ``seeds`` takes the place of its own."""
+        """Return the series with the chosen studies, methods and protocols only, and with these seeds."""
         return replace(
             self,
             studies=[s for s in self.studies if studies is None or s in studies],
@@ -79,12 +77,13 @@ class Series:
         )
 
     def __bool__(self) -> bool:
+        """Return whether the series has any run."""
         return all((self.studies, self.methods, self.protocols, self.seeds, self.variants))
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a walk has a run: the walk's name, the number of the step, and the option that it sets."""
+    """A step of a walk: the walk's name, the number of the step, and the option that it sets."""
 
     walk: str
     step: int
@@ -93,12 +92,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Job:
-    """A planned run, the overrides that make it, and its names in the plan.
+    """A planned run and its names in the plan.
 
     Attributes:
+        overrides: overrides that make the run.
         variant: words of the plan that say what is set beside the published values; "" for nothing.
-        series: lists of conf/reproduce.yaml that plan the run.
-        places: steps of walks that the run is.
+        run: the run and its key.
+        series: names of the lists in conf/reproduce.yaml that have the run.
+        places: steps of walks that use the run.
     """
 
     overrides: tuple[str, ...]
@@ -109,24 +110,19 @@ class Job:
 
     @property
     def correction(self) -> tuple[object, ...] | None:
-        """Return what runs with the same stored correction have in common; None without one."""
+        """Return the values that runs with the same stored correction share; None without a correction."""
         corrector: Any = getattr(self.run.method, "corrector", None)
-        if not getattr(corrector, "stored", False):  # a corrector that sees source labels never is
+        if not getattr(corrector, "stored", False):  # a correction with source labels is never stored
             return None
-        seed = self.run.config.seed if corrector.uses_seed else None
-        return (
-            self.run.study.name,
-            self.run.config.method.name,
-            self.run.data["scaling"],
-            self.variant,
-            seed,
-        )
+        config, scaling = self.run.config, self.run.data["scaling"]
+        seed = config.seed if corrector.uses_seed else None
+        return self.run.study.name, config.method.name, scaling, self.variant, seed
 
     @property
     def finished(self) -> Finished | None:
         """Return the record, or None if there is none."""
-        result = self.run.record.result()
         walks = tuple(dict.fromkeys(place.walk for place in self.places))
+        result = self.run.record.result()
         return None if result is None else Finished(self.variant, result, self.run.record.path, walks)
 
 
@@ -150,26 +146,27 @@ def read_series(file: Path, names: str) -> list[Series]:
 
 
 def _contents(file: Path) -> dict[str, Any]:
+    """Return the content of a plan's file."""
     contents = OmegaConf.to_container(OmegaConf.load(file))
     assert isinstance(contents, dict)
     return {str(key): value for key, value in contents.items()}
 
 
 def _series(name: str, entry: Mapping[str, Any]) -> Series:
-    """Return an entry of the plan with its variants written out."""
-    given = dict(entry)
-    common, adding, single = given.pop("with", ""), given.pop("adding", None), given.pop("single", None)
+    """Return an entry of the plan as a series, with its variants written out."""
+    fields = dict(entry)
+    common, adding, single = fields.pop("with", ""), fields.pop("adding", None), fields.pop("single", None)
     if adding is not None:
-        given["options"] = ["", *adding]
-        given["variants"] = list(accumulate(given["options"], lambda before, option: f"{before} {option}"))
+        fields["options"] = ["", *adding]
+        fields["variants"] = list(accumulate(fields["options"], lambda before, option: f"{before} {option}"))
     elif single is not None:
-        given["options"] = given["variants"] = list(single)
-    variants = [f"{common} {variant}".strip() for variant in given.pop("variants", [""])]
-    return Series(**given, variants=variants, name=name)
+        fields["options"] = fields["variants"] = list(single)
+    variants = [f"{common} {variant}".strip() for variant in fields.pop("variants", [""])]
+    return Series(**fields, variants=variants, name=name)
 
 
 def expand(variant: str, names: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the overrides of a variant, its names replaced by what they stand for.
+    """Return the overrides that a variant's words stand for.
 
     Raises:
         CalibError: a word is neither a name nor an override.
@@ -183,7 +180,7 @@ def expand(variant: str, names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 class Planner:
-    """Plans runs; what it cannot plan is in ``refused``, study or run -> why."""
+    """Plans the runs of series; ``refused`` maps each study or run that cannot be planned to the reason."""
 
     def __init__(self, conf: Path, out: Path, device: str = "cpu") -> None:
         self.conf, self.out, self.device = conf, out, device
@@ -193,37 +190,38 @@ class Planner:
         self._studies: dict[str, None] = {}
 
     def as_loaded(self) -> dict[str, Study]:
-        """Return every study that could be loaded, with its values as in the file, not scaled."""
+        """Return every study that could be loaded, by name, with its values as in the file, not scaled."""
         studies = [build(compose(self.conf, f"dataset={name}").dataset) for name in self._studies]
         return {study.name: study for study in studies}
 
     def jobs(self, series: Sequence[Series]) -> list[Job]:
-        """Return every run of the series, each once, with all its places in walks."""
+        """Return every run of the series once, with all its places in walks."""
         planned: dict[Path, Job] = {}
-        for one in series:
-            for job in self._of_series(one):
+        for entry in series:
+            for job in self._of_series(entry):
                 known = planned.setdefault(job.run.record.path, job)
                 names = tuple(dict.fromkeys((*known.series, *job.series)))
                 places = tuple(dict.fromkeys((*known.places, *job.places)))
                 planned[job.run.record.path] = replace(known, series=names, places=places)
         return list(planned.values())
 
-    def _of_series(self, one: Series) -> Iterator[Job]:
-        options = one.options or one.variants
-        steps = list(enumerate(zip(one.variants, options, strict=True)))
+    def _of_series(self, series: Series) -> Iterator[Job]:
+        """Yield the runs of one series."""
+        options = series.options or series.variants
+        steps = list(enumerate(zip(series.variants, options, strict=True)))
         for study, method, (step, (variant, option)), protocol in product(
-            one.studies, one.methods, steps, one.protocols
+            series.studies, series.methods, steps, series.protocols
         ):
-            place = (Place(one.walk, step, option),) if one.walk else ()
-            yield from self._splits(study, method, variant, protocol, one, place)
-        for study, method in product(one.studies, one.methods) if one.end else ():
-            place = (Place(one.walk, len(steps), ""),)
-            yield from self._splits(study, method, one.variants[0], one.end, one, place)
+            place = (Place(series.walk, step, option),) if series.walk else ()
+            yield from self._splits(study, method, variant, protocol, series, place)
+        for study, method in product(series.studies, series.methods) if series.end else ():
+            place = (Place(series.walk, len(steps), ""),)
+            yield from self._splits(study, method, series.variants[0], series.end, series, place)
 
     def _splits(
         self, study: str, method: str, variant: str, protocol: str, series: Series, places: tuple[Place, ...]
     ) -> Iterator[Job]:
-        """Yield the runs of every seed and split; none where they cannot be planned."""
+        """Yield the runs of every seed and split; nothing if they cannot be planned."""
         given = (f"dataset={study}", f"method={method}", f"protocol={protocol}")
         where = (f"out={self.out}", f"device={self.device}", *expand(variant, self.names))
         try:
@@ -232,7 +230,9 @@ class Planner:
             if loaded is None:
                 return
             for seed, split in product(series.seeds, all_splits(loaded[0])):
-                seeded = OmegaConf.merge(config, {"seed": seed})  # composing takes a hundred times as long
+                seeded = OmegaConf.merge(
+                    config, {"seed": seed}
+                )  # to compose it takes a hundred times as long
                 assert isinstance(seeded, DictConfig)
                 overrides = (*given, f"seed={seed}", *where, split.override)
                 yield Job(overrides, variant, plan(seeded, *loaded, split), (series.name,), places)
@@ -240,7 +240,7 @@ class Planner:
             self.refused[" ".join((study, method, protocol, variant)).strip()] = str(error)
 
     def _load(self, name: str, config: DictConfig) -> tuple[Study, dict[str, str]] | None:
-        """Return a study as its own settings and the protocol prepare it; None if it cannot be had."""
+        """Return a study, scaled as the protocol says, and its checksums; None if it cannot be loaded."""
         scaling = (config.protocol.transform, config.protocol.batch_scale, config.dtype)
         wanted = f"{OmegaConf.to_yaml(config.dataset, resolve=True)}{scaling}"
         if wanted not in self._loaded:

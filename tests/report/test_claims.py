@@ -14,9 +14,10 @@ from calib.data.study import Batch, Study
 from calib.errors import CalibError
 from calib.evaluation.intervals import Estimate, Runs, Tally, estimate, tallies
 from calib.records.record import Finished, Record
-from calib.report.claims.evidence import Evidence
 from calib.report.claims.rules import all_or_none, near, side
-from calib.report.claims.verdicts import claims_table, data_claims, verdicts
+from calib.report.claims.runs import StudyRuns
+from calib.report.claims.tables import claims_table
+from calib.report.claims.verdicts import data_claims, verdicts
 from calib.report.exhibits import MISSING, Outcome, Verdict, write_table
 from calib.report.paper import ONE_SOURCE
 from calib.runs.outcome import predictions
@@ -481,10 +482,10 @@ def test_common_features_are_counted(features: int, outcome: Outcome) -> None:
 
 def test_two_runs_of_one_name_are_refused(bench: Bench) -> None:
     bench.run("joint", splits=1)
-    Evidence(bench.study, [*bench.finished, *bench.finished])  # listed twice, but the same record
+    StudyRuns(bench.study, [*bench.finished, *bench.finished])  # listed twice, but the same record
     twin = replace(bench.finished[0], path=bench.folder / "elsewhere")
     with pytest.raises(CalibError, match="elsewhere"):
-        Evidence(bench.study, [*bench.finished, twin])
+        StudyRuns(bench.study, [*bench.finished, twin])
 
 
 def test_other_variants_and_studies_play_no_part(bench: Bench) -> None:
@@ -531,5 +532,5 @@ def test_batches_without_subjects_or_labels(tmp_path: Path) -> None:
     assert bench.said("joint beats ComBat").outcome == Outcome.YES
     unlabelled = replace(batches["01"], y=None)
     bench.study = replace(study, batches={**batches, "01": unlabelled}, n_sources=2)
-    assert Evidence(bench.study, []).lines("joint") == []  # its only target has no labels
+    assert StudyRuns(bench.study, []).lines("joint") == []  # its only target has no labels
     assert bench.said("joint beats ComBat").outcome == Outcome.MISSING

@@ -25,9 +25,10 @@ from calib.evaluation.separation import chosen_rows, silhouette, standardised
 from calib.records.record import Record
 from calib.report.figures.curves import distance_figure, loss_figure
 from calib.report.figures.features import MOST_SETS, overlap_figure
-from calib.report.figures.gallery import draw_split, draw_study
 from calib.report.figures.layout import log_ticks
 from calib.report.figures.maps import map_figure
+from calib.report.figures.split_figures import draw_split
+from calib.report.figures.study_figures import draw_study
 from calib.report.figures.style import DPI, WIDTH, batch_look, class_look, in_style, literal, save, styled
 from calib.report.figures.tsne import Map, MapSettings, make_maps, project, record_map
 from calib.runs.experiment import run
@@ -351,7 +352,7 @@ def test_a_split_is_drawn_as_far_as_it_was_run(tmp_path: Path) -> None:
         for name in ("joint", "recon_t")
     }
     folder = tmp_path / "figures"
-    gallery = draw_split(study, runs, folder)
+    gallery = draw_split(runs, folder)
     assert gallery.missing == ["demo 12_3 recon_t, protocol paper, seed 0 has not been run."]
     joints = {one.label: {0: plan(config, study, data, one)} for one in splits}
     whole = draw_study(study, {"paper": joints}, folder)

@@ -11,7 +11,7 @@ from calib.report.exhibits import MISSING, Table, latex, markdown, write_table
 from calib.report.paper import ONE_SOURCE
 from calib.report.printed import printed_tables
 from calib.report.results import result_rows
-from calib.report.side_by_side import Frame, table_beside
+from calib.report.side_by_side import Heading, table_beside
 from tests.conftest import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "report"
@@ -111,9 +111,9 @@ def test_another_study_has_the_same_tables_without_printed_numbers() -> None:
 
 
 def test_equal_to_three_digits_is_an_equal_rank() -> None:
-    frame = Frame("", "x", "x", ("row",), "", "")
+    heading = Heading("", "x", "x", ("row",), "", "")
     columns = {"A": {("r",): {0: 0.80041}}, "B": {("r",): {0: 0.80012}}, "C": {("r",): {0: 0.7}}}
-    (row,) = table_beside(frame, [("r",)], columns, {}).rows
+    (row,) = table_beside(heading, [("r",)], columns, {}).rows
     assert row == ["r", "ours", "0.800 (1)", "0.800 (1)", "0.700 (3)"]
 
 

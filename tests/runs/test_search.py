@@ -23,10 +23,9 @@ from calib.data.study import Study
 from calib.errors import CalibError, SplitError
 from calib.runs.cli import main as command_line
 from calib.runs.experiment import run
-from calib.runs.grid import Setting, read_grid
 from calib.runs.launch import carry_out_all
 from calib.runs.schedule import Scheduled
-from calib.runs.search import RULE, Search, Trial, choose
+from calib.runs.search import RULE, Search, Setting, Trial, choose, read_grid
 from tests.conftest import CONF, ROOT, SMALL, compose, fast
 
 TINY = [*SMALL, *fast("joint")]

@@ -1,23 +1,21 @@
-"""Attribution: what each difference between text, code and correction is worth, one option more at a time."""
+"""The worth of each difference between text, code and correction, one more option at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from omegaconf import OmegaConf
 
-from calib.evaluation.intervals import Estimate
 from calib.protocol import Protocol
-from calib.report.beyond.comparison import interval, value
 from calib.report.exhibits import MISSING, Table
 from calib.report.figures.layout import Page
 from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
 from calib.report.groups import Group, average, difference
+from calib.report.numbers import count, estimate_columns, estimate_seeds, signed_with_interval, with_interval
 from calib.report.paper import spelled
 from calib.runs.series import Place
 
@@ -32,9 +30,19 @@ CAPTION = (
 )
 
 
+ENDS = ("value", "low", "high")
+"""Columns of an estimate."""
+
+
 @dataclass(frozen=True)
 class Walk:
-    """Groups of runs that each set one option more; ``options`` names the option of each step."""
+    """Groups of runs, of which each sets one option more than the group before.
+
+    Attributes:
+        name: name of the walk in the plan.
+        options: the option that each step sets; "" for the start.
+        steps: the runs of each step.
+    """
 
     name: str
     options: Sequence[str]
@@ -51,8 +59,8 @@ def walks(groups: Sequence[Group]) -> list[Walk]:
         for place in group.places:
             named.setdefault(place.walk, {})[place.step] = place, group.at(place)
     made = []
-    for name, found in named.items():
-        steps = [found[number] for number in sorted(found)]
+    for name, by_number in named.items():
+        steps = [by_number[number] for number in sorted(by_number)]
         if _is_walk([place for place, _ in steps]):
             before = [steps[0], *steps]
             options = [_option(*step, earlier) for step, (_, earlier) in zip(steps, before, strict=False)]
@@ -61,22 +69,22 @@ def walks(groups: Sequence[Group]) -> list[Walk]:
 
 
 def _is_walk(places: Sequence[Place]) -> bool:
-    """Return whether the first place is a start, that sets no option, and others follow it without a gap."""
+    """Return whether the steps begin with one that sets no option and follow each other without a gap."""
     whole = [place.step for place in places] == [*range(len(places))]
     return whole and len(places) > 1 and not places[0].option
 
 
 def _option(place: Place, group: Group, before: Group) -> str:
-    """Return the option that a step sets; of a protocol that ends a walk, its name and the options left."""
+    """Return the option that a step sets; for a protocol that ends a walk, its name and other options."""
     if place.option or not place.step:
         return place.option.removeprefix("protocol.")
-    theirs, ours = _options(group), _options(before)
-    left = [f"{name}={_spelled(theirs[name])}" for name in theirs if theirs[name] != ours.get(name)]
+    options, known = _options(group), _options(before)
+    left = [f"{name}={_spelled(value)}" for name, value in options.items() if value != known.get(name)]
     return f"{group.protocol}: {', '.join(left) or 'nothing else'}"
 
 
 def _same_seeds(steps: Sequence[Group]) -> list[Group]:
-    """Return the steps with only the seeds that all of them have, of those that have any."""
+    """Return the steps with only the seeds that all steps with a complete seed share."""
     complete = [set(step.runs) for step in steps if step.runs]
     shared = set.intersection(*complete) if complete else set()
     return [step.only(shared) if shared else step for step in steps]
@@ -91,37 +99,34 @@ def _options(group: Group) -> dict[str, Any]:
 
 
 def _spelled(option: object) -> str:
+    """Return the value of an option as an override spells it."""
     return str(option).lower() if isinstance(option, bool) else str(option)
 
 
 def walk_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
-    """One row a step: accuracy and change from the step before, each with its interval; NaN is missing."""
+    """Return a row for each step: accuracy and change from the step before, with intervals; NaN without."""
     rows = []
     for walk in walks(groups):
         for number, (option, step) in enumerate(zip(walk.options, walk.steps, strict=True)):
             change = difference(step.runs, walk.steps[number - 1].runs) if number else None
-            row = {"study": study, "walk": walk.name, "step": number, "option": option or step.protocol}
-            row |= _columns("", average(step.runs)) | _columns("change_", change)
+            row: dict[str, object] = {"study": study, "walk": walk.name, "step": number}
+            row["option"] = option or step.protocol
+            for prefix, estimate in (("", average(step.runs)), ("change_", change)):
+                row |= estimate_columns(estimate, prefix=prefix)
+                row[f"{prefix}seeds"] = estimate_seeds(estimate)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _columns(start: str, found: Estimate | None) -> dict[str, float]:
-    if found is None:
-        return {f"{start}{name}": np.nan for name in ("value", "low", "high")} | {f"{start}seeds": 0}
-    return {f"{start}{name}": part for name, part in vars(found).items()}
-
-
 def walk_table(study: str, numbers: pd.DataFrame) -> Table:
-    """The numbers as text."""
+    """Return the numbers of ``walk_numbers`` as a table."""
     rows = [
         [
             row["walk"],
             row["option"] if row["step"] == 0 or ":" in row["option"] else f"+ {row['option']}",
-            value(row["value"])
-            + ("" if pd.isna(row["value"]) else f" [{value(row['low'])}, {value(row['high'])}]"),
-            interval(row["change_value"], row["change_low"], row["change_high"]) if row["step"] else "",
-            str(row["seeds"]) if row["seeds"] else MISSING,
+            with_interval(row["value"], row["low"], row["high"]),
+            signed_with_interval(*(row[f"change_{end}"] for end in ENDS)) if row["step"] else "",
+            count(row["seeds"]),
         ]
         for row in numbers.to_dict("records")
     ]
@@ -132,31 +137,32 @@ def walk_table(study: str, numbers: pd.DataFrame) -> Table:
 
 
 ROW, HEAD, FOOT, NAMES, GAP = 0.165, 0.24, 0.4, 2.55, 0.25
-"""Inches: a step, above a walk, below the last, the names of the options, between the panels."""
+"""Inches: height of a step, space above a walk and below the last, width of names, space between panels."""
 
 PANELS = {"": "accuracy", "change_": "change from the line before"}
+"""Start of the names of a panel's columns -> label of its axis."""
 
 
 @in_style
 def walk_figure(numbers: pd.DataFrame) -> Figure:
-    """Dots with 95 % intervals, a band a walk, a line a step; what is missing is said.
+    """Draw accuracy and change of each step as dots with 95 % intervals, one band for each walk.
 
     Args:
-        numbers: of ``walk_numbers``.
+        numbers: the rows of ``walk_numbers``.
     """
     parts = [part for _, part in numbers.groupby("walk", sort=False)]
     page = Page(sum(HEAD + ROW * len(part) for part in parts) + FOOT + 0.1 * (len(parts) - 1))
     width = (WIDTH - NAMES - GAP - 0.1) / 2
-    limits = {start: _limits(numbers, start) for start in PANELS}
+    limits = {prefix: _limits(numbers, prefix) for prefix in PANELS}
     top = 0.0
     for part in parts:
         last = part is parts[-1]
         page.text(0.08, top + 0.06, f"Walk {literal(part['walk'].iloc[0], 80)}", weight="bold")
-        for column, (start, name) in enumerate(PANELS.items()):
+        for column, (prefix, name) in enumerate(PANELS.items()):
             place = NAMES + column * (width + GAP)
             axes = page.axes(place, top + HEAD, width, ROW * len(part))
-            _dots(axes, part, start, BATCH_COLOURS[column])
-            axes.set_xlim(*limits[start])
+            _dots(axes, part, prefix, BATCH_COLOURS[column])
+            axes.set_xlim(*limits[prefix])
             axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.tick_params(axis="x", labelbottom=last)
             axes.set_xlabel(name if last else "")
@@ -172,31 +178,33 @@ def walk_figure(numbers: pd.DataFrame) -> Figure:
 
 
 def _label(step: int, option: str) -> str:
-    """An option with a plus; a whole protocol, at the start or the end, without."""
+    """Return an option with a plus; a whole protocol, at the start or the end, without."""
     protocol, ends, _ = option.partition(":")
     return literal(protocol, 42) if ends or step == 0 else f"+ {literal(option, 42)}"
 
 
-def _limits(numbers: pd.DataFrame, start: str) -> tuple[float, float]:
-    low, high = numbers[f"{start}low"].min(), numbers[f"{start}high"].max()
+def _limits(numbers: pd.DataFrame, prefix: str) -> tuple[float, float]:
+    """Return the ends of an axis that holds all intervals."""
+    low, high = numbers[f"{prefix}low"].min(), numbers[f"{prefix}high"].max()
     if pd.isna(low) or pd.isna(high):
         return -1.0, 1.0
     room = max(0.05 * (high - low), 0.005)
     return float(low - room), float(high + room)
 
 
-def _dots(axes: Axes, part: pd.DataFrame, start: str, colour: str) -> None:
+def _dots(axes: Axes, part: pd.DataFrame, prefix: str, colour: str) -> None:
+    """Draw the steps of one walk; a step without a value gets a word."""
     for y, row in enumerate(part.to_dict("records")):
-        middle = row[f"{start}value"]
+        middle = row[f"{prefix}value"]
         if pd.isna(middle):
-            if not (start and row["step"] == 0):
+            if not (prefix and row["step"] == 0):
                 words = "not run" if pd.isna(row["value"]) else MISSING
                 axes.text(
                     0.5, y, words, transform=axes.get_yaxis_transform(), ha="center", va="center",
                     style="italic", color=GREY, size=7,
                 )  # fmt: skip
             continue
-        axes.plot([row[f"{start}low"], row[f"{start}high"]], [y, y], color=colour, linewidth=1.2)
+        axes.plot([row[f"{prefix}low"], row[f"{prefix}high"]], [y, y], color=colour, linewidth=1.2)
         axes.plot([middle], [y], marker="o", markersize=3.5, color=colour)
     for y in range(len(part)):
         axes.axhline(y, color=PALE, linewidth=0.3, zorder=0)

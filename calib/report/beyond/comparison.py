@@ -1,4 +1,4 @@
-"""Every method that was run on a study beside Joint+: metrics, and the paired difference in accuracy."""
+"""Every method of a study beside Joint+: its metrics, and the paired difference in accuracy."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -6,28 +6,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from calib.evaluation.intervals import Estimate
-from calib.report.claims.rules import signed
-from calib.report.exhibits import MISSING, Table
+from calib.report.exhibits import Table
 from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Group, average, difference
+from calib.report.numbers import count, estimate_columns, estimate_seeds, number, signed_with_interval
 from calib.report.paper import ONE_SOURCE, spelled
 
 BEST = "joint_plus"
 """The method that all others are compared with."""
 
 AGAIN = "fewer_subjects"
-"""The plain network once more where no subject is left out, so it is not a row of its own."""
+"""A method that equals the baseline if no subject is left out, so that it is not a row of its own."""
 
 UNCORRECTED = {ARCSINH: ", arcsinh", f"{ARCSINH} {LOGISTIC}": ", arcsinh, logistic regression"}
-"""What is added to the name of the baseline, by the variants that are shown of it alone."""
+"""Variants that are shown of the baseline only -> their addition to its name."""
 
 SUFFIXES = {ONE_SOURCE: "", CONVERGED: ", converged", LOGISTIC: ", logistic regression", **UNCORRECTED}
 """Variant -> its addition to the name of a method."""
 
 Partner = Callable[[Group], Group | None]
-"""Returns the group that a group is compared with."""
+"""A function that returns the group that a group is compared with, or None."""
 
 COLUMNS = {"accuracy": "accuracy", "f_score": "F-score", "auc": "AUC", "mcc": "MCC"}
+"""Metric -> its heading."""
 
 CAPTION = (
     "Mean over all splits' targets, at sample level; ± standard deviation over seeds; AUC of "
@@ -44,120 +44,113 @@ CAPTION = (
 )
 
 
-def comparison_numbers(study: str, found: Sequence[Group]) -> pd.DataFrame:
-    """One row a method and protocol, the best first; what has no complete seed is NaN and last.
+def comparison_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return a row for each method and protocol, the best first; NaN and last without a complete seed.
 
     Args:
-        found: settings of the study; of those with a variant pairwise calibration from one source is taken,
-            training that converges, logistic regression in D's place, and uncorrected data on arcsinh.
+        study: name of the study.
+        groups: the study's groups of runs. Of those with a variant the table has pairwise calibration from
+            one source, converged training, logistic regression in D's place, and uncorrected data on arcsinh.
     """
-    shown = [one for one in found if _is_method(one)]
-    best = next((one for one in shown if one.method == BEST and not one.variant and one.runs), None)
+    shown = [group for group in groups if _is_method(group)]
+    best = next((g for g in shown if g.method == BEST and not g.variant and g.runs), None)
     numbers = compared(study, shown, lambda _: best)
-    fair = {_place(one): _over_replicates(one, best) for one in shown}
-    rows = [fair[place] for place in numbers[["method", "protocol", "variant"]].itertuples(index=False)]
-    return numbers.assign(**pd.DataFrame(rows))
+    together = {_place(group): _over_replicates(group, best) for group in shown}
+    places = numbers[["method", "protocol", "variant"]].itertuples(index=False)
+    return numbers.assign(**pd.DataFrame([together[place] for place in places]))
 
 
-def _place(one: Group) -> tuple[str, str, str]:
-    return one.method, one.protocol, one.variant
+def _place(group: Group) -> tuple[str, str, str]:
+    """Return the columns that name a group's row."""
+    return group.method, group.protocol, group.variant
 
 
-def _over_replicates(one: Group, best: Group | None) -> dict[str, float]:
-    """Accuracy, and how it differs, where all measurements of a sample get one answer from either."""
-    if not one.knows_replicates:
-        return {"together": np.nan, **_columns("together_", None)}
-    mean, apart = average(one.runs_over_replicates), None
-    if best and one is not best:
-        apart = difference(one.runs_over_replicates, best.runs_over_replicates, alone=True)
-    return {"together": mean.value if mean else np.nan, **_columns("together_", apart)}
+def _over_replicates(group: Group, best: Group | None) -> dict[str, float]:
+    """Return accuracy and difference if both methods give all measurements of a sample one answer."""
+    mean = average(group.runs_over_replicates) if group.knows_replicates else None
+    apart = None
+    if mean and best and group is not best:
+        apart = difference(group.runs_over_replicates, best.runs_over_replicates, alone=True)
+    accuracy = mean.value if mean else np.nan
+    return {"together": accuracy, **estimate_columns(apart, "difference", prefix="together_")}
 
 
-def _is_method(one: Group) -> bool:
-    if one.method == "pairwise":
-        return one.variant == ONE_SOURCE
-    if one.variant in UNCORRECTED:
-        return one.method == "baseline"
-    return one.variant in ("", CONVERGED, LOGISTIC) and one.method != AGAIN
+def _is_method(group: Group) -> bool:
+    """Return whether a group is a row of the table."""
+    if group.method == "pairwise":
+        return group.variant == ONE_SOURCE
+    if group.variant in UNCORRECTED:
+        return group.method == "baseline"
+    return group.variant in ("", CONVERGED, LOGISTIC) and group.method != AGAIN
 
 
-def compared(study: str, chosen: Sequence[Group], against: Partner) -> pd.DataFrame:
-    """One row a setting: its metrics and how its accuracy differs from another's; the best first.
+def compared(study: str, groups: Sequence[Group], partner: Partner) -> pd.DataFrame:
+    """Return a row for each group: its metrics and the difference from its partner; the best first.
 
     Args:
-        against: tells the setting that one is compared with, or None.
+        study: name of the study.
+        groups: the compared groups.
+        partner: function that returns the group that a group is compared with, or None.
     """
     rows = []
-    for one in chosen:
-        other, apart = against(one), None
-        if other and other is not one:
-            apart = difference(one.runs, other.runs, alone=True)
+    for group in groups:
+        other, apart = partner(group), None
+        if other and other is not group:
+            apart = difference(group.runs, other.runs, alone=True)
+        accuracies = group.means("accuracy")
         rows.append(
             {
                 "study": study,
-                "method": one.method,
-                "label": one.label,
-                "protocol": one.protocol,
-                "variant": one.variant,
-                "uses_target_labels": one.uses_target_labels,
-                "averages_replicates": one.averages_replicates,
-                "seeds": len(one.runs),
-                **{name: _mean(one.means(name)) for name in COLUMNS},
-                "accuracy_sd": float(np.std(one.means("accuracy"), ddof=1)) if len(one.runs) > 1 else np.nan,
-                **_columns("", apart),
-                "shared_seeds": apart.seeds if apart else 0,
+                "method": group.method,
+                "label": group.label,
+                "protocol": group.protocol,
+                "variant": group.variant,
+                "uses_target_labels": group.uses_target_labels,
+                "averages_replicates": group.averages_replicates,
+                "seeds": len(group.runs),
+                **{metric: _mean(group.means(metric)) for metric in COLUMNS},
+                "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(group.runs) > 1 else np.nan,
+                **estimate_columns(apart, "difference"),
+                "shared_seeds": estimate_seeds(apart),
             }
         )
     return pd.DataFrame(rows).sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
 
 
-def _columns(start: str, apart: Estimate | None) -> dict[str, float]:
-    values = (apart.value, apart.low, apart.high) if apart else (np.nan,) * 3
-    return dict(zip((f"{start}difference", f"{start}low", f"{start}high"), values, strict=True))
-
-
 def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
-    """The numbers as text."""
+    """Return the numbers of ``comparison_numbers`` as a table."""
     rows = [
-        [name(row, SUFFIXES.get(row["variant"], "")), row["protocol"], *cells(row)]
+        [method_name(row, SUFFIXES.get(row["variant"], "")), row["protocol"], *cells(row)]
         for row in numbers.to_dict("records")
     ]
     heads = ["method", "protocol", *COLUMNS.values(), "minus Joint+", "seeds"]
     if numbers["together"].notna().any():
         heads[-1:-1] = ["over replicates", "minus Joint+"]
-        for row, both in zip(rows, numbers.to_dict("records"), strict=True):
-            apart = interval(both["together_difference"], both["together_low"], both["together_high"])
-            row[-1:-1] = [value(both["together"]), apart]
+        for line, row in zip(rows, numbers.to_dict("records"), strict=True):
+            apart = (row["together_difference"], row["together_low"], row["together_high"])
+            line[-1:-1] = [number(row["together"]), signed_with_interval(*apart)]
     title = f"{spelled(study)}: every method beside Joint+"
     command = f"make reproduce-all STUDIES={study} SERIES=paper,beyond,named"
     return Table(f"comparison_{study}", title, CAPTION, heads, rows, numbers, command)
 
 
-def name(row: Mapping[Hashable, Any], besides: str = "") -> str:
-    """The method, what is said besides, and its marks."""
-    return f"{row['label']}{besides}" + " †" * row["uses_target_labels"] + " ‡" * row["averages_replicates"]
+def method_name(row: Mapping[Hashable, Any], suffix: str = "") -> str:
+    """Return a method's name with a suffix and with its marks."""
+    marks = " †" * row["uses_target_labels"] + " ‡" * row["averages_replicates"]
+    return f"{row['label']}{suffix}{marks}"
 
 
 def cells(row: Mapping[Hashable, Any]) -> list[str]:
-    """Metrics, difference and number of seeds as text."""
-    spread = "" if pd.isna(row["accuracy_sd"]) else f" ± {row['accuracy_sd']:.3f}"
+    """Return metrics, difference and number of seeds of a row of ``compared`` as text."""
+    spread = "" if pd.isna(row["accuracy_sd"]) else f" ± {number(row['accuracy_sd'])}"
     return [
-        value(row["accuracy"]) + spread,
-        *(value(row[metric]) for metric in COLUMNS if metric != "accuracy"),
-        interval(row["difference"], row["low"], row["high"]),
-        str(row["seeds"]) if row["seeds"] else MISSING,
+        number(row["accuracy"]) + spread,
+        *(number(row[metric]) for metric in COLUMNS if metric != "accuracy"),
+        signed_with_interval(row["difference"], row["low"], row["high"]),
+        count(row["seeds"]),
     ]
 
 
-def value(number: float) -> str:
-    """A number to three digits, or a dash."""
-    return MISSING if pd.isna(number) else f"{number:.3f}".replace("-", "−")
-
-
-def interval(number: float, low: float, high: float) -> str:
-    """A difference with its interval, or a dash."""
-    return MISSING if pd.isna(number) else f"{signed(number)} [{signed(low)}, {signed(high)}]"
-
-
 def _mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN without any value."""
     return float(np.mean(values)) if values else np.nan

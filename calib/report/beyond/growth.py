@@ -1,32 +1,35 @@
-"""How much evidence it takes: accuracy against the number of source batches and of labelled subjects."""
+"""Accuracy against the number of source batches and of labelled subjects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from calib.report.beyond.comparison import value
-from calib.report.exhibits import MISSING, Table
+from calib.report.exhibits import Table
 from calib.report.figures.layout import Page, empty, log_ticks
-from calib.report.figures.style import BATCH_COLOURS, BATCH_MARKERS, WIDTH, in_style, literal
+from calib.report.figures.style import WIDTH, batch_look, in_style, literal
 from calib.report.groups import Group, average
+from calib.report.numbers import count as count_text
+from calib.report.numbers import estimate_columns, estimate_seeds, with_interval
 from calib.report.paper import spelled
 from calib.report.printed import METHODS
 
 ALWAYS = ("nearest_source", "fewer_subjects")
-"""Methods that are shown with one number, too: the table is about them."""
+"""Methods that are shown even with one number, because the table is about them."""
 
 AXES = {"sources": "source batches", "subjects": "labelled subjects of each source"}
+"""What is counted -> its label."""
 
 SPELLED = {
     "two_nearest": "two of them",
     "keep_all": "all of them",
     "by_nearness": "all of them, weighted by nearness",
 }
-"""What the settings of ``nearest_source`` mean; others are written as they are given."""
+"""Variants of ``nearest_source`` -> their meaning; other variants are shown as they are."""
 
 CAPTION = (
     "Accuracy: mean over target batches of the mean over their splits, with the 95 % interval of a "
@@ -35,18 +38,18 @@ CAPTION = (
 )
 
 
-def growth_numbers(study: str, found: Sequence[Group]) -> pd.DataFrame:
-    """One row a method, protocol and number of sources or subjects; NaN is missing."""
+def growth_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return a row for each method, protocol and number of sources or subjects; NaN if missing."""
     rows = []
     for axis, place in _PLACES.items():
         lines: dict[tuple[str, str, str, str], dict[int, Group]] = {}
-        for one in found:
-            if (spot := place(one)) is not None:
-                count, besides = spot
-                lines.setdefault((one.method, one.label, one.protocol, besides), {})[count] = one
-        for (method, label, protocol, besides), line in lines.items():
-            for count, one in sorted(line.items()) if len(line) > 1 or method in ALWAYS else ():
-                got = average(one.runs)
+        for group in groups:
+            if (counted := place(group)) is not None:
+                number, rest = counted
+                lines.setdefault((group.method, group.label, group.protocol, rest), {})[number] = group
+        for (method, label, protocol, rest), line in lines.items():
+            for number, group in sorted(line.items()) if len(line) > 1 or method in ALWAYS else ():
+                accuracy = average(group.runs)
                 rows.append(
                     {
                         "study": study,
@@ -54,32 +57,34 @@ def growth_numbers(study: str, found: Sequence[Group]) -> pd.DataFrame:
                         "method": method,
                         "label": label,
                         "protocol": protocol,
-                        "besides": besides,
-                        "count": count,
-                        "accuracy": got.value if got else np.nan,
-                        "low": got.low if got else np.nan,
-                        "high": got.high if got else np.nan,
-                        "seeds": got.seeds if got else 0,
+                        "besides": rest,
+                        "count": number,
+                        **estimate_columns(accuracy, "accuracy"),
+                        "seeds": estimate_seeds(accuracy),
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def _by_sources(one: Group) -> tuple[int, str] | None:
-    """Number of sources, and the rest of the variant; subjects are the other panel's."""
-    return None if "subjects" in one.jobs[0].run.config.method else (one.n_sources, one.numberless_variant)
+def _by_sources(group: Group) -> tuple[int, str] | None:
+    """Return the number of sources and the rest of the variant; None for a group of the other panel."""
+    subjects = "subjects" in group.jobs[0].run.config.method
+    return None if subjects else (group.n_sources, group.numberless_variant)
 
 
-def _by_subjects(one: Group) -> tuple[int, str] | None:
-    """Number of subjects of a source (of all, the mean over batches), and the rest of the variant."""
-    run = one.jobs[0].run
+def _by_subjects(group: Group) -> tuple[int, str] | None:
+    """Return the number of labelled subjects of a source and the rest of the variant.
+
+    If all subjects are used, the number is the mean over batches. None for a group of the other panel.
+    """
+    run = group.jobs[0].run
     if "subjects" not in run.config.method:
         return None
     known = [len(np.unique(b.subject)) for b in run.study.batches.values() if b.subject is not None]
-    asked = run.config.method.subjects
-    if asked is None and not known:
+    chosen = run.config.method.subjects
+    if chosen is None and not known:
         return None
-    return round(np.mean(known)) if asked is None else int(asked), one.numberless_variant
+    return round(np.mean(known)) if chosen is None else int(chosen), group.numberless_variant
 
 
 _PLACES: dict[str, Callable[[Group], tuple[int, str] | None]] = {
@@ -89,24 +94,23 @@ _PLACES: dict[str, Callable[[Group], tuple[int, str] | None]] = {
 
 
 def compares(numbers: pd.DataFrame) -> bool:
-    """Whether there is anything to see beyond the paper: two numbers of a method, or one made for this."""
+    """Return whether the numbers show more than the paper: two numbers of a method, or a method of ours."""
     if numbers.empty:
         return False
-    there = numbers[numbers["accuracy"].notna() & ~numbers["method"].isin(METHODS)]
-    counts = there.groupby(["axis", "method", "protocol", "besides"])["count"].nunique()
-    return bool((counts > 1).any() or there["method"].isin(ALWAYS).any())
+    recorded = numbers[numbers["accuracy"].notna() & ~numbers["method"].isin(METHODS)]
+    counts = recorded.groupby(["axis", "method", "protocol", "besides"])["count"].nunique()
+    return bool((counts > 1).any() or recorded["method"].isin(ALWAYS).any())
 
 
 def growth_table(study: str, numbers: pd.DataFrame) -> Table:
-    """The numbers as text, a line a method, protocol and number."""
+    """Return the numbers of ``growth_numbers`` as a table."""
     rows = [
         [
             AXES[row["axis"]],
-            name(row),
+            _line_name(row),
             str(row["count"]),
-            value(row["accuracy"])
-            + ("" if pd.isna(row["accuracy"]) else f" [{value(row['low'])}, {value(row['high'])}]"),
-            str(row["seeds"]) if row["seeds"] else MISSING,
+            with_interval(row["accuracy"], row["low"], row["high"]),
+            count_text(row["seeds"]),
         ]
         for row in numbers.to_dict("records")
     ]
@@ -118,51 +122,69 @@ def growth_table(study: str, numbers: pd.DataFrame) -> Table:
     return Table(f"growth_{study}", title, CAPTION, heads, rows, numbers, command)
 
 
-def name(row: Mapping[Any, Any]) -> str:
-    """A line's name: method, protocol where it is not the text's, and what else is set."""
-    parts = [str(row["label"]), *([str(row["protocol"])] if row["protocol"] != "paper" else [])]
-    besides = str(row["besides"])
-    return ", ".join([*parts, *([SPELLED.get(besides, besides)] if besides else [])])
+def _line_name(row: Mapping[Any, Any]) -> str:
+    """Return a line's name: the method, the protocol if it is not ``paper``, and the rest of the variant."""
+    protocol = [str(row["protocol"])] if row["protocol"] != "paper" else []
+    rest = [SPELLED.get(str(row["besides"]), str(row["besides"]))] if row["besides"] else []
+    return ", ".join([str(row["label"]), *protocol, *rest])
 
 
 @in_style
 def growth_figure(numbers: pd.DataFrame) -> Figure:
-    """A panel for sources and one for subjects, a line a method, with intervals.
+    """Draw accuracy with intervals against sources (left) and subjects (right), a line for each method.
 
     Args:
-        numbers: of ``growth_numbers``.
+        numbers: the rows of ``growth_numbers``.
     """
     height, width = 2.1, (WIDTH - 0.55 - 0.45 - 0.1) / 2
-    lines = numbers.assign(name=[name(row) for row in numbers.to_dict("records")])
+    lines = numbers.assign(name=[_line_name(row) for row in numbers.to_dict("records")])
     names = list(dict.fromkeys(lines["name"]))
     page = Page(0.15 + height + 0.42 + 0.17 * len(names) + 0.1)
     for column, (axis, label) in enumerate(AXES.items()):
         axes = page.axes(0.55 + column * (width + 0.45), 0.15, width, height)
-        there = lines[(lines["axis"] == axis) & lines["accuracy"].notna()]
-        if there.empty:
+        recorded = lines[(lines["axis"] == axis) & lines["accuracy"].notna()]
+        if recorded.empty:
             empty(axes, f"{label}: not run")
             continue
-        step = 0.04 if axis == "sources" else 0.0  # so that intervals of whole numbers do not hide each other
-        for place, (one, part) in enumerate(there.groupby("name", sort=False)):
-            look = names.index(str(one))
-            x = part["count"] + step * (place - (there["name"].nunique() - 1) / 2)
-            spread = [part["accuracy"] - part["low"], part["high"] - part["accuracy"]]
-            axes.errorbar(
-                x, part["accuracy"], spread, color=BATCH_COLOURS[look % len(BATCH_COLOURS)],
-                marker=BATCH_MARKERS[look % len(BATCH_MARKERS)], markersize=4, linewidth=1, elinewidth=0.8,
-            )  # fmt: skip
+        _draw_lines(axes, recorded, names, 0.04 if axis == "sources" else 0.0)
         if axis == "subjects":
             axes.set_xscale("log")
-            log_ticks(axes.xaxis, there["count"].min(), there["count"].max())
+            log_ticks(axes.xaxis, recorded["count"].min(), recorded["count"].max())
         else:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel(label)
         axes.set_ylabel("accuracy" if column == 0 else "")
-    for row, one in enumerate(names):
-        colour, marker = BATCH_COLOURS[row % len(BATCH_COLOURS)], BATCH_MARKERS[row % len(BATCH_MARKERS)]
-        key = page.axes(0.55, 0.15 + height + 0.42 + 0.17 * row, 0.3, 0.12)
+    for place, name in enumerate(names):
+        colour, marker = batch_look(place)
+        top = 0.15 + height + 0.42 + 0.17 * place
+        key = page.axes(0.55, top, 0.3, 0.12)
         key.plot([0, 1], [0, 0], color=colour, linewidth=1)
         key.plot([0.5], [0], color=colour, marker=marker, markersize=4)
         key.set_axis_off()
-        page.text(0.92, 0.15 + height + 0.42 + 0.17 * row, literal(one, 80))
+        page.text(0.92, top, literal(name, 80))
     return page.figure
+
+
+def _draw_lines(axes: Axes, recorded: pd.DataFrame, names: Sequence[str], step: float) -> None:
+    """Draw the line of each method.
+
+    Args:
+        axes: where to draw.
+        recorded: rows of one panel, with the name of the line.
+        names: all lines of the figure; the place among them decides colour and marker.
+        step: shift of each line to the right, so that intervals do not hide each other.
+    """
+    for place, (name, part) in enumerate(recorded.groupby("name", sort=False)):
+        colour, marker = batch_look(names.index(str(name)))
+        x = part["count"] + step * (place - (recorded["name"].nunique() - 1) / 2)
+        spread = [part["accuracy"] - part["low"], part["high"] - part["accuracy"]]
+        axes.errorbar(
+            x,
+            part["accuracy"],
+            spread,
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1,
+            elinewidth=0.8,
+        )

@@ -1,4 +1,4 @@
-"""The report's section on the methods that the paper's introduction names and does not test."""
+"""The report's section on the methods that the paper's introduction names but does not test."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import pandas as pd
 
 from calib.errors import DamagedError
 from calib.records.record import Record
-from calib.report.beyond.comparison import COLUMNS, cells, compared, name
+from calib.report.beyond.comparison import COLUMNS, cells, compared, method_name
 from calib.report.exhibits import Table
 from calib.report.figures.draw import fill_maps
 from calib.report.figures.gallery import Gallery, map_folder
@@ -20,13 +20,12 @@ from calib.report.paper import spelled
 from calib.runs.run import Run
 
 NAMED = ("sva", "fsva", "ratio_g", "mnn", "cca", "seurat", "harmony", "mmd_resnet")
-"""The introduction's methods in its order, but for Harmony, which is younger and of the same kind."""
+"""The introduction's methods in its order, and Harmony, which is younger and of the same kind."""
 
 BESIDE = ("baseline", "combat", "normae", "bermuda", "desc", "recon_t", "joint", "joint_plus")
-"""The methods of the paper's tables, and ours, which the table shows them with."""
+"""Methods of the paper's tables, and Joint+, which the table shows for comparison."""
 
 UNCALIBRATED = "baseline"
-
 
 TEXT = (
     "The introduction has a sentence each for SVA, fSVA, Ratio_G, MNN, CCA, Seurat and MMD-ResNet, and no "
@@ -50,24 +49,27 @@ CAPTION = (
 HEADS = ["method", "data", "classifier", *COLUMNS.values(), "minus no calibration", "seeds"]
 
 
-def named_numbers(study: str, found: Sequence[Group]) -> pd.DataFrame:
-    """One row a method, protocol, kind of data and classifier, the best first; none if no such method ran."""
-    shown = [one for one in found if one.method in NAMED or _stands_beside(one)]
-    if not any(one.runs and one.method in NAMED for one in shown):
-        return pd.DataFrame()
-    raw = {_words(one.variant): one for one in shown if one.method == UNCALIBRATED and one.runs}
+def named_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return a row for each method, protocol, kind of data and classifier, the best first.
 
-    def uncalibrated(one: Group) -> Group | None:
-        words = _words(one.variant)
-        if one.method == "joint_plus":  # whose own networks and scale are no one else's
+    There is no row if none of the named methods has a complete seed.
+    """
+    shown = [group for group in groups if group.method in NAMED or _is_beside(group)]
+    if not any(group.runs and group.method in NAMED for group in shown):
+        return pd.DataFrame()
+    raw = {_words(group.variant): group for group in shown if group.method == UNCALIBRATED and group.runs}
+
+    def uncalibrated(group: Group) -> Group | None:
+        words = _words(group.variant)
+        if group.method == "joint_plus":  # no other method has its networks and scale
             return None
-        own = raw.get(words | {ARCSINH}) if one.takes_arcsinh else None
-        return own or raw.get(words)
+        on_arcsinh = raw.get(words | {ARCSINH}) if group.takes_arcsinh else None
+        return on_arcsinh or raw.get(words)
 
     numbers = compared(study, shown, uncalibrated)
     words = numbers.pop("variant").str.split()
-    numbers.insert(4, "data", ["arcsinh" if ARCSINH in given else "as they are" for given in words])
-    numbers.insert(5, "classifier", [_classifier(given) for given in words])
+    numbers.insert(4, "data", ["arcsinh" if ARCSINH in of_row else "as they are" for of_row in words])
+    numbers.insert(5, "classifier", [_classifier(of_row) for of_row in words])
     return numbers
 
 
@@ -76,18 +78,27 @@ def _words(variant: str) -> frozenset[str]:
     return frozenset(variant.split())
 
 
-def _stands_beside(one: Group) -> bool:
-    protocols = ("paper", "released") if one.method == "joint" else ("paper",)
-    if one.method == UNCALIBRATED:
-        return one.protocol == "paper"
-    return one.method in BESIDE and one.protocol in protocols and one.variant in ("", CONVERGED, LOGISTIC)
+def _is_beside(group: Group) -> bool:
+    """Return whether a group is shown for comparison."""
+    protocols = ("paper", "released") if group.method == "joint" else ("paper",)
+    if group.method == UNCALIBRATED:
+        return group.protocol == "paper"
+    known = group.variant in ("", CONVERGED, LOGISTIC)
+    return group.method in BESIDE and group.protocol in protocols and known
+
+
+def _classifier(words: Sequence[str]) -> str:
+    """Return the classifier that a variant's words choose."""
+    if LOGISTIC in words:
+        return "logistic regression"
+    return "D, converged" if CONVERGED in words else "D"
 
 
 def named_table(study: str, numbers: pd.DataFrame) -> Table:
-    """The numbers as text."""
+    """Return the numbers of ``named_numbers`` as a table."""
     rows = [
         [
-            name(row) + (f", {row['protocol']}" if row["protocol"] != "paper" else ""),
+            method_name(row) + (f", {row['protocol']}" if row["protocol"] != "paper" else ""),
             row["data"],
             row["classifier"],
             *cells(row),
@@ -99,13 +110,13 @@ def named_table(study: str, numbers: pd.DataFrame) -> Table:
     return Table(f"named_{study}", title, CAPTION, HEADS, rows, numbers, command)
 
 
-def named_section(found: Mapping[str, Sequence[Group]], folder: Path, workers: int) -> Section | None:
-    """The section, or None where none of these methods is recorded.
+def named_section(studies: Mapping[str, Sequence[Group]], folder: Path, workers: int) -> Section | None:
+    """Return the section, or None if none of these methods is recorded.
 
     Args:
-        found: study -> its settings.
-        folder: of the figures, which are written here.
-        workers: how many maps are made at once.
+        studies: name of a study -> its groups of runs.
+        folder: folder of the figures, which are written here.
+        workers: number of maps made at once.
 
     Raises:
         CalibError: a record cannot be read, or the folder cannot be written to.
@@ -113,51 +124,49 @@ def named_section(found: Mapping[str, Sequence[Group]], folder: Path, workers: i
     tables: list[Table] = []
     gallery = Gallery(folder)
     Record(folder).make_folder()
-    for study, its in found.items():
-        numbers = named_numbers(study, its)
+    for study, groups in studies.items():
+        numbers = named_numbers(study, groups)
         if len(numbers):
             tables.append(named_table(study, numbers))
-            _draw(gallery, [one for one in its if not one.variant and one.protocol == "paper"], workers)
+            published = [group for group in groups if not group.variant and group.protocol == "paper"]
+            _draw_maps(gallery, published, workers)
     if not tables:
         return None
-    shown = [Shown(one, folder, "make report SERIES=paper,beyond,named") for one in gallery.drawn]
+    shown = [Shown(drawn, folder, "make report SERIES=paper,beyond,named") for drawn in gallery.drawn]
     return Section("Named in the paper, tested here", TEXT, tables, shown)
 
 
-def _draw(gallery: Gallery, found: Sequence[Group], workers: int) -> None:
-    """Maps of the study's first split and seed, uncalibrated data first."""
-    runs = {one.method: one.jobs[0].run for one in found}
+def _draw_maps(gallery: Gallery, groups: Sequence[Group], workers: int) -> None:
+    """Draw the maps of a study's first split and seed, uncalibrated data first."""
+    runs = {group.method: group.jobs[0].run for group in groups}
     shown = [runs[method] for method in (UNCALIBRATED, *NAMED) if method in runs]
     first = shown[0]
-    how = MapSettings(seed=int(first.config.seed))
-    fill_maps(first.study, shown, how.seed, workers)
-    maps = {_heading(run): _map(run, how) for run in shown}
+    settings = MapSettings(seed=int(first.config.seed))
+    fill_maps(first.study, shown, settings.seed, workers)
+    maps = {_heading(run): _map(run, settings) for run in shown}
     gallery.add(
         f"tsne_named_{first.study.name}",
         f"t-SNE after each method that the paper only names: {spelled(first.study.name)}",
         f"As the maps above ({first.study.name}: sources {', '.join(first.split.sources)}, target "
         f"{', '.join(first.split.targets)}; intensities or counts as the paper's comparators get them, seed "
-        f"{how.seed}). Left coloured by batch, right by class, with the mean silhouette in the corrected "
-        "space. CCA and Harmony give dimensions of their own; MMD-ResNet maps the sources onto the target.",
+        f"{settings.seed}). Left coloured by batch, right by class, with the mean silhouette in the "
+        "corrected space. CCA and Harmony give dimensions of their own; MMD-ResNet maps the sources onto the "
+        "target.",
         map_figure(maps, first.study, first.split),
     )
 
 
 def _heading(run: Run) -> str:
+    """Return the heading of a run's map."""
     method = run.config.method
     return "Raw data" if method.name == UNCALIBRATED else str(method.card.label)
 
 
-def _map(run: Run, how: MapSettings) -> Map | None:
+def _map(run: Run, settings: MapSettings) -> Map | None:
+    """Return the map of a run, or None if its record is missing or damaged."""
     if not run.record.is_finished():
         return None
     try:
-        return record_map(run.record, run.study, map_folder(run), how)
+        return record_map(run.record, run.study, map_folder(run), settings)
     except DamagedError:
         return None
-
-
-def _classifier(words: Sequence[str]) -> str:
-    if LOGISTIC in words:
-        return "logistic regression"
-    return "D, converged" if CONVERGED in words else "D"

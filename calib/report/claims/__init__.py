@@ -1,1 +1,1 @@
-"""Verdicts on the paper's claims."""
+"""The verdicts on the paper's claims."""

@@ -1,4 +1,4 @@
-"""What the verdicts on claims share: names of the methods, how a number decides, how it is written."""
+"""The rules that the claims share: names of the methods, and how a number decides."""
 
 from collections.abc import Sequence
 
@@ -16,40 +16,25 @@ NAMES = {
     "pairwise": "pairwise",
     "cross_validation": "ceiling",
 }
-"""Methods as the verdicts call them."""
+"""Method -> its name in the verdicts."""
 
 BAND = 0.03
-"""How far from a printed value is still reproduced."""
+"""Largest distance from a printed value that still counts as reproduced."""
 
 
 def near(value: float, low: float, high: float, printed: float, band: float = BAND) -> Outcome:
-    """YES within the band around the printed value, OPEN where only the interval reaches it."""
+    """Return YES within the band around the printed value, OPEN if only the interval reaches it, else NO."""
     slack = band + 1e-9  # a difference of exactly the band is within it, whatever its last bit
     if abs(value - printed) <= slack:
         return Outcome.YES
     return Outcome.OPEN if low <= printed + slack and high >= printed - slack else Outcome.NO
 
 
-def side(found: Estimate, bound: float) -> Outcome:
-    """YES where the whole interval is above the bound, NO where all of it is below."""
-    return Outcome.YES if found.low > bound else Outcome.NO if found.high < bound else Outcome.OPEN
+def side(estimate: Estimate, bound: float) -> Outcome:
+    """Return YES if the whole interval is above the bound, NO if all of it is below, else OPEN."""
+    return Outcome.YES if estimate.low > bound else Outcome.NO if estimate.high < bound else Outcome.OPEN
 
 
 def all_or_none(held: Sequence[bool]) -> Outcome:
-    """YES where it holds every time, NO where it never does."""
+    """Return YES if the claim holds every time, NO if it never does, else OPEN."""
     return Outcome.YES if all(held) else Outcome.OPEN if any(held) else Outcome.NO
-
-
-def signed(value: float) -> str:
-    """A difference with its sign."""
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def seeds_text(count: int) -> str:
-    """How many seeds."""
-    return "1 seed" if count == 1 else f"{count} seeds"
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A number with a true minus sign."""
-    return f"{value:.{digits}f}".replace("-", "−")

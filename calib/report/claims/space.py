@@ -1,4 +1,4 @@
-"""Claims on the calibrated data itself: distances between batches (Figure S1b) and maps (Figures 2 to 4)."""
+"""Verdicts on the claims on the calibrated data: distances of batches (Figure S1b), maps (Figures 2 to 4)."""
 
 from collections.abc import Callable, Mapping
 from itertools import combinations
@@ -10,21 +10,25 @@ import pandas as pd
 from calib.evaluation.distances import most_rows
 from calib.losses import PAPER_WIDTHS
 from calib.records.record import Finished
-from calib.report.claims.evidence import FALLBACK, Cell, Evidence
-from calib.report.claims.rules import BAND, NAMES, all_or_none, near, number
+from calib.report.claims.rules import BAND, NAMES, all_or_none, near
+from calib.report.claims.runs import FALLBACK, Cell, StudyRuns
 from calib.report.exhibits import MISSING, Outcome, Verdict
+from calib.report.numbers import number
 from calib.report.paper import DISTANCES, MAP_FIGURES, paper_numbers
 
 OTHERS = ("combat", "normae", "bermuda", "desc")
-"""The methods of the paper's Figures 2 to 4 and S1b, besides joint."""
+"""The methods of the paper's Figures 2 to 4 and S1b without joint."""
 
 KERNELS = {"fixed": "kernel widths of the paper", "median": "kernel widths fitted to the data"}
 
 FLOOR_SLACK = 0.1
-"""Within a tenth of the floor nothing is measured; far below it samples are close together."""
+"""Largest relative distance from the floor at which a distance counts as being at the floor."""
 
 Measure = Callable[[Finished], float | None]
-"""A number of a run, or None where it has none."""
+"""A function that returns a number of a run, or None if the run has no such number."""
+
+Values = Mapping[Cell, float]
+"""Split and seed -> number of the run."""
 
 FLOOR = (
     " With the kernel widths of the paper it is undecided too where both are at the floor, 5 (1/m + 1/n) for "
@@ -45,75 +49,88 @@ LEVEL_RULE = (
 )
 
 
-def distance_claims(evidence: Evidence, protocol: str) -> list[Verdict]:
-    """Squared MMD between batches: its printed level, lower than raw, lower than after other methods."""
-    study = evidence.study
+def distance_claims(runs: StudyRuns, protocol: str) -> list[Verdict]:
+    """Return the verdicts on squared MMD between batches.
+
+    The claims are its printed level, and that it is lower than in raw data and lower than by other methods.
+    """
+    study = runs.study
     pairs = [DISTANCES[study.name]] if study.name in DISTANCES else list(combinations(study.batches, 2))
     most = most_rows(len(study.batches))
     drawn = {name: min(most, len(batch)) for name, batch in study.batches.items()}
     floor = mean(len(PAPER_WIDTHS) * (1 / drawn[a] + 1 / drawn[b]) for a, b in pairs)
-    joint = evidence.runs("joint", protocol)
+    joint = runs.of("joint", protocol)
+    printed = "lower" if study.name in DISTANCES else MISSING
     verdicts = []
     for kernel, called in KERNELS.items():
-        before, after = (_distance(evidence, pairs, space, kernel) for space in ("before", "after"))
+        before, after = (_distance(runs, pairs, space, kernel) for space in ("before", "after"))
         bound = floor if kernel == "fixed" else None
         values, raw = _measured(joint, after), _measured(joint, before)
         if bound:
-            verdicts += _printed_level(evidence, protocol, values)
+            verdicts += _printed_level(runs, protocol, values)
         claim = f"batches come closer: MMD below raw ({called})"
-        printed = "lower" if study.name in DISTANCES else MISSING
-        if not values:
-            verdicts.append(_missing(evidence, claim, protocol, printed, RUNS_RULE))
-        else:
-            lower = [values[cell] < raw[cell] for cell in values]
-            flat = _flat(values, bound) and _flat(raw, bound)
-            ours = (
-                f"joint {_three(values)}, raw {_three(raw)}: lower in {sum(lower)} of {len(lower)} runs"
-                + _at_floor({"joint": values, "raw": raw}, bound)
-            )
-            outcome = Outcome.OPEN if flat else all_or_none(lower)
-            verdicts.append(Verdict(claim, study.name, protocol, printed, ours, outcome, RUNS_RULE))
+        verdicts.append(_below_raw(runs, protocol, claim, printed, values, raw, bound))
         claim = f"batches come closer than by other methods: MMD ({called})"
-        verdicts.append(_against_others(evidence, protocol, claim, printed, after, -1, bound))
+        verdicts.append(_against_others(runs, protocol, claim, printed, after, -1, bound))
     return verdicts
 
 
 def map_claims(
-    evidence: Evidence, protocol: str, silhouettes: Mapping[Path, Mapping[str, float]]
+    runs: StudyRuns, protocol: str, silhouettes: Mapping[Path, Mapping[str, float]]
 ) -> list[Verdict]:
-    """Batches mix and classes separate, by the mean silhouettes that stand below the maps.
+    """Return the verdicts on maps: batches mix and classes separate, by the mean silhouettes below the maps.
 
     Args:
+        runs: the study's runs.
+        protocol: protocol of the claims.
         silhouettes: folder of a record -> ``batch`` and ``class``, as ``Map.silhouette`` has them.
     """
-    number = MAP_FIGURES.get(evidence.study.name)
-    printed = f"seen in Figure {number}" if number else MISSING
-    joint = evidence.runs("joint", protocol)
-    _, raw = evidence.nearest("baseline", protocol)
+    study = runs.study.name
+    figure = MAP_FIGURES.get(study)
+    printed = f"seen in Figure {figure}" if figure else MISSING
+    joint = runs.of("joint", protocol)
+    _, raw = runs.nearest("baseline", protocol)
     verdicts = []
-    for what, claim, sign, way in (
+    for group, claim, sign, way in (
         ("batch", "batches mix: silhouette by batch below raw", -1, "lower"),
         ("class", "classes separate: silhouette by class above raw", 1, "higher"),
     ):
-        measure = _silhouette(silhouettes, what)
-        ours, before = _measured(joint, measure), _measured(raw, measure)
-        cells = [cell for cell in ours if cell in before]
-        if not cells:
-            verdicts.append(_missing(evidence, claim, protocol, printed, RUNS_RULE))
+        measure = _silhouette(silhouettes, group)
+        of_joint, of_raw = _shared(_measured(joint, measure), _measured(raw, measure))
+        if not of_joint:
+            verdicts.append(_missing(runs, claim, protocol, printed, RUNS_RULE))
             continue
-        held = [sign * (ours[cell] - before[cell]) > 0 for cell in cells]
-        joint_, raw_ = ({cell: values[cell] for cell in cells} for values in (ours, before))
-        said = f"joint {_three(joint_)}, raw {_three(raw_)}: {way} in {sum(held)} of {len(held)} runs"
-        study = evidence.study.name
-        verdicts.append(Verdict(claim, study, protocol, printed, said, all_or_none(held), RUNS_RULE))
+        held = [sign * (of_joint[cell] - of_raw[cell]) > 0 for cell in of_joint]
+        ours = f"joint {_mean(of_joint)}, raw {_mean(of_raw)}: {way} in {sum(held)} of {len(held)} runs"
+        verdicts.append(Verdict(claim, study, protocol, printed, ours, all_or_none(held), RUNS_RULE))
     claim = "classes separate more than by other methods: silhouette"
     measure = _silhouette(silhouettes, "class")
-    verdicts.append(_against_others(evidence, protocol, claim, printed, measure, 1))
+    verdicts.append(_against_others(runs, protocol, claim, printed, measure, 1))
     return verdicts
 
 
+def _below_raw(
+    runs: StudyRuns,
+    protocol: str,
+    claim: str,
+    printed: str,
+    values: Values,
+    raw: Values,
+    bound: float | None,
+) -> Verdict:
+    """Judge whether the distances after joint calibration are below those of raw data."""
+    if not values:
+        return _missing(runs, claim, protocol, printed, RUNS_RULE)
+    lower = [values[cell] < raw[cell] for cell in values]
+    ours = f"joint {_mean(values)}, raw {_mean(raw)}: lower in {sum(lower)} of {len(lower)} runs"
+    ours += _at_floor({"joint": values, "raw": raw}, bound)
+    flat = _is_flat(values, bound) and _is_flat(raw, bound)
+    outcome = Outcome.OPEN if flat else all_or_none(lower)
+    return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, RUNS_RULE)
+
+
 def _against_others(
-    evidence: Evidence,
+    runs: StudyRuns,
     protocol: str,
     claim: str,
     printed: str,
@@ -121,95 +138,120 @@ def _against_others(
     sign: int,
     bound: float | None = None,
 ) -> Verdict:
-    """Joint is ahead of every other method: higher for ``sign`` 1, lower for -1, in all shared runs."""
-    joint = _measured(evidence.runs("joint", protocol), measure)
+    """Judge whether joint is ahead of every other method in all shared runs.
+
+    Joint is ahead if its measured number is higher for ``sign`` 1, lower for -1; ``bound`` is the floor of
+    the number, if it has one.
+    """
+    joint = _measured(runs.of("joint", protocol), measure)
     held: dict[str, list[bool]] = {}
-    texts, absent, elsewhere, flat = [], [], [], set()
-    measured = {"joint": joint}
-    for other in OTHERS:
-        where, runs = evidence.nearest(other, protocol)
-        values = _measured(runs, measure)
-        cells = [cell for cell in joint if cell in values]
-        if not cells:
-            absent.append(NAMES[other])
+    values: dict[str, Values] = {}
+    absent, elsewhere = [], []
+    for method in OTHERS:
+        name = NAMES[method]
+        found_in, records = runs.nearest(method, protocol)
+        of_joint, of_method = _shared(joint, _measured(records, measure))
+        if not of_method:
+            absent.append(name)
             continue
-        held[other] = [sign * (joint[cell] - values[cell]) > 0 for cell in cells]
-        shown = {cell: values[cell] for cell in cells}
-        measured[NAMES[other]] = shown
-        if _flat(joint, bound) and _flat(shown, bound):
-            flat.add(other)
-        if where != protocol:
-            elsewhere.append(NAMES[other])
-        texts.append(f"{NAMES[other]} {_three(shown)} ({sum(held[other])} of {len(cells)})")
+        held[name] = [sign * (of_joint[cell] - of_method[cell]) > 0 for cell in of_method]
+        values[name] = of_method
+        if found_in != protocol:
+            elsewhere.append(name)
     if not held:
-        return _missing(evidence, claim, protocol, printed, EVERY_RULE)
+        return _missing(runs, claim, protocol, printed, EVERY_RULE)
+    texts = [f"{name} {_mean(values[name])} ({sum(ahead)} of {len(ahead)})" for name, ahead in held.items()]
     way = "higher" if sign > 0 else "lower"
-    ours = f"joint {_three(joint)}; others (runs where joint is {way}): {', '.join(texts)}"
-    ours += _at_floor(measured, bound) + (f"; not run: {', '.join(absent)}" if absent else "")
+    ours = f"joint {_mean(joint)}; others (runs where joint is {way}): {', '.join(texts)}"
+    ours += _at_floor({"joint": joint} | values, bound)
+    ours += f"; not run: {', '.join(absent)}" if absent else ""
     ours += f"; {', '.join(elsewhere)} under protocol {FALLBACK}" if elsewhere else ""
-    if any(not any(found) for other, found in held.items() if other not in flat):
-        outcome = Outcome.NO
-    elif absent or flat or not all(all(found) for found in held.values()):
-        outcome = Outcome.OPEN
-    else:
-        outcome = Outcome.YES
-    return Verdict(claim, evidence.study.name, protocol, printed, ours, outcome, EVERY_RULE)
+    flat = {name for name in values if _is_flat(joint, bound) and _is_flat(values[name], bound)}
+    outcome = _of_all(held, flat, bool(absent))
+    return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, EVERY_RULE)
 
 
-def _printed_level(evidence: Evidence, protocol: str, values: Mapping[Cell, float]) -> list[Verdict]:
-    """The one MMD that the paper prints, where it is of this study."""
+def _of_all(held: Mapping[str, list[bool]], flat: set[str], absent: bool) -> Outcome:
+    """Return the outcome that ``EVERY_RULE`` gives.
+
+    Args:
+        held: method -> whether joint is ahead of it in each run.
+        flat: methods that are at the floor together with joint.
+        absent: whether a method has not been run.
+    """
+    if any(not any(ahead) for name, ahead in held.items() if name not in flat):
+        return Outcome.NO
+    if absent or flat or not all(all(ahead) for ahead in held.values()):
+        return Outcome.OPEN
+    return Outcome.YES
+
+
+def _printed_level(runs: StudyRuns, protocol: str, values: Values) -> list[Verdict]:
+    """Judge the MMD that the paper prints; no verdict for a study without a printed one."""
     table = paper_numbers()
-    table = table[(table["table"] == "S1b") & (table["dataset"] == evidence.study.name)]
+    table = table[(table["table"] == "S1b") & (table["dataset"] == runs.study.name)]
     if table.empty:
         return []
     level, spread = table["value"].tolist()
-    a, b = DISTANCES[evidence.study.name]
+    a, b = DISTANCES[runs.study.name]
     claim = f"MMD of batches {a} and {b} after calibration ({KERNELS['fixed']})"
     printed = f"{level:.3f} ± {spread:.3f}"
     if not values:
-        return [_missing(evidence, claim, protocol, printed, LEVEL_RULE)]
+        return [_missing(runs, claim, protocol, printed, LEVEL_RULE)]
     low, high = min(values.values()), max(values.values())
-    ours = f"{_three(values)} ({low:.3f} to {high:.3f} over {len(values)} runs)"
+    ours = f"{_mean(values)} ({low:.3f} to {high:.3f} over {len(values)} runs)"
     outcome = near(mean(values.values()), low, high, level)
-    return [Verdict(claim, evidence.study.name, protocol, printed, ours, outcome, LEVEL_RULE)]
+    return [Verdict(claim, runs.study.name, protocol, printed, ours, outcome, LEVEL_RULE)]
 
 
-def _distance(evidence: Evidence, pairs: list[tuple[str, str]], space: str, kernel: str) -> Measure:
-    """Mean over draws and pairs of batches, from the record's ``mmd.csv``."""
+def _distance(runs: StudyRuns, pairs: list[tuple[str, str]], space: str, kernel: str) -> Measure:
+    """Return a function that gives a run's squared MMD, averaged over draws and pairs of batches."""
 
     def measure(run: Finished) -> float | None:
-        means = evidence.distances(run)
-        found = [means[space, kernel, *pair] for pair in pairs if (space, kernel, *pair) in means]
-        return mean(found) if len(found) == len(pairs) else None
+        distances = runs.distances(run)
+        keys = [(space, kernel, *pair) for pair in pairs]
+        return mean(distances[key] for key in keys) if all(key in distances for key in keys) else None
 
     return measure
 
 
-def _silhouette(silhouettes: Mapping[Path, Mapping[str, float]], what: str) -> Measure:
+def _silhouette(silhouettes: Mapping[Path, Mapping[str, float]], group: str) -> Measure:
+    """Return a function that gives a run's mean silhouette by ``batch`` or ``class``."""
+
     def measure(run: Finished) -> float | None:
-        value = silhouettes.get(run.path, {}).get(what)
+        value = silhouettes.get(run.path, {}).get(group)
         return None if value is None or pd.isna(value) else float(value)
 
     return measure
 
 
 def _measured(runs: Mapping[Cell, Finished], measure: Measure) -> dict[Cell, float]:
+    """Return the number of every run that has one."""
     return {cell: value for cell, run in sorted(runs.items()) if (value := measure(run)) is not None}
 
 
-def _three(values: Mapping[Cell, float]) -> str:
-    return number(mean(values.values()), 3)
+def _shared(first: Values, second: Values) -> tuple[Values, Values]:
+    """Return the numbers of the splits and seeds that both have."""
+    cells = [cell for cell in first if cell in second]
+    return {cell: first[cell] for cell in cells}, {cell: second[cell] for cell in cells}
 
 
-def _flat(values: Mapping[Cell, float], bound: float | None) -> bool:
-    """Whether the values are at the floor."""
+def _mean(values: Values) -> str:
+    """Return the mean over runs as text."""
+    return number(mean(values.values()))
+
+
+def _is_flat(values: Values, bound: float | None) -> bool:
+    """Return whether the mean is at the floor."""
     return bound is not None and abs(mean(values.values()) / bound - 1) <= FLOOR_SLACK
 
 
-def _at_floor(spaces: Mapping[str, Mapping[Cell, float]], bound: float | None) -> str:
-    found = [name for name, values in spaces.items() if _flat(values, bound)]
-    return f"; at the floor: {', '.join(found)}" if found else ""
+def _at_floor(values: Mapping[str, Values], bound: float | None) -> str:
+    """Return the names of the numbers that are at the floor, as the end of a sentence."""
+    names = [name for name, of_runs in values.items() if _is_flat(of_runs, bound)]
+    return f"; at the floor: {', '.join(names)}" if names else ""
 
 
-def _missing(evidence: Evidence, claim: str, protocol: str, printed: str, rule: str) -> Verdict:
-    return Verdict(claim, evidence.study.name, protocol, printed, MISSING, Outcome.MISSING, rule)
+def _missing(runs: StudyRuns, claim: str, protocol: str, printed: str, rule: str) -> Verdict:
+    """Return the verdict on a claim whose runs are missing."""
+    return Verdict(claim, runs.study.name, protocol, printed, MISSING, Outcome.MISSING, rule)

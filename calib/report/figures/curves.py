@@ -1,6 +1,6 @@
-"""Figure S1b, distances of batches before and after calibration, and the loss curves of trainings."""
+"""Figure S1b, the distances of batches before and after calibration, and the loss curves of trainings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Sized
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,14 @@ KERNELS = {
     "fixed": "Kernel widths of the paper, σ = 1 to 16 (dashed: samples too far apart for every kernel)",
     "median": "Kernel widths around the median distance of each space",
 }
+"""Kind of kernel widths -> heading of its panels."""
+
 ACROSS = 3
+"""Largest number of panels beside each other."""
+
 HEAD, TITLE, ROW, FOOT = 0.3, 0.2, 0.165, 0.42
 NAMES = 1.35
-"""Pairs of batches beside each other; inches: above a kernel's panels, above a panel, one method, below;
-the methods' names."""
+"""Inches: above a kernel's panels, above a panel, height of a method, space below, width of names."""
 
 LOSSES = {
     "L_C (A)": "step A: calibration $L_C$",
@@ -30,25 +33,27 @@ LOSSES = {
     "L_C (B)": "step B: calibration $L_C$",
     "L_R": "step B: reconstruction $L_R$",
 }
+"""Column of ``history.csv`` -> title of its panel."""
+
 DASHED = (0, (4, 3))
 
 LOG_FROM = 10.0
-"""A loss that changes by more than this factor is drawn on a logarithmic axis."""
+"""Ratio of the largest to the smallest value of a loss from which its axis is logarithmic."""
 
 
 @in_style
 def distance_figure(
     distances: Mapping[str, pd.DataFrame | None], floors: Mapping[Pair, float] | None = None
 ) -> Figure:
-    """Boxes of squared MMD over the draws, for each pair of batches, method and kind of kernel width.
+    """Draw boxes of squared MMD over the draws, for each pair of batches, method and kind of kernel width.
 
     Box: quartiles; line: median; whiskers: 1.5 times the box; dots: draws beyond. Logarithmic axes.
 
     Args:
-        distances: heading of a method -> its ``mmd.csv``, or None where it has not been run. The first
-            box, before calibration, is that of the first method run: all draw the same rows.
-        floors: pair of batches -> the value with fixed widths where no two samples are near enough for
-            any kernel: ``K (1 / m + 1 / n)`` for K kernels and m and n rows drawn.
+        distances: heading of a method -> its ``mmd.csv``, or None if it has not been run. The first box,
+            before calibration, is that of the first method run, since all draw the same rows.
+        floors: pair of batches -> the value with fixed widths if no two samples are near enough for any
+            kernel: ``K (1 / m + 1 / n)`` for K kernels and m and n rows drawn.
     """
     run = [table for table in distances.values() if table is not None]
     if not run:
@@ -61,22 +66,15 @@ def distance_figure(
     boxes = {"before calibration": (run[0], "before")} | {
         name: (table, "after") for name, table in distances.items()
     }
-    body = TITLE + ROW * len(boxes) + FOOT
-    bands = -(-len(pairs) // ACROSS)
-    block = HEAD + bands * body
+    block = HEAD + -(-len(pairs) // ACROSS) * _panel_height(boxes)
     page = Page(len(KERNELS) * block)
-    across = min(ACROSS, len(pairs))
-    width = (WIDTH - NAMES - 0.1) / across
     for order, (kernel, heading) in enumerate(KERNELS.items()):
         top = order * block
         page.text(0.08, top + 0.07, "ab"[order], weight="bold", size=9)
         page.text(0.24, top + 0.08, heading, size=8)
         limits = _limits(run, kernel)
         for place, pair in enumerate(pairs):
-            band, column = divmod(place, across)
-            axes = page.axes(
-                NAMES + column * width, top + HEAD + band * body + TITLE, width - 0.14, ROW * len(boxes)
-            )
+            axes = _panel(page, top + HEAD, place, min(ACROSS, len(pairs)), boxes)
             draws = [
                 None if table is None else _draws(table, space, kernel, pair)
                 for table, space in boxes.values()
@@ -85,32 +83,58 @@ def distance_figure(
             axes.set_xlim(*limits)
             log_ticks(axes.xaxis, *limits)
             axes.set_title(_title(pair), size=7.5, pad=3)
-            axes.set_xlabel("MMD²", labelpad=1)
-            if column == 0:
-                axes.set_yticks(range(len(boxes)), [literal(name, 24) for name in boxes])
-            else:
-                axes.set_yticks([])
-            axes.tick_params(axis="y", length=0)
     return page.figure
 
 
+def _panel_height(names: Sized) -> float:
+    """Return the height of a panel with its title and axis in inches."""
+    return TITLE + ROW * len(names) + FOOT
+
+
+def _panel(page: Page, top: float, place: int, across: int, names: Collection[str]) -> Axes:
+    """Return the axes of one pair of batches; the first of each row has the methods' names beside it.
+
+    Args:
+        page: the page.
+        top: upper end of the first row in inches.
+        place: number of the panel.
+        across: number of panels in a row.
+        names: methods, from top to bottom.
+    """
+    width = (WIDTH - NAMES - 0.1) / across
+    row, column = divmod(place, across)
+    above = top + row * _panel_height(names) + TITLE
+    axes = page.axes(NAMES + column * width, above, width - 0.14, ROW * len(names))
+    axes.set_xlabel("MMD²", labelpad=1)
+    if column == 0:
+        axes.set_yticks(range(len(names)), [literal(name, 24) for name in names])
+    else:
+        axes.set_yticks([])
+    axes.tick_params(axis="y", length=0)
+    return axes
+
+
 def _title(pair: Pair) -> str:
+    """Return the title of a pair's panel."""
     kind = "batches " if sum(map(len, pair)) <= 12 else ""
     return f"{kind}{literal(pair[0], 13)} and {literal(pair[1], 13)}"
 
 
 def _draws(table: pd.DataFrame, space: str, kernel: str, pair: Pair) -> FloatArray:
+    """Return the squared MMD of every draw."""
     chosen = table[(table["space"] == space) & (table["kernel"] == kernel)]
     chosen = chosen[(chosen["batch_a"].astype(str) == pair[0]) & (chosen["batch_b"].astype(str) == pair[1])]
-    return np.maximum(chosen["mmd2"].to_numpy(float), 1e-6)  # rounding can leave zeros a little negative
+    return np.maximum(chosen["mmd2"].to_numpy(float), 1e-6)  # rounding can make a zero a little negative
 
 
 def _limits(tables: Sequence[pd.DataFrame], kernel: str) -> tuple[float, float]:
+    """Return the ends of an axis that holds all draws."""
     values = pd.concat([table.loc[table["kernel"] == kernel, "mmd2"] for table in tables]).clip(lower=1e-6)
     return float(values.min()) / 1.4, float(values.max()) * 1.4
 
 
 def _boxes(axes: Axes, draws: Sequence[FloatArray | None], floor: float | None) -> None:
+    """Draw a box for each method, or words for a method without draws."""
     if floor is not None:
         axes.axvline(floor, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=0)
     for y, values in enumerate(draws):
@@ -139,34 +163,29 @@ def _boxes(axes: Axes, draws: Sequence[FloatArray | None], floor: float | None) 
 def loss_figure(
     histories: Mapping[str, Mapping[int, pd.DataFrame]], floors: Mapping[str, float] | None = None
 ) -> Figure:
-    """Losses over epochs, a row a split, a column a loss: seeds thin, their mean thick.
+    """Draw losses over epochs, a row for each split and a column for each loss: seeds thin, their mean thick.
 
     Args:
         histories: heading of a row -> seed -> its ``history.csv``, all with the same losses; a row without
             seeds says "not run".
         floors: loss -> a value to mark by a dashed line.
     """
-    found = [table for row in histories.values() for table in row.values()]
-    names = list(dict.fromkeys(name for table in found for name in table.columns[2:])) or list(LOSSES)
-    left, gap, space = 0.62, 0.45, 0.24
+    tables = [table for row in histories.values() for table in row.values()]
+    names = list(dict.fromkeys(name for table in tables for name in table.columns[2:])) or list(LOSSES)
+    left, gap, space, first = 0.62, 0.45, 0.24, 0.3
     width = (WIDTH - left - 0.08 - gap * (len(names) - 1)) / len(names)
     heights = [1.25 if row else 0.4 for row in histories.values()]
-    page = Page(0.3 + sum(heights) + space * len(heights) + 0.14)
-    top = 0.3
+    page = Page(first + sum(heights) + space * len(heights) + 0.14)
+    top = first
     for height, (heading, row) in zip(heights, histories.items(), strict=True):
-        page.text(
-            0.08,
-            top + height / 2,
-            literal(heading, 24),
-            rotation=90 if row else 0,
-            va="center",
-            weight="bold",
-        )
+        rotation = 90 if row else 0
+        words = literal(heading, 24)
+        page.text(0.08, top + height / 2, words, rotation=rotation, va="center", weight="bold")
         if not row:
             empty(page.axes(left + 0.3, top, WIDTH - left - 0.38, height), "not run")
         for column, name in enumerate(names if row else ()):
             axes = page.axes(left + column * (width + gap), top, width, height)
-            if top == 0.3:
+            if top == first:
                 axes.set_title(LOSSES.get(name, literal(name)), size=7.5)
             _curves(axes, [table[["epoch", name]].dropna() for table in row.values()], name)
             if floors and name in floors:
@@ -181,6 +200,7 @@ def loss_figure(
 
 
 def _curves(axes: Axes, seeds: Sequence[pd.DataFrame], name: str) -> None:
+    """Draw one loss of every seed and their mean."""
     for table in seeds:
         axes.plot(table["epoch"], table[name], color=BATCH_COLOURS[0], linewidth=0.5, alpha=0.45)
     mean = pd.concat(seeds).groupby("epoch")[name].mean()

@@ -1,4 +1,4 @@
-"""All figures of one study of a reproduction: which runs go into which, drawn several at once."""
+"""All figures of one study, drawn several at once from the runs that belong to each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ import torch
 from tqdm import tqdm
 
 from calib.data.study import Study
-from calib.report.figures.gallery import MAPPED, Gallery, draw_split, draw_study, map_folder
+from calib.report.figures.gallery import Gallery, map_folder
+from calib.report.figures.split_figures import MAPPED, draw_split
+from calib.report.figures.study_figures import draw_study
 from calib.report.figures.tsne import MapSettings, make_maps
 from calib.runs.run import Run
 from calib.runs.series import Job
@@ -17,10 +19,10 @@ from calib.runs.series import Job
 
 @dataclass
 class Figures:
-    """What was drawn of one study.
+    """The figures of one study.
 
     Attributes:
-        study: what does not depend on a split.
+        study: the figures that depend on no split.
         splits: (protocol, split label) -> its figures.
     """
 
@@ -29,23 +31,24 @@ class Figures:
 
     @property
     def silhouettes(self) -> dict[Path, dict[str, float]]:
-        """Folder of a mapped record -> mean silhouettes by ``batch`` and ``class``."""
-        return {path: values for one in self.splits.values() for path, values in one.silhouettes.items()}
+        """Return folder of a mapped record -> mean silhouettes by ``batch`` and ``class``."""
+        return {path: values for split in self.splits.values() for path, values in split.silhouettes.items()}
 
     @property
     def missing(self) -> list[str]:
-        """A sentence for each gap, each once."""
-        every = [self.study, *self.splits.values()]
-        return list(dict.fromkeys(sentence for one in every for sentence in one.missing))
+        """Return a sentence for each gap, without repetition."""
+        galleries = [self.study, *self.splits.values()]
+        return list(dict.fromkeys(sentence for gallery in galleries for sentence in gallery.missing))
 
 
 def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figures:
     """Draw the figures of every split and protocol, for the first seed, and the losses of all seeds.
 
     Args:
-        study: with its values as loaded, not scaled.
-        jobs: all planned runs of the study; those with a variant are left out.
-        workers: how many figures are drawn at once.
+        study: the study, with its values as loaded, not scaled.
+        jobs: all planned runs of the study; runs with a variant are left out.
+        folder: folder of the figures.
+        workers: number of figures drawn at once.
 
     Raises:
         CalibError: a record does not fit the study, or the folder cannot be written to.
@@ -55,40 +58,40 @@ def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figur
     shown = _shown([run for run in published if run.config.seed == seed])
     mapped = [runs[name] for runs in shown.values() for name in MAPPED if name in runs]
     fill_maps(study, mapped, seed, workers)
-    work = [joblib.delayed(_draw_split)(study, runs, folder) for runs in shown.values()]
+    work = [joblib.delayed(_draw_split)(runs, folder) for runs in shown.values()]
     drawn = joblib.Parallel(n_jobs=workers, return_as="generator")(work)
     bar = tqdm(drawn, desc=f"figures of {study.name}", total=len(work), unit="split", disable=None)
     splits = dict(zip(shown, bar, strict=True))
     return Figures(draw_study(study, _trainings(published), folder), splits)
 
 
-def _draw_split(study: Study, runs: Mapping[str, Run], folder: Path) -> Gallery:
+def _draw_split(runs: Mapping[str, Run], folder: Path) -> Gallery:
+    """Draw the figures of one split in a worker, on one thread."""
     torch.set_num_threads(1)
-    return draw_split(study, runs, folder)
+    return draw_split(runs, folder)
 
 
 def _shown(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, Run]]:
-    """(protocol, split label) -> method -> run.
+    """Return (protocol, split label) -> method -> run, for the splits with a run of the joint model.
 
-    A correction without labels is the same under every protocol that leaves the data alike, so its run under
-    another one stands in where it was planned for that one only.
+    A correction without labels is the same under every protocol with the same data. So if it was planned for
+    one protocol only, that run is shown under the other protocols, too.
     """
-    found: dict[tuple[str, str], dict[str, Run]] = {}
+    places: dict[tuple[str, str], dict[str, Run]] = {}
     for run in runs:
-        found.setdefault((str(run.config.protocol.name), run.split.label), {})[
-            str(run.config.method.name)
-        ] = run
-    for (_, split), methods in found.items():
+        place = (str(run.config.protocol.name), run.split.label)
+        places.setdefault(place, {})[str(run.config.method.name)] = run
+    for (_, split), methods in places.items():
         for run in runs:
             name = str(run.config.method.name)
             alike = run.split.label == split and run.data == next(iter(methods.values())).data
             if name not in methods and alike and hasattr(run.method, "corrector"):
                 methods[name] = run
-    return {place: methods for place, methods in found.items() if "joint" in methods}
+    return {place: methods for place, methods in places.items() if "joint" in methods}
 
 
 def fill_maps(study: Study, runs: Sequence[Run], seed: int, workers: int) -> None:
-    """Make the maps of the runs that are recorded, where they are missing, several at once."""
+    """Make the missing maps of the recorded runs, several at once."""
     recorded = [run for run in runs if run.record.is_finished()]
     if recorded:
         records = [run.record for run in recorded]
@@ -98,10 +101,10 @@ def fill_maps(study: Study, runs: Sequence[Run], seed: int, workers: int) -> Non
 
 
 def _trainings(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Run]]]:
-    """Protocol -> split label -> seed -> run of the joint model."""
-    found: dict[str, dict[str, dict[int, Run]]] = {}
+    """Return protocol -> split label -> seed -> run of the joint model."""
+    trainings: dict[str, dict[str, dict[int, Run]]] = {}
     for run in runs:
         if run.config.method.name == "joint":
-            splits = found.setdefault(str(run.config.protocol.name), {})
+            splits = trainings.setdefault(str(run.config.protocol.name), {})
             splits.setdefault(run.split.label, {})[int(run.config.seed)] = run
-    return found
+    return trainings

@@ -13,37 +13,41 @@ from calib.report.figures.layout import Page, empty
 from calib.report.figures.style import GREY, PALE, WIDTH, batch_look, in_style, literal
 
 MOST_SETS = 15
-"""With more sets of batches than this, the one of all batches and the largest others are drawn."""
+"""Largest number of sets of batches that are drawn: that of all batches and the largest others."""
 
 HEAD, BARS, LINE, FOOT = 0.3, 1.5, 0.19, 0.3
 NAMES, TOTALS = 0.75, 0.8
-"""Inches: above and height of the bars, one batch in the matrix, below it; names and totals on its left."""
+"""Inches: space above the bars, their height, height of a batch, space below; widths of names and totals."""
 
 PRINTED = "#882255"
+"""Colour of printed numbers."""
 
 Chosen = tuple[str, ...]
+"""A set of batches."""
 
 
 @in_style
 def overlap_figure(
-    found: Mapping[str, pd.DataFrame | None], batches: Sequence[str], printed: Mapping[str, int] | None = None
+    tables: Mapping[str, pd.DataFrame | None],
+    batches: Sequence[str],
+    printed: Mapping[str, int] | None = None,
 ) -> Figure:
-    """Panels side by side: features that are differential in exactly the batches marked by dots.
+    """Draw panels side by side: the number of features that are differential in exactly the dotted batches.
 
     An UpSet plot (Lex et al. 2014): unlike circles it stays true to number with any number of batches.
 
     Args:
-        found: heading -> table of booleans, features as rows and batches as columns, or None where the
-            test cannot be made.
+        tables: heading -> table of booleans, features as rows and batches as columns, or None if the test
+            cannot be made.
         batches: names of all batches of the study, for their colours.
         printed: heading -> number of features common to all batches that the paper gives.
     """
-    lines = max([len(table.columns) for table in found.values() if table is not None], default=1)
+    lines = max([len(table.columns) for table in tables.values() if table is not None], default=1)
     page = Page(HEAD + BARS + 0.08 + lines * LINE + FOOT)
-    width = WIDTH / len(found)
-    tallest = [max(overlaps(table).values()) for table in found.values() if table is not None]
+    width = WIDTH / len(tables)
+    tallest = [max(overlaps(table).values()) for table in tables.values() if table is not None]
     top = max([1, *tallest, *(printed or {}).values()])  # one scale, so that panels can be compared
-    for place, (heading, table) in enumerate(found.items()):
+    for place, (heading, table) in enumerate(tables.items()):
         left = place * width + 0.08
         page.text(left, 0.07, chr(ord("a") + place), weight="bold", size=9)
         page.text(left + 0.16, 0.08, literal(heading, most=60), size=8)
@@ -63,41 +67,16 @@ def _panel(
     width: float,
     top: float,
 ) -> None:
+    """Draw one panel: bars above, below them the dots of the batches, and their totals on the left."""
     names = list(table.columns)
     counts = _drawn(overlaps(table))
     inner = width - NAMES - TOTALS - 0.2
     bars = page.axes(left + NAMES + TOTALS, HEAD, inner, BARS)
-    colours = [_colour(chosen, names, batches) for chosen in counts]
-    heights = list(counts.values())
-    bars.bar(range(len(counts)), heights, 0.7, color=colours)
-    many = len(counts) > 8
-    for x, height in enumerate(heights):
-        bars.annotate(
-            str(height), (x, height), (0, 1.5), textcoords="offset points", ha="center", va="bottom",
-            size=6 if many else 7, rotation=90 if many else 0,
-        )  # fmt: skip
-    if printed is not None:
-        bars.plot([-0.42, 0.42], [printed, printed], color=PRINTED, linewidth=1.4)
-        bars.annotate(
-            f"paper: {printed}", (0.42, printed), (3, 0), textcoords="offset points", va="center",
-            color=PRINTED, weight="bold", size=7,
-        )  # fmt: skip
-    bars.set_xlim(-0.6, len(counts) - 0.4)
-    bars.set_ylim(0, top * (1.18 if many else 1.12))
-    bars.set_xticks([])
-    bars.set_ylabel("features")
+    _bars(bars, counts, [_colour(chosen, names, batches) for chosen in counts], printed, top)
     below = HEAD + BARS + 0.08
     _matrix(page.axes(left + NAMES + TOTALS, below, inner, len(names) * LINE), counts, names)
     totals = page.axes(left + 0.08, below, TOTALS - 0.08, len(names) * LINE)
-    sums = [int(table[name].sum()) for name in names]
-    totals.barh(range(len(names)), sums, 0.65, color=[_colour((name,), names, batches) for name in names])
-    for y, value in enumerate(sums):
-        totals.annotate(
-            str(value), (value, y), (-2, 0), textcoords="offset points", ha="right", va="center", size=7
-        )
-    totals.set_xlim(max([*sums, 1]) * 1.6, 0)  # grow to the left, with room for the number
-    totals.set_ylim(len(names) - 0.5, -0.5)
-    totals.set_axis_off()
+    _totals(totals, table, [_colour((name,), names, batches) for name in names])
     for y, name in enumerate(names):
         page.text(
             left + TOTALS + NAMES / 2 - 0.04, below + (y + 0.5) * LINE, literal(name, most=11),
@@ -110,7 +89,45 @@ def _panel(
     )  # fmt: skip
 
 
+def _bars(
+    axes: Axes, counts: Mapping[Chosen, int], colours: Sequence[str], printed: int | None, top: float
+) -> None:
+    """Draw a bar with its number for each set of batches, and a line at the printed number."""
+    heights = list(counts.values())
+    axes.bar(range(len(counts)), heights, 0.7, color=colours)
+    many = len(counts) > 8
+    for x, height in enumerate(heights):
+        axes.annotate(
+            str(height), (x, height), (0, 1.5), textcoords="offset points", ha="center", va="bottom",
+            size=6 if many else 7, rotation=90 if many else 0,
+        )  # fmt: skip
+    if printed is not None:
+        axes.plot([-0.42, 0.42], [printed, printed], color=PRINTED, linewidth=1.4)
+        axes.annotate(
+            f"paper: {printed}", (0.42, printed), (3, 0), textcoords="offset points", va="center",
+            color=PRINTED, weight="bold", size=7,
+        )  # fmt: skip
+    axes.set_xlim(-0.6, len(counts) - 0.4)
+    axes.set_ylim(0, top * (1.18 if many else 1.12))
+    axes.set_xticks([])
+    axes.set_ylabel("features")
+
+
+def _totals(axes: Axes, table: pd.DataFrame, colours: Sequence[str]) -> None:
+    """Draw the number of differential features of each batch as bars that grow to the left."""
+    sums = [int(table[name].sum()) for name in table.columns]
+    axes.barh(range(len(sums)), sums, 0.65, color=colours)
+    for y, value in enumerate(sums):
+        axes.annotate(
+            str(value), (value, y), (-2, 0), textcoords="offset points", ha="right", va="center", size=7
+        )
+    axes.set_xlim(max([*sums, 1]) * 1.6, 0)  # leaves room for the numbers
+    axes.set_ylim(len(sums) - 0.5, -0.5)
+    axes.set_axis_off()
+
+
 def _matrix(axes: Axes, counts: Mapping[Chosen, int], names: Sequence[str]) -> None:
+    """Draw a column of dots for each set of batches."""
     for y in range(0, len(names), 2):
         axes.axhspan(y - 0.5, y + 0.5, color="#F2F2F2", linewidth=0)
     for x, chosen in enumerate(counts):
@@ -126,7 +143,7 @@ def _matrix(axes: Axes, counts: Mapping[Chosen, int], names: Sequence[str]) -> N
 
 
 def _drawn(counts: dict[Chosen, int]) -> dict[Chosen, int]:
-    """All sets, or the first, which is all batches, and the largest others."""
+    """Return all sets, or the first, which is all batches, and the largest others."""
     if len(counts) <= MOST_SETS:
         return counts
     everything, *others = counts
@@ -135,7 +152,7 @@ def _drawn(counts: dict[Chosen, int]) -> dict[Chosen, int]:
 
 
 def _colour(chosen: Chosen, names: Sequence[str], batches: Sequence[str]) -> str:
-    """A batch's own colour for itself alone, black for all of them, grey for some."""
+    """Return the batch's colour for a single batch, black for all batches, grey for some."""
     if len(chosen) == len(names) > 1:
         return "black"
     return batch_look(list(batches).index(chosen[0]))[0] if len(chosen) == 1 else "#8A8A8A"

@@ -1,4 +1,4 @@
-"""Placing axes and legends on a page by inches, so that nothing moves with its content."""
+"""A page on which axes and legends are placed in inches, so that they do not move with their content."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,25 +14,25 @@ from calib.report.figures.style import GREY, WIDTH, literal
 
 
 class Page:
-    """A figure of full width and given height; places count in inches from its upper left corner."""
+    """A figure of full width and given height; places are in inches from its upper left corner."""
 
     def __init__(self, height: float) -> None:
         self.height = height
         self.figure = Figure(figsize=(WIDTH, height))
 
     def axes(self, left: float, top: float, width: float, height: float, **options: Any) -> Axes:
-        """New axes at this place."""
+        """Return new axes at this place."""
         bottom = self.height - top - height
         place = (left / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
         return self.figure.add_axes(place, **options)
 
     def text(self, left: float, top: float, words: str, **options: Any) -> None:
-        """Words whose upper left corner is at this place; ``literal`` is the caller's to use."""
+        """Write words whose upper left corner is at this place; the caller makes names ``literal``."""
         options = {"va": "top", "ha": "left", **options}
         self.figure.text(left / WIDTH, 1 - top / self.height, words, **options)
 
     def legend(self, left: float, top: float, handles: Sequence[Line2D], columns: int, title: str) -> None:
-        """A legend whose upper left corner is at this place."""
+        """Draw a legend whose upper left corner is at this place."""
         self.figure.legend(
             handles,
             [literal(handle.get_label(), most=60) for handle in handles],
@@ -49,12 +49,12 @@ class Page:
 
 
 def dot(colour: str, marker: str, label: str) -> Line2D:
-    """A legend entry: one marker."""
+    """Return a legend entry with one marker."""
     return Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4.5, label=label)
 
 
 def empty(axes: Axes, words: str) -> None:
-    """Axes that say why nothing is drawn."""
+    """Write into axes why nothing is drawn."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -65,7 +65,7 @@ def empty(axes: Axes, words: str) -> None:
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis as plain numbers: 1, 2 and 5 of each decade, or 1 where there are many."""
+    """Label a logarithmic axis with plain numbers: 1, 2 and 5 of each decade, or 1 alone of many decades."""
     few = np.log10(high / low) < 1.6
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
     axis.set_major_formatter(number_format(high))
@@ -73,5 +73,5 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 def number_format(high: float) -> Formatter:
-    """Numbers as they are; thousands as k and millions as M where some reach ten thousand."""
+    """Return a formatter: plain numbers, or k and M for thousands and millions if some reach ten thousand."""
     return EngFormatter(sep="") if high >= 1e4 else FuncFormatter(lambda value, _: f"{value:g}")

@@ -1,4 +1,4 @@
-"""How figures look and how they are written: for print, for any eye, the same bytes twice."""
+"""The look of figures, for print and for colour-blind readers, and their files, the same bytes each time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from calib.records.record import Record
 
 WIDTH = 7.09
-"""Width of every figure in inches: two columns of a journal, 180 mm, so that 7 pt are 7 pt in print."""
+"""Width of every figure in inches: two columns of a journal (180 mm), so that 7 pt are 7 pt in print."""
 
 DPI = 300
 
@@ -30,19 +30,19 @@ STYLE = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "legend.frameon": False,
-    "pdf.fonttype": 42,  # letters stay letters
+    "pdf.fonttype": 42,  # text stays text
     "savefig.dpi": DPI,
 }
 
 BATCH_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BATCH_MARKERS = ("o", "^", "s", "D", "v", "P")
-"""Okabe and Ito's palette without its yellow, which is lost on white; 7 colours and 6 markers: 42 pairs."""
+"""Okabe and Ito's palette without yellow, which is lost on white; 7 colours and 6 markers give 42 pairs."""
 
 CLASS_COLOURS = (
     *("#332288", "#DDCC77", "#882255", "#44AA99", "#CC6677", "#88CCEE", "#117733", "#AA4499", "#999933"),
 )
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P")
-"""Paul Tol's muted palette: other colours than the batches', so that no legend is taken for the other."""
+"""Paul Tol's muted palette; it differs from the batches' colours, so that the legends are not confused."""
 
 GREY, PALE = "#555555", "#BBBBBB"
 
@@ -52,13 +52,13 @@ T = TypeVar("T")
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's defaults and ours, whatever the user's own settings, which come back afterwards."""
+    """Set matplotlib's defaults and our style, and restore the user's settings afterwards."""
     with matplotlib.style.context(["default", STYLE]):
         yield
 
 
 def in_style(draw: Callable[P, T]) -> Callable[P, T]:
-    """A drawing function that always draws in our style."""
+    """Return a drawing function that always draws in our style."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -69,20 +69,20 @@ def in_style(draw: Callable[P, T]) -> Callable[P, T]:
 
 
 def batch_look(index: int) -> tuple[str, str]:
-    """Colour and marker of the batch with this position in its study."""
+    """Return colour and marker of the batch with this position in its study."""
     return BATCH_COLOURS[index % len(BATCH_COLOURS)], BATCH_MARKERS[index % len(BATCH_MARKERS)]
 
 
 def class_look(index: int) -> tuple[str, str]:
-    """Colour and marker of a class: circles for the first nine, then the colours again with other markers."""
+    """Return colour and marker of a class: circles for the first nine, then other markers."""
     round_, colour = divmod(index, len(CLASS_COLOURS))
     return CLASS_COLOURS[colour], CLASS_MARKERS[round_ % len(CLASS_MARKERS)]
 
 
 def literal(name: object, most: int = 28) -> str:
-    """A name as matplotlib draws it letter by letter: no formulas between ``$``, one line, not too long.
+    """Return a name that matplotlib draws letter by letter: no formula between ``$``, one line, not too long.
 
-    A leading underscore, which would hide it from legends, gets an invisible character before it.
+    A leading underscore would hide it from legends, so it gets an invisible character before it.
     """
     text = " ".join(str(name).split())
     text = text if len(text) <= most else text[: most - 1] + "…"

@@ -1,6 +1,6 @@
-"""Two-dimensional maps of calibrated data (t-SNE, Figures 2 to 4) and silhouettes, kept by their content.
+"""Two-dimensional maps of calibrated data (t-SNE, Figures 2 to 4) and silhouettes, stored by their content.
 
-A correction without labels gives the same data, and so the same map, on every split: it is made once.
+A correction without labels gives the same data on every split, so its map is made once.
 """
 
 import hashlib
@@ -26,11 +26,12 @@ log = logging.getLogger(__name__)
 
 EMBEDDING = "embedding.npz"
 MEASURED = ("batch", "class", "map_batch", "map_class")
+"""Names of the silhouettes."""
 
 
 @dataclass(frozen=True)
 class MapSettings:
-    """What decides a map besides the data; ``version`` is raised when a change gives other numbers."""
+    """The settings of a map; ``version`` is raised when a change of the code gives other numbers."""
 
     seed: int = 0
     perplexity: int = 30
@@ -40,14 +41,14 @@ class MapSettings:
 
 @dataclass(frozen=True)
 class Map:
-    """Samples of one record in two dimensions.
+    """The samples of one record in two dimensions.
 
     Attributes:
         xy: coordinates ``(rows, 2)``, no unit.
         batch: position of each row's batch in the study ``(rows,)``.
         y: class index ``(rows,)``, -1 where unknown.
         silhouette: by ``batch`` and by ``class`` in the standardised data, and in the map with the prefix
-            ``map_``; NaN where there is nothing to compare.
+            ``map_``; NaN if there are no two groups to compare.
     """
 
     xy: FloatArray
@@ -58,7 +59,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a map is made from, and the name it is kept under: a hash of all that decides it."""
+    """The data of a map, and the name of its file: a hash of the data and the settings."""
 
     z: FloatArray
     batch: NDArray[np.int64]
@@ -67,11 +68,11 @@ class Prepared:
 
 
 def record_map(record: Record, study: Study, maps: Path, settings: MapSettings = MapSettings()) -> Map:
-    """The map of a record's calibrated data, from the folder ``maps`` where it is there.
+    """Return the map of a record's calibrated data, read from the folder ``maps`` or made and stored there.
 
     Raises:
         DamagedError: the record has no calibrated data that can be read.
-        CalibError: they do not belong to the study, or the place cannot be written to.
+        CalibError: the data do not belong to the study, or the folder cannot be written to.
     """
     return _map(_prepared(record, study, settings), maps, settings)
 
@@ -79,20 +80,20 @@ def record_map(record: Record, study: Study, maps: Path, settings: MapSettings =
 def make_maps(
     records: Sequence[Record], study: Study, maps: Path, settings: MapSettings, workers: int
 ) -> Iterator[None]:
-    """Make the maps that are missing, several at once, each once; gives nothing, once for every map made.
+    """Make the missing maps, several at once, and yield once for every map that is made.
 
-    Damaged records are left out.
+    Records with the same data share a map. Damaged records are left out.
 
     Raises:
         CalibError: as ``record_map``.
     """
     prepared = {}
     for record in records:
-        with suppress(DamagedError):  # told where the map is drawn
-            one = _prepared(record, study, settings)
-            prepared[one.name] = one
-    missing = [one for one in prepared.values() if not (maps / one.name).is_file()]
-    work = [joblib.delayed(_map)(one, maps, settings) for one in missing]
+        with suppress(DamagedError):  # the figure of the map reports it
+            data = _prepared(record, study, settings)
+            prepared[data.name] = data
+    missing = [data for data in prepared.values() if not (maps / data.name).is_file()]
+    work = [joblib.delayed(_map)(data, maps, settings) for data in missing]
     for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(work):
         yield
 
@@ -104,7 +105,7 @@ def _map(prepared: Prepared, maps: Path, settings: MapSettings) -> Map:
 
 
 def _kept(file: Path) -> tuple[FloatArray, FloatArray] | None:
-    """Coordinates and silhouettes from a file; None where there is none or it is damaged."""
+    """Return coordinates and silhouettes from a file; None if it is missing or damaged."""
     if not file.is_file():
         return None
     try:
@@ -116,6 +117,7 @@ def _kept(file: Path) -> tuple[FloatArray, FloatArray] | None:
 
 
 def _made(prepared: Prepared, maps: Path, settings: MapSettings) -> tuple[FloatArray, FloatArray]:
+    """Make a map, store it, and return coordinates and silhouettes."""
     x = standardised(prepared.z)
     xy = project(x, settings.seed, settings.perplexity)
     groups = (prepared.batch, prepared.y)
@@ -127,6 +129,7 @@ def _made(prepared: Prepared, maps: Path, settings: MapSettings) -> tuple[FloatA
 
 
 def _prepared(record: Record, study: Study, settings: MapSettings) -> Prepared:
+    """Return the data of a record's map and the name of its file."""
     z, batch, y = _embedding(record, study, settings)
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for array in (z, batch, y):
@@ -135,10 +138,10 @@ def _prepared(record: Record, study: Study, settings: MapSettings) -> Prepared:
 
 
 def project(x: FloatArray, seed: int, perplexity: int = 30) -> FloatArray:
-    """Coordinates ``(rows, 2)`` by t-SNE (van der Maaten and Hinton 2008; openTSNE), float32.
+    """Compute coordinates ``(rows, 2)`` by t-SNE (van der Maaten and Hinton 2008; openTSNE), float32.
 
-    Started from the first two principal components; exact neighbours, one thread, so that the same data
-    give the same map. With few rows the perplexity is a third of their number.
+    It starts from the first two principal components, with exact neighbours and one thread, so that the same
+    data give the same map. With few rows the perplexity is a third of their number.
     """
     if len(x) < 4 or not np.ptp(x, axis=0).any():  # nothing to lay out
         return np.zeros((len(x), 2), np.float32)
@@ -156,7 +159,7 @@ def project(x: FloatArray, seed: int, perplexity: int = 30) -> FloatArray:
 def _embedding(
     record: Record, study: Study, settings: MapSettings
 ) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.int64]]:
-    """Calibrated data, position of the batch and class of the rows that are shown; no others are kept."""
+    """Return calibrated data, position of the batch and class of the rows that are shown."""
     file = record.path / EMBEDDING
     try:
         with reading(file), np.load(file, allow_pickle=False) as stored:

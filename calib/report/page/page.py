@@ -14,12 +14,12 @@ from calib.report.exhibits import MISSING, Outcome, Table, Verdict
 from calib.report.page.parts import Shown, anchor, gap, seen_figure, seen_table
 
 SHORT = {Outcome.YES: "yes", Outcome.NO: "no", Outcome.OPEN: "undecided", Outcome.MISSING: "not run"}
-"""What the overview has room for; the counts above it say what it stands for."""
+"""Outcome -> its short name in the overview."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page, such as a study: a title, a few sentences, tables, then figures."""
+    """A part of the page, such as a study: a title, a few sentences, tables, then figures."""
 
     title: str
     text: str = ""
@@ -29,16 +29,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Content:
-    """All that the page shows.
+    """The content of the page.
 
     Attributes:
         verdicts: in the order of the overview: claims are its rows, studies and protocols its columns.
-        sections: one a study, then those on all studies, such as run times.
+        sections: one for each study, then those on all studies, such as run times.
         missing: a sentence for each gap and failed run.
         facts: heading -> name -> value: hardware, versions, data checksums, code revision, run times.
-        commands: command line -> what it makes.
+        commands: command line -> its result.
         title, summary: the heading and the sentence below it.
-        tables: folder of ``write_table``; the CSV files in it are linked to.
+        tables: folder of ``write_table``; the page links to its CSV files.
     """
 
     verdicts: Sequence[Verdict] = ()
@@ -52,7 +52,7 @@ class Content:
 
 
 def write_page(file: Path, content: Content) -> None:
-    """Write the page, whole or not at all; it loads nothing from anywhere.
+    """Write the page, whole or not at all; it loads nothing from the network.
 
     Raises:
         CalibError: the folder cannot be written to, or an image cannot be read.
@@ -63,7 +63,7 @@ def write_page(file: Path, content: Content) -> None:
 
 
 def page(content: Content, folder: Path) -> str:
-    """The page as HTML, with links relative to ``folder``; the same content gives the same text.
+    """Return the page as HTML, with links relative to ``folder``; the same content gives the same text.
 
     Raises:
         CalibError: an image cannot be read.
@@ -79,21 +79,9 @@ def page(content: Content, folder: Path) -> str:
     missing = list(content.missing)
     sections = []
     for section in content.sections:
-        figures = []
-        for shown in section.figures:
-            if (seen := seen_figure(shown, folder, taken)) is None:
-                missing.append(gap(shown))
-            else:
-                figures.append(seen)
-        sections.append(
-            {
-                "id": anchor(section.title, taken),
-                "title": section.title,
-                "text": section.text,
-                "tables": [seen_table(table, content.tables, folder, taken) for table in section.tables],
-                "figures": figures,
-            }
-        )
+        parts, gaps = _section(section, content.tables, folder, taken)
+        sections.append(parts)
+        missing += gaps
     counts = Counter(verdict.outcome for verdict in content.verdicts)
     return environment.get_template("page.html").render(
         content=content,
@@ -112,12 +100,33 @@ def page(content: Content, folder: Path) -> str:
     )
 
 
+def _section(
+    section: Section, tables: Path | None, folder: Path, taken: Counter[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the parts of a section for the template, and a sentence for each figure without an image."""
+    figures, gaps = [], []
+    for shown in section.figures:
+        if (figure := seen_figure(shown, folder, taken)) is None:
+            gaps.append(gap(shown))
+        else:
+            figures.append(figure)
+    parts = {
+        "id": anchor(section.title, taken),
+        "title": section.title,
+        "text": section.text,
+        "tables": [seen_table(table, tables, folder, taken) for table in section.tables],
+        "figures": figures,
+    }
+    return parts, gaps
+
+
 def overview(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The verdicts as a matrix, each with its number among ``verdicts``.
+    """Return the verdicts as a matrix, each with its number among ``verdicts``.
 
     Returns:
-        ``studies``: name -> its protocols, [""] where none plays a part; ``rows``: claim -> its cells, each a
-        list of (number, verdict) with the columns it spans: all of a study where no protocol plays a part.
+        ``studies``: name -> its protocols, [""] if no claim depends on one; ``rows``: claim -> its cells. A
+        cell has a list of (number, verdict) and the number of columns that it spans: all of a study for a
+        claim that does not depend on the protocol.
     """
     studies: dict[str, list[str]] = {}
     for verdict in verdicts:
@@ -128,16 +137,17 @@ def overview(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     for claim in dict.fromkeys(verdict.claim for verdict in verdicts):
         cells = rows[claim] = []
         for study, protocols in studies.items():
-            found = [(i, v) for i, v in enumerate(verdicts) if (v.claim, v.study) == (claim, study)]
-            if any(verdict.protocol for _, verdict in found):
+            numbered = [(i, v) for i, v in enumerate(verdicts) if (v.claim, v.study) == (claim, study)]
+            if any(verdict.protocol for _, verdict in numbered):
                 for protocol in protocols:
-                    here = [pair for pair in found if pair[1].protocol in (protocol, "")]
+                    here = [pair for pair in numbered if pair[1].protocol in (protocol, "")]
                     cells.append({"span": 1, "first": protocol == protocols[0], "verdicts": here})
             else:
-                cells.append({"span": len(protocols) or 1, "first": True, "verdicts": found})
+                cells.append({"span": len(protocols) or 1, "first": True, "verdicts": numbered})
     return {"studies": {name: protocols or [""] for name, protocols in studies.items()}, "rows": rows}
 
 
 def _by_claim(verdicts: Sequence[Verdict]) -> list[tuple[int, Verdict]]:
+    """Return the verdicts with their numbers, those of a claim together."""
     order = {claim: i for i, claim in enumerate(dict.fromkeys(verdict.claim for verdict in verdicts))}
     return sorted(enumerate(verdicts), key=lambda pair: order[pair[1].claim])

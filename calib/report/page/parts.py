@@ -1,4 +1,4 @@
-"""What a table and a figure of the report page look like: columns, widths, pictures inside the file."""
+"""Tables and figures as the report page shows them: columns, widths, pictures inside the file."""
 
 import base64
 import io
@@ -19,22 +19,22 @@ from calib.report.exhibits import MISSING, Table
 from calib.report.figures.gallery import Drawn
 
 IMAGE_WIDTH = 1400
-"""Pixels: sharp on a screen of twice the density, and 200 dpi on paper."""
+"""Width of a picture in pixels: sharp on a screen of twice the density, and 200 dpi on paper."""
 
 LONG = 44
-"""Characters from which a cell is a sentence, which may be broken into lines."""
+"""Number of characters from which a cell counts as a sentence, which may be broken into lines."""
 
 BROAD = 220
-"""Characters of a row from which a table is printed across the page: upright its type would be below 5 pt."""
+"""Characters of a row from which a table is printed in landscape; upright its type would be below 5 pt."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One figure of the page.
+    """A figure of the page.
 
     Attributes:
         figure: name, caption and files, of which the PNG is embedded and the PDF linked to.
-        folder: where the files lie.
+        folder: folder of the files.
         command: the command line that draws it.
     """
 
@@ -44,14 +44,14 @@ class Shown:
 
 
 def anchor(name: str, taken: Counter[str]) -> str:
-    """A place in the page that can be linked to, used once."""
-    anchor = safe_name(name)
-    taken[anchor] += 1
-    return anchor if taken[anchor] == 1 else f"{anchor}--{taken[anchor]}"
+    """Return a name for links in the page, and count it as taken so that it is unique."""
+    safe = safe_name(name)
+    taken[safe] += 1
+    return safe if taken[safe] == 1 else f"{safe}--{taken[safe]}"
 
 
 def seen_figure(shown: Shown, folder: Path, taken: Counter[str]) -> dict[str, Any] | None:
-    """A figure with its picture, or None without a PNG.
+    """Return the parts of a figure with its picture, or None without a PNG.
 
     Raises:
         CalibError: the picture cannot be read.
@@ -71,13 +71,13 @@ def seen_figure(shown: Shown, folder: Path, taken: Counter[str]) -> dict[str, An
 
 
 def gap(shown: Shown) -> str:
-    """The sentence for a figure that has no PNG."""
-    made = f"; {shown.command} draws it." if shown.command else "."
-    return f"Figure {shown.figure.name} has no image{made}"
+    """Return the sentence for a figure without a PNG."""
+    how = f"; {shown.command} draws it." if shown.command else "."
+    return f"Figure {shown.figure.name} has no image{how}"
 
 
 def _image(file: Path) -> dict[str, Any]:
-    """A picture, smaller, as a data URI with its size."""
+    """Return a picture, made smaller, as a data URI with its size."""
     try:
         with Image.open(file) as opened:
             picture = Image.new("RGB", opened.size, "white")
@@ -94,17 +94,18 @@ def _image(file: Path) -> dict[str, Any]:
 
 
 def _link(file: Path, folder: Path) -> str:
+    """Return the relative address of a file."""
     return quote(Path(os.path.relpath(file, folder)).as_posix())
 
 
 def seen_table(table: Table, files: Path | None, folder: Path, taken: Counter[str]) -> dict[str, Any]:
-    """A table with the look of each column: what it holds, how wide it is, whether it stays in view."""
+    """Return the parts of a table with the look of each column: content, width, whether it stays in view."""
     columns = list(zip(*table.rows, strict=True)) or [()] * len(table.heads)
     widths = [
         max(_width(head.split()), _width(cells)) for head, cells in zip(table.heads, columns, strict=True)
     ]
-    kept = _kept(table.rows, widths)
-    groups = [tuple(row[: max(1, kept - 1)]) for row in table.rows]
+    fixed = _fixed(table.rows, widths)
+    groups = [tuple(row[: max(1, fixed - 1)]) for row in table.rows]
     starts = [i > 0 and group != groups[i - 1] for i, group in enumerate(groups)]
     csv = files / f"{safe_name(table.name)}.csv" if files else None
     return {
@@ -116,31 +117,31 @@ def seen_table(table: Table, files: Path | None, folder: Path, taken: Counter[st
         "heads": table.heads,
         "rows": [{"cells": row, "starts": new} for row, new in zip(table.rows, starts, strict=True)],
         "grouped": not all(starts[1:]),
-        "numeric": [i >= kept and _numeric(cells) for i, cells in enumerate(columns)],
+        "numeric": [i >= fixed and _numeric(cells) for i, cells in enumerate(columns)],
         "widths": widths,
-        "lefts": [sum(widths[:i]) for i in range(kept)],
+        "lefts": [sum(widths[:i]) for i in range(fixed)],
         "broad": sum(widths) > BROAD,
-        "narrow": sum(widths[:kept]) <= 20,
+        "narrow": sum(widths[:fixed]) <= 20,
         "characters": sum(widths),
         "long": LONG,
     }
 
 
 def _width(cells: Iterable[str]) -> int:
-    """Characters of the longest line and room at both sides."""
+    """Return the characters of the longest line, with room at both sides."""
     longest = max((len(line) for cell in cells for line in cell.splitlines()), default=1)
     return min(longest, LONG) + 3
 
 
-def _kept(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
-    """How many columns at the left stay in view: those that it takes to tell the rows apart, if narrow."""
-    for kept in range(1, len(widths)):
-        if sum(widths[: kept + 1]) > 36 or len({tuple(row[:kept]) for row in rows}) == len(rows):
-            return kept
+def _fixed(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
+    """Return the number of columns on the left that stay in view: those that tell rows apart, if narrow."""
+    for fixed in range(1, len(widths)):
+        if sum(widths[: fixed + 1]) > 36 or len({tuple(row[:fixed]) for row in rows}) == len(rows):
+            return fixed
     return 1
 
 
 def _numeric(cells: Sequence[str]) -> bool:
-    """Whether at least half of the cells that are there begin like a number."""
-    there = [cell for cell in cells if cell not in ("", MISSING)]
-    return 2 * sum(bool(re.match(r"[<>≤≥≈+−-]?\s?\d*\.?\d", cell)) for cell in there) >= len(there)
+    """Return whether at least half of the cells with a value begin like a number."""
+    values = [cell for cell in cells if cell not in ("", MISSING)]
+    return 2 * sum(bool(re.match(r"[<>≤≥≈+−-]?\s?\d*\.?\d", cell)) for cell in values) >= len(values)
