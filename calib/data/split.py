@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from calib.data.study import LabelledTask, Study, Task
-from calib.errors import SplitError, nearest
+import numpy as np
+
+from calib.data.study import LabelledSamples, LabelledTask, Study, Task
+from calib.errors import DataError, SplitError, nearest
 
 MAX_POSITIONS = 9
 """Most batches of a study that can be split by position; larger studies are split by name."""
@@ -169,23 +171,44 @@ def make_task(study: Study, split: Split) -> Task:
     """Return the task of a split, without the targets' labels.
 
     Raises:
-        DataError: a source has no labels, or one class only.
+        DataError: a source has no labels, or all sources together have one class only.
     """
     return Task(
-        [study.batches[name].source() for name in split.sources],
+        _labelled_sources(study, split),
         [study.batches[name].unlabelled() for name in split.targets],
         len(study.classes),
     )
 
 
 def make_labelled_task(study: Study, split: Split) -> LabelledTask:
-    """Return the task of a split with the targets' labels, for upper-bound methods only."""
+    """Return the task of a split with the targets' labels, for upper-bound methods only.
+
+    Raises:
+        DataError: as ``make_task``, or a target has no labels.
+    """
     return LabelledTask(
-        [study.batches[name].source() for name in split.sources],
+        _labelled_sources(study, split),
         [study.batches[name].labelled() for name in split.targets],
         len(study.classes),
         {name: study.batches[name].subject for name in split.targets},
     )
+
+
+def _labelled_sources(study: Study, split: Split) -> list[LabelledSamples]:
+    """Return the sources of a split with their labels.
+
+    Raises:
+        DataError: a source has no labels, or all sources together have one class only.
+    """
+    sources = [study.batches[name].labelled() for name in split.sources]
+    classes = np.unique(np.concatenate([source.y for source in sources]))
+    if len(classes) < 2:
+        names = " and ".join(f"'{source.name}'" for source in sources)
+        raise DataError(
+            f"split={split.label}: all samples of {names} have the class '{study.classes[classes[0]]}'; the "
+            "sources need at least two classes together, so choose another split."
+        )
+    return sources
 
 
 def _listed(study: Study) -> str:

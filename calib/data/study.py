@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from calib.data.cautions import Caution
 from calib.data.matrix import Matrix, blocks, dense, pieces
 from calib.errors import DataError
 
@@ -102,19 +103,6 @@ class Batch:
             raise DataError(f"Batch '{self.name}' has no labels, which a source or reference needs.")
         return LabelledSamples(self.name, self.x, self.y, replicate=self.replicate, reference=self.reference)
 
-    def source(self) -> LabelledSamples:
-        """Return this batch as a source.
-
-        Raises:
-            DataError: the batch has no labels, or one class only.
-        """
-        if self.y is not None and len(np.unique(self.y)) < 2:
-            raise DataError(
-                f"Source batch '{self.name}' has samples of one class only; "
-                "a source needs at least two classes, so choose another split."
-            )
-        return self.labelled()
-
 
 @dataclass(frozen=True)
 class Study:
@@ -126,6 +114,7 @@ class Study:
         features: names of the features.
         classes: class names in the order of the class index; with two classes the second is the positive one.
         n_sources: number of source batches in ``split=all``.
+        cautions: warnings of the reading, which do not count in the checksum.
     """
 
     name: str
@@ -133,6 +122,7 @@ class Study:
     features: Sequence[str]
     classes: Sequence[str]
     n_sources: int = 2
+    cautions: Sequence[Caution] = ()
 
     def sha256(self) -> str:
         """Return the checksum of all that decides results: names, values, labels and subjects.

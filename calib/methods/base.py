@@ -139,6 +139,28 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """Return why the method cannot predict new batches, as a predicate, or "" if it can."""
         return "knows only the batches that it is fitted on"
 
+    @property
+    def why_two_classes(self) -> str:
+        """Return why each source needs samples of two classes, as a predicate.
+
+        It is "" for a method that learns from all sources together, so that they need two classes together.
+        """
+        return ""
+
+    def check_classes(self, task: AnyTask, name: str) -> None:
+        """Raise CalibError if each source needs samples of two classes and one of them has one class only.
+
+        Args:
+            task: the task that the method is to be fitted to.
+            name: name of the method, for the message.
+        """
+        single = [source.name for source in task.sources if len(np.unique(source.y)) < 2]
+        if single and self.why_two_classes:
+            raise CalibError(
+                f"method={name} {self.why_two_classes}, but source '{single[0]}' has samples of one class "
+                "only; choose a split without this source, or another method."
+            )
+
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "Savable":
         """Return the trained method whose ``state()`` was ``state``.
 

@@ -58,6 +58,11 @@ class FewerSubjects(Method):
         sources = [self._reduced(s, kept[s.name]) if s.name in kept else s for s in task.sources]
         return FittedFewer(self.method.fit(replace(task, sources=sources), runtime), kept)
 
+    @property
+    def why_two_classes(self) -> str:
+        """Return why the wrapped method needs two classes in each source, or "" if it does not."""
+        return self.method.why_two_classes
+
     def _draw(self, source: LabelledSamples, runtime: Runtime) -> IntArray:
         """Return the rows of a source to keep, in ascending order."""
         if self.subjects is None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from calib.data.matrix import Matrix, pieces
-from calib.data.study import FloatArray, IntArray, Samples, Task
+from calib.data.study import FloatArray, IntArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared, prepared_batch
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.evaluation.distances import batch_distances, most_rows
@@ -64,8 +64,17 @@ class SourceSelection(Method):
         """Return the versions of this method and of the wrapped one."""
         return [self.version, *self.method.versions]
 
+    @property
+    def why_two_classes(self) -> str:
+        """Return why the wrapped method needs two classes in each source, or "" if it does not."""
+        return self.method.why_two_classes
+
     def fit(self, task: Task, runtime: Runtime) -> "FittedSelection":
-        """Order the sources and fit for one target after another; each target has its own random streams."""
+        """Order the sources and fit for one target after another; each target has its own random streams.
+
+        Raises:
+            CalibError: the sources that a fit is to learn from have samples of one class only.
+        """
         fits = {target.name: self._fit(target, task, runtime) for target in task.targets}
         return FittedSelection([source.name for source in task.sources], fits)
 
@@ -79,11 +88,23 @@ class SourceSelection(Method):
         fits = []
         for names, weight in zip(parts, weights, strict=True):
             sources = [source for source in task.sources if source.name in names]
+            _check_two_classes(target, sources)
             own = stage.within(f"source {names[0]}") if self.weight else stage
             fitted = self.method.fit(replace(task, sources=sources, targets=[target]), own)
             fits.append(Part(names, float(weight), fitted))
         _log_choice(target, distances, fits, stage)
         return fits
+
+
+def _check_two_classes(target: Samples, sources: Sequence[LabelledSamples]) -> None:
+    """Raise CalibError if the sources of a fit have samples of one class only."""
+    if len(np.unique(np.concatenate([source.y for source in sources]))) < 2:
+        names = ", ".join(source.name for source in sources)
+        raise CalibError(
+            f"Target '{target.name}' is to be learnt from its nearest source(s) {names} alone, which have "
+            "samples of one class only; set method.keep=null and method.weight=false, which use all sources, "
+            "or choose another split."
+        )
 
 
 def source_distances(

@@ -109,6 +109,11 @@ class Pairwise(Method):
         for key in ("alpha", "beta", "gamma"):
             check_number(key, getattr(self, key), least=0)
 
+    @property
+    def why_two_classes(self) -> str:
+        """Return that each pair's network learns from its own source."""
+        return "trains a network on each source alone"
+
     def step(self, networks: PairNetworks, pool: Pool) -> Step:
         """Return the only training step of a stack of networks.
 

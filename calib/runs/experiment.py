@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
+from calib.data.checks import cautions, logged
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
@@ -36,6 +37,9 @@ SELECTION = "last epoch, settings as given; nothing is chosen by a target's labe
 
 Result = dict[str, Any]
 """The content of a ``result.json``."""
+
+Warnings = Sequence[Mapping[str, str]]
+"""The warnings of a run, each with its ``code`` and ``text``; see ``calib.data.checks``."""
 
 
 def run(config: DictConfig) -> list[Result]:
@@ -130,9 +134,10 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         settings = OmegaConf.merge(run.config, {"split": run.split.label})  # in place of split=all
         run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
         code = revision()
+        warnings = logged(cautions(run.study, run.split))
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
-        result = write(run, trained, outcome, code)
+        result = write(run, trained, outcome, code, warnings)
         log.info("%s", result_table(result, run.config.protocol.reported_auc))
     return result
 
@@ -164,11 +169,14 @@ def train_together(runs: Sequence[Run]) -> dict[str, Trained]:
     return {run.key: Trained(method, runtime, seconds, seeds) for run, method, runtime in together}
 
 
-def write(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | None) -> Result:
+def write(
+    run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | None, warnings: Warnings
+) -> Result:
     """Write the files of a run into its record, ``result.json`` last.
 
     Args:
         code: the revision of the code (``provenance.revision``).
+        warnings: the warnings that the run has logged (``checks.logged``).
 
     Returns:
         The content of ``result.json``.
@@ -176,7 +184,7 @@ def write(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | N
     Raises:
         CalibError: the place cannot be written to, or is full.
     """
-    record, result = run.record, result_of(run, trained, outcome, code)
+    record, result = run.record, result_of(run, trained, outcome, code, warnings)
     history = pd.DataFrame(trained.runtime.history)
     if history.empty:
         history = pd.DataFrame(columns=["training", "epoch"])  # a file without columns could not be read
@@ -190,7 +198,9 @@ def write(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | N
     return record.finish(result)
 
 
-def result_of(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | None) -> Result:
+def result_of(
+    run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any] | None, warnings: Warnings
+) -> Result:
     """Return the content of a run's ``result.json``, without the list of files and the checksum."""
     config, corrections = run.config, trained.runtime.corrections
     return {
@@ -209,6 +219,7 @@ def result_of(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any]
         "mean": mean_over(outcome.scores),
         "class_counts": outcome.class_counts,
         "unseen_classes": outcome.unseen_classes,
+        "warnings": list(warnings),
         "mmd": summarise(outcome.distances),
         "correction": corrections and corrections.used,
         "seconds": {
@@ -235,7 +246,9 @@ def _runtime(run: Run) -> Runtime:
 def _task(run: Run) -> Any:
     """Return the batches of a run as its method may see them: without the labels of targets, or with them."""
     make = make_labelled_task if run.method.uses_target_labels else make_task
-    return make(run.study, run.split)
+    task = make(run.study, run.split)
+    run.method.check_classes(task, run.config.method.name)
+    return task
 
 
 def _training_batches(run: Run) -> TrainingStatistics | None:

@@ -87,13 +87,28 @@ def test_a_task_has_no_place_for_target_labels(study: Study) -> None:
 
 
 def test_sources_need_labels_and_two_classes(study: Study) -> None:
-    first = study.batches["1"]
+    single = {
+        name: replace(b, y=np.zeros(len(b.x), np.int64)) for name, b in study.batches.items() if name != "3"
+    }
+    unlabelled = {"1": Batch("1", study.batches["1"].x)}
     for changed, message in (
         (
-            replace(first, y=np.zeros(len(first.x), np.int64)),
-            "Source batch '1' has samples of one class only",
+            single,
+            "split=12_3: all samples of '1' and '2' have the class 'control'; the sources need at least two",
         ),
-        (Batch("1", first.x), "Batch '1' has no labels, which a source or reference needs"),
+        (unlabelled, "Batch '1' has no labels, which a source or reference needs"),
     ):
-        with pytest.raises(DataError, match=message):
-            make_task(replace(study, batches=study.batches | {"1": changed}), parse_split("12_3", study))
+        for make in (make_task, make_labelled_task):
+            with pytest.raises(DataError, match=message):
+                make(replace(study, batches=study.batches | changed), parse_split("12_3", study))
+
+
+def test_a_source_may_have_one_class_if_another_has_two(study: Study) -> None:
+    first = study.batches["1"]
+    changed = replace(
+        study, batches=study.batches | {"1": replace(first, y=np.zeros(len(first.x), np.int64))}
+    )
+    task = make_task(changed, parse_split("12_3", study))
+    assert [source.name for source in task.sources] == ["1", "2"]
+    with pytest.raises(DataError, match="split=1_23: all samples of '1' have the class"):
+        make_task(changed, parse_split("1_23", study))

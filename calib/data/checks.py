@@ -1,0 +1,59 @@
+"""Checks of a study and a split, whose warnings a run logs and keeps in its record.
+
+A check is a function that gets a study and a split and returns ``Caution``s; ``CHECKS`` lists all of them.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from calib.data.cautions import Caution
+from calib.data.split import Split
+from calib.data.study import Study
+
+log = logging.getLogger(__name__)
+
+
+def cautions(study: Study, split: Split) -> list[Caution]:
+    """Return the warnings of a run: those found while the study was read, then those of ``CHECKS``."""
+    found = [*study.cautions, *(caution for check in CHECKS for caution in check(study, split))]
+    return list(dict.fromkeys(found))
+
+
+def logged(found: Sequence[Caution]) -> list[dict[str, str]]:
+    """Log each warning, and return them as a record keeps them: ``[{"code": ..., "text": ...}, ...]``."""
+    for caution in found:
+        log.warning("%s", caution.text)
+    return [{"code": caution.code, "text": caution.text} for caution in found]
+
+
+def one_class_sources(study: Study, split: Split) -> Iterable[Caution]:
+    """Yield a warning if a source has samples of one class only."""
+    classes = {name: _classes(study, name) for name in split.sources}
+    single = [name for name, found in classes.items() if len(found) == 1]
+    if not single:
+        return
+    shown = ", ".join(f"'{name}' ({study.classes[classes[name][0]]})" for name in single)
+    if len(single) == len(classes):
+        text = (
+            f"Every source has samples of one class only: {shown}. No method can tell a difference between "
+            "classes from one between batches there, so do not trust the predictions; choose another split."
+        )
+    else:
+        text = (
+            f"Sources with samples of one class only: {shown}. A method that scales or calibrates each batch "
+            "takes this class for a difference of batches; compare with method=baseline, or choose a split "
+            "without these sources."
+        )
+    yield Caution("one_class_source", text)
+
+
+def _classes(study: Study, name: str) -> Sequence[int]:
+    """Return the class indices that occur in a batch, none where its labels are unknown."""
+    y = study.batches[name].y
+    return [] if y is None else np.unique(y).tolist()
+
+
+CHECKS: tuple[Callable[[Study, Split], Iterable[Caution]], ...] = (one_class_sources,)
+"""The checks of every run, in the order of their warnings."""
