@@ -216,16 +216,29 @@ class FittedSelection:
         Raises:
             CalibError: no fit has chosen the batch.
         """
+        return self._chosen(samples).transform(samples)
+
+    def _chosen(self, samples: Samples) -> Fitted:
+        """Return the fit that a batch's calibrated data come from.
+
+        Raises:
+            CalibError: no fit has chosen the batch.
+        """
         shown = self._shown(samples.name)
         if shown is None:
             raise CalibError(
                 f"Batch '{samples.name}' is among no target's nearest sources; raise method.keep."
             )
-        return shown.transform(samples)
+        return shown
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Return the class probabilities ``(samples, classes)`` of a target by its own fits."""
-        parts = self.fits[samples.name]
+        """Return the class probabilities ``(samples, classes)`` of a target by its own fits.
+
+        Those of a source are by the fit that its calibrated data come from.
+        """
+        parts = self.fits.get(samples.name)
+        if parts is None:
+            return self._chosen(samples).predict_proba(samples)
         each = [part.fitted.predict_proba(samples) for part in parts]
         if len(each) == 1:
             return each[0]

@@ -30,6 +30,7 @@ from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, plan
 from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
+from calib.runs.training_checks import after_training
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ def recorded(run: Run) -> Result | None:
     result = None if run.config.force or no_model else run.record.result()
     if result is not None:
         log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+        for warning in result.get("warnings", []):  # a record of an older version has none
+            log.warning("%s", warning["text"])
     return result
 
 
@@ -139,6 +142,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         warnings = logged(cautions(run.study, run.split))
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
+        warnings += logged(after_training(run, task, trained.fitted, outcome))
         result = write(run, trained, outcome, code, warnings)
         log.info("%s", result_table(result, run.config.protocol.reported_auc))
     return result
