@@ -1,5 +1,7 @@
 """Scikit-learn estimators of the methods, for notebooks: the same code without the command line."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from calib.config import build, compose
+from calib.data.matrix import dense
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.data.transform import prepared
-from calib.methods.base import Corrector
-from calib.methods.corrected import SupervisedCorrector
+from calib.data.transform import checked
+from calib.errors import DataError, DivergedError
+from calib.methods.base import Corrector, Fitted, class_probabilities
+from calib.methods.corrected import SupervisedCorrector, finite
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
 from calib.runs.run import method_settings
@@ -126,7 +130,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self._protocol = protocol_named(self.protocol) if isinstance(self.protocol, str) else self.protocol
         sources, targets = [], []
         for name, rows in _batches(batch, len(x)).items():
-            values = self._prepared(x[rows])
+            values = self._prepared(x[rows], f"Batch '{name}'")
             if has_label[rows].all():
                 sources.append(LabelledSamples(name, values, y_index[rows]))
             elif not has_label[rows].any():
@@ -153,7 +157,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
 
         ``batch`` matters only where the protocol normalises each batch by its own statistics or scale.
         """
-        return self._by_batch("predict_proba", X, batch)
+        return self._by_batch(class_probabilities, X, batch)
 
     def predict(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[Any]:  # noqa: N803
         """Return the most probable class of each sample ``(samples,)``."""
@@ -162,28 +166,36 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, X: ArrayLike, batch: ArrayLike | None = None) -> NDArray[np.floating]:  # noqa: N803
         """Return the codes in the common space ``(samples, features)``."""
-        return self._by_batch("transform", X, batch)
+        return self._by_batch(_codes, X, batch)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []  # codes have the number type of the training
         return tags
 
-    def _by_batch(self, function: str, data: ArrayLike, batch: ArrayLike | None) -> NDArray[np.floating]:
+    def _by_batch(
+        self,
+        function: Callable[[Fitted, Samples], NDArray[np.floating]],
+        data: ArrayLike,
+        batch: ArrayLike | None,
+    ) -> NDArray[np.floating]:
         """Apply a function of the fitted method to each batch, and return the rows in their own order."""
         check_is_fitted(self)
         x = validate_data(self, data, dtype=np.float64, reset=False)
         groups = _batches(batch, len(x))
-        parts = [
-            getattr(self._fitted, function)(Samples(name, self._prepared(x[rows])))
-            for name, rows in groups.items()
-        ]
+        parts = []
+        for name, rows in groups.items():
+            samples = Samples(name, self._prepared(x[rows], f"Batch '{name}'"))
+            with _as_value_errors():
+                parts.append(function(self._fitted, samples))
         order = np.argsort(np.concatenate(list(groups.values())), kind="stable")
         return np.concatenate(parts)[order]
 
-    def _prepared(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _prepared(self, x: NDArray[np.floating], place: str) -> NDArray[np.floating]:
         """Return a batch transformed and scaled as the protocol says."""
-        return prepared(x, self._protocol.transform, self._protocol.batch_scale, self.dtype)
+        protocol, names = self._protocol, feature_names(self)
+        with _as_value_errors():
+            return dense(checked(x, protocol.transform, protocol.batch_scale, self.dtype, place, names))
 
 
 class BatchCorrector(BaseEstimator):
@@ -234,7 +246,7 @@ class BatchCorrector(BaseEstimator):
             ValueError: shapes disagree.
             CalibError: the method is unknown or the data do not suit it.
         """
-        x = validate_data(self, X, dtype=self.dtype)
+        x = validate_data(self, X, dtype=np.float64)
         groups = _batches(batch, len(x))
         corrector: Corrector | SupervisedCorrector = build(OmegaConf.create(self._settings()))
         if isinstance(corrector, SupervisedCorrector):
@@ -242,7 +254,13 @@ class BatchCorrector(BaseEstimator):
                 f"method={self.method} needs labels of some batches; use it from the command line."
             )
         runtime = Runtime.from_names(self.random_state, self.device, self.dtype, self.progress)
-        corrected = corrector.correct([Samples(name, x[rows]) for name, rows in groups.items()], runtime)
+        names = feature_names(self)
+        with _as_value_errors():
+            batches = [
+                Samples(name, checked(x[rows], "none", "none", self.dtype, f"Batch '{name}'", names))
+                for name, rows in groups.items()
+            ]
+            corrected = finite(corrector, corrector.correct(batches, runtime))
         order = np.argsort(np.concatenate(list(groups.values())), kind="stable")
         self.corrected_ = np.concatenate([corrected[name] for name in groups])[order]
         return self
@@ -267,6 +285,29 @@ class BatchCorrector(BaseEstimator):
 def protocol_named(name: str) -> Protocol:
     """Return the protocol ``paper`` or ``released``, as configured."""
     return build(compose(CONF, f"protocol={name}").protocol)
+
+
+def feature_names(estimator: BaseEstimator) -> Sequence[object]:
+    """Return the names of the features that an estimator was fitted to, or their positions."""
+    return getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
+
+
+@contextmanager
+def _as_value_errors() -> Iterator[None]:
+    """Turn errors in the values of the data into what scikit-learn raises for them.
+
+    Raises:
+        ValueError: such an error was raised within.
+    """
+    try:
+        yield
+    except (DataError, DivergedError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _codes(fitted: Fitted, samples: Samples) -> NDArray[np.floating]:
+    """Return the codes of a batch ``(samples, features)``."""
+    return dense(fitted.transform(samples))
 
 
 def _batches(batch: ArrayLike | None, rows: int) -> dict[str, NDArray[np.intp]]:

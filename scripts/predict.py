@@ -2,6 +2,7 @@
 
 run         directory of a run made with save_model=true
 data        CSV, TSV, Parquet or h5ad with the features of the run's study
+only        batch to predict, or several separated by commas; default: all that the file has
 out         file to write, default predictions_<data>.csv; predictions of subjects go to a file beside it
 statistics  which batch norms use the new batch's own mean and variance: as_trained (none) | calibrator | both
 temperature number by which the logarithms of the probabilities are divided, such as 2; or the
@@ -17,16 +18,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from calib.errors import CalibError, nearest
+from calib.evaluation.familiar import known
 from calib.evaluation.metrics import score
 from calib.evaluation.novelty import warning
 from calib.records.record import Record
 from calib.runs.outcome import ABSTAINED, predictions, subject_predictions, with_abstentions
 from calib.runs.predict import COLUMNS, Prediction, fitted_temperature, predict
 
-OPTIONS = ("run", "data", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
+OPTIONS = ("run", "data", "only", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
 
 log = logging.getLogger("calib.runs.predict")
 
@@ -42,7 +45,7 @@ def main(arguments: list[str]) -> None:
     columns = {key: options[key] for key in (*COLUMNS, "layer") if key in options}
     statistics = options.get("statistics", "as_trained")
     confidence = _confidence(options["abstain"]) if "abstain" in options else None
-    result = predict(Path(options["run"]), data, statistics, **columns)
+    result = predict(Path(options["run"]), data, statistics, options.get("only"), **columns)
     if "temperature" in options:
         result = result.tempered(_temperature(options, result.study.classes))
     samples = _write(result, Path(options.get("out", f"predictions_{data.stem}.csv")), confidence)
@@ -92,10 +95,16 @@ def _write(result: Prediction, out: Path, confidence: float | None) -> pd.DataFr
 
 
 def _show_scores(result: Prediction, samples: pd.DataFrame) -> None:
-    """Print the metrics of each batch with labels, and how many samples of each batch have an answer."""
+    """Print the metrics of each batch with labels, and how many samples of each batch have an answer.
+
+    Samples that the model has learnt from are named as such, and are not scored.
+    """
     for name, batch in result.study.batches.items():
-        if batch.y is not None:
-            found = score(result.probability[name], batch.y)
+        new = ~result.familiar[name].learnt if name in result.familiar else np.ones(len(batch), bool)
+        if sentence := known(name, result.familiar.get(name)):
+            print(sentence)
+        if batch.y is not None and new.any():
+            found = score(result.probability[name][new], batch.y[new])
             shown = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items() if value is not None)
             print(f"Batch {name}, whose labels are known: {shown}")
         if "answer" in samples:

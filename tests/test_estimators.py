@@ -1,5 +1,6 @@
 """Tests of the scikit-learn estimators."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -131,3 +132,27 @@ def test_they_are_at_the_top() -> None:
     assert calib.BatchCorrector is BatchCorrector
     with pytest.raises(AttributeError):
         calib.nothing  # noqa: B018
+
+
+def test_values_beyond_the_number_type_are_value_errors(table: dict[str, np.ndarray]) -> None:
+    model = JointCalibrator(**SETTINGS).fit(table["x"], table["y"], table["plate"])
+    for value in (1e16, 3e38, 1e39):
+        x = table["x"].astype(float)
+        x[0, 0] = value
+        for call in (
+            lambda x=x: model.predict(x),
+            lambda x=x: JointCalibrator(**SETTINGS).fit(x, table["y"], table["plate"]),
+            lambda x=x: BatchCorrector("combat").fit(x, batch=table["plate"]),
+        ):
+            with pytest.raises(ValueError, match="has values such as|too large"):
+                call()
+
+
+@pytest.mark.parametrize("option", ["batch_scale", "calibrator_test_statistics"])
+def test_a_batch_scaled_by_itself_needs_two_rows(option: str, table: dict[str, np.ndarray]) -> None:
+    value = "minmax" if option == "batch_scale" else "own"
+    protocol = dataclasses.replace(protocol_named("paper"), **{option: value})
+    model = JointCalibrator(**SETTINGS, protocol=protocol).fit(table["x"], table["y"], table["plate"])
+    assert len(model.predict(table["x"][:2])) == 2
+    with pytest.raises(ValueError, match="Batch 'all' has one sample"):
+        model.predict_proba(table["x"][:1])

@@ -58,13 +58,20 @@ def pieces(x: NDArray[Any], parts: Sequence[Sized]) -> list[NDArray[Any]]:
     return np.split(x, np.cumsum([len(part) for part in parts])[:-1])
 
 
-def infinite_feature(x: Matrix) -> int | None:
-    """Return the position of the first feature with a missing or infinite value, or None."""
+def infinite_feature(x: Matrix, largest: float | None = None) -> int | None:
+    """Return the position of the first feature with a missing or infinite value, or None.
+
+    Args:
+        x: data ``(samples, features)``.
+        largest: absolute value above which a value counts as infinite; None: that of the number type.
+    """
+    if largest is None:
+        largest = float(np.finfo(x.dtype).max)
     if isinstance(x, np.ndarray):
-        finite = np.logical_and.reduce([np.isfinite(x[rows]).all(axis=0) for rows in blocks(x)])
+        finite = np.logical_and.reduce([(np.abs(x[rows]) <= largest).all(axis=0) for rows in blocks(x)])
         wrong = np.flatnonzero(~finite)
     else:
-        wrong = x.indices[~np.isfinite(x.data)]
+        wrong = x.indices[~(np.abs(x.data) <= largest)]
     return int(wrong.min()) if len(wrong) else None
 
 

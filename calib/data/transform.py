@@ -1,6 +1,6 @@
 """Transformation and scaling of a study before any method sees it; paper and released code use none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from calib.data.matrix import Matrix, dense, infinite_feature
-from calib.data.study import Batch, Study
+from calib.data.matrix import Matrix, blocks, dense, infinite_feature
+from calib.data.study import Batch, Samples, Study
 from calib.errors import DataError
 
 Array = NDArray[np.floating]
@@ -24,30 +24,105 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
 """Functions of the intensities; all keep zeros, so sparse data need only their other values transformed."""
 
 
+LARGEST = {"float32": 1e15, "float64": 1e30}
+"""Number type -> largest absolute value with which methods can compute.
+
+Squares of larger values, summed over many samples and features, would be infinite in float32, the number type
+of the calibrated data of a record, or in the run's.
+"""
+
+
 def prepare(study: Study, transform: Transform, scale: BatchScale, dtype: str) -> Study:
     """Return the study with every batch ``prepared``; reference samples are scaled with their batch.
 
     Raises:
-        DataError: a value is too large for the transformation or the number type.
+        DataError: as ``checked``.
     """
 
     def prepare_batch(batch: Batch) -> Batch:
-        x = prepared(batch.x, transform, scale, dtype)
-        if (column := infinite_feature(x)) is not None:
-            values = dense(batch.x[:, [column]])[~np.isfinite(dense(x[:, [column]]))]
-            raise DataError(
-                f"Study '{study.name}', batch '{batch.name}': feature '{study.features[column]}' has values "
-                f"such as {values[0]:.3g} that protocol.transform={transform}, "
-                f"protocol.batch_scale={scale} and dtype={dtype} turn into no finite number; rescale it or "
-                "set dtype=float64."
-            )
+        place = f"Study '{study.name}', batch '{batch.name}'"
+        x = checked(batch.x, transform, scale, dtype, place, study.features)
         if batch.reference is None:
             return replace(batch, x=x)
         both = np.concatenate([batch.dense, dense(batch.reference)])
-        x, reference = np.split(dense(prepared(both, transform, scale, dtype)), [len(batch)])
+        x, reference = np.split(
+            dense(checked(both, transform, scale, dtype, place, study.features)), [len(batch)]
+        )
         return replace(batch, x=x, reference=reference)
 
     return replace(study, batches={name: prepare_batch(batch) for name, batch in study.batches.items()})
+
+
+def checked(
+    x: Matrix,
+    transform: Transform,
+    scale: BatchScale,
+    dtype: str,
+    place: str,
+    features: Sequence[object],
+) -> Matrix:
+    """Return one batch ``(samples, features)`` ``prepared``, with values that methods can compute with.
+
+    Every batch passes through this function before a method sees it: in a run, in a prediction of a saved
+    model and in the estimators.
+
+    Args:
+        x, transform, scale, dtype: as in ``prepared``.
+        place: start of an error message, which names the batch.
+        features: names of the features.
+
+    Raises:
+        DataError: a value is missing, infinite or larger than ``LARGEST``, or the batch is to be scaled by
+            itself and its rows are all the same.
+    """
+    made = prepared(x, transform, scale, dtype)
+    if (column := infinite_feature(made, LARGEST[dtype])) is not None:
+        values, result = (dense(part[:, [column]])[:, 0] for part in (x, made))
+        value = values[~(np.abs(result) <= LARGEST[dtype])][0]
+        raise DataError(
+            f"{place}: feature '{features[column]}' has values such as {value:.3g}, of which "
+            f"protocol.transform={transform}, protocol.batch_scale={scale} and dtype={dtype} make no finite "
+            f"number of at most {LARGEST[dtype]:.0e}, and squares of larger ones cannot be summed; correct "
+            "these values, or rescale the feature."
+        )
+    if scale != "none":
+        check_varies(x, place)
+    return made
+
+
+def prepared_batch(batch: Batch | Samples, transform: Transform, scale: BatchScale, dtype: str) -> Matrix:
+    """Return the data of a batch ``prepared`` within a method, after ``check_varies`` where they are scaled.
+
+    Raises:
+        DataError: the batch is to be scaled by itself and has no two different rows.
+    """
+    if scale != "none":
+        check_varies(batch.x, f"Batch '{batch.name}'")
+    return prepared(batch.x, transform, scale, dtype)
+
+
+def check_varies(x: Matrix, place: str) -> None:
+    """Raise DataError where a batch ``(samples, features)`` has no two different rows.
+
+    Scaled or normalised by itself, such a batch is the same constant whatever its values are, so all of its
+    samples would get the same answer.
+
+    Args:
+        x: the batch.
+        place: start of the message, which names the batch.
+    """
+    if x.shape[0] < 2:
+        raise DataError(
+            f"{place} has one sample, so it cannot be scaled by itself or by its own statistics; give it "
+            "together with other samples of its batch, or take a method or protocol that scales no batch "
+            "by itself."
+        )
+    first = dense(x[:1])
+    if not any((dense(x[rows]) != first).any() for rows in blocks(x)):
+        raise DataError(
+            f"{place} has {x.shape[0]} samples that are all the same, so it cannot be scaled by itself or by "
+            "its own statistics; check its values, or leave it out."
+        )
 
 
 def prepared(x: Matrix, transform: Transform, scale: BatchScale, dtype: str) -> Matrix:

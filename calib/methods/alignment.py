@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from calib.data.matrix import Matrix, by_blocks
 from calib.data.study import FloatArray, Samples, Task
-from calib.data.transform import BatchScale, Transform, prepared
+from calib.data.transform import BatchScale, Transform, prepared_batch
 from calib.errors import check_choice, check_number, check_widths
 from calib.layers import default_linear
 from calib.methods.base import Method, State
@@ -149,7 +149,7 @@ class FittedAligned:
     def prepared(self, samples: Samples) -> Matrix:
         """Return the data of a batch, transformed and scaled as the network takes them."""
         method = self._method
-        return prepared(samples.x, method.transform, method.batch_scale, self._runtime.numpy_dtype)
+        return prepared_batch(samples, method.transform, method.batch_scale, self._runtime.numpy_dtype)
 
     def transform(self, samples: Samples) -> FloatArray:
         """Return the features ``(samples, last hidden width)`` of a batch."""

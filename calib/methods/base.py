@@ -8,7 +8,7 @@ import numpy as np
 
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, IntArray, LabelledTask, Samples, Task
-from calib.errors import CalibError
+from calib.errors import CalibError, DivergedError
 from calib.runtime import Runtime
 
 State = Mapping[str, FloatArray]
@@ -73,6 +73,26 @@ class Corrector(Protocol):
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
         """Return the corrected data ``(samples, dimensions)`` of every batch, by name."""
         ...
+
+
+def class_probabilities(fitted: Fitted, samples: Samples) -> FloatArray:
+    """Return the class probabilities ``(samples, classes)`` of a batch, which are all finite.
+
+    Every answer of a trained method passes through this function before a class is named: in a run, in a
+    prediction of a saved model and in the estimators.
+
+    Raises:
+        DivergedError: a probability is no finite number.
+    """
+    probability = fitted.predict_proba(samples)
+    wrong = np.flatnonzero(~np.isfinite(probability).all(axis=1))
+    if len(wrong):
+        raise DivergedError(
+            f"Batch '{samples.name}': the trained model gives values that are no numbers for {len(wrong)} of "
+            f"{len(probability)} samples, the first of which is number {wrong[0] + 1}; lower the learning "
+            "rate of its training, or correct the values of these samples."
+        )
+    return probability
 
 
 def in_order(batches: Sequence[Samples]) -> list[Samples]:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from calib.data.matrix import Matrix
+from calib.data.matrix import Matrix, infinite_feature
 from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Task
-from calib.errors import CalibError
+from calib.errors import CalibError, DataError
 from calib.methods.base import Corrector, Method, Savable, State, in_order
 from calib.runtime import Runtime
 
@@ -87,7 +87,34 @@ def correct(
     """Return the corrected data of every batch, by name; no corrector sees a target's label.
 
     The result of a corrector without labels comes from the run's store of corrections if it is there.
+
+    Raises:
+        DataError: a corrected value is no finite number.
     """
+    return finite(corrector, _corrected(corrector, task, runtime))
+
+
+def finite(
+    corrector: Corrector | SupervisedCorrector, corrected: Mapping[str, Matrix]
+) -> Mapping[str, Matrix]:
+    """Return corrected data, by batch, as they are.
+
+    Raises:
+        DataError: a value is no finite number.
+    """
+    for name, x in corrected.items():
+        if infinite_feature(x) is not None:
+            raise DataError(
+                f"Batch '{name}': {type(corrector).__name__} makes values of it that are no finite numbers; "
+                "check the scale of the data, or take another corrector."
+            )
+    return corrected
+
+
+def _corrected(
+    corrector: Corrector | SupervisedCorrector, task: Task | LabelledTask, runtime: Runtime
+) -> Mapping[str, Matrix]:
+    """Return the corrected data of every batch, from the store of corrections if they are there."""
     batches = [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
     if isinstance(corrector, SupervisedCorrector):
         targets = batches[len(task.sources) :]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples
+from calib.data.transform import check_varies
 from calib.losses import classification_loss
 from calib.methods.base import State
 from calib.nets import Discriminator, arrays, load_arrays, probabilities
@@ -112,6 +113,12 @@ class FittedDiscriminator:
         return arrays({"discriminator": self.network})
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Return the class probabilities ``(samples, classes)`` of a batch."""
+        """Return the class probabilities ``(samples, classes)`` of a batch.
+
+        Raises:
+            DataError: batch norm takes the batch's own statistics, and its rows are all the same.
+        """
         own = self.network.bn.test_statistics == "own"
+        if own:
+            check_varies(samples.x, f"Batch '{samples.name}'")
         return by_blocks(lambda x: probabilities(self.network(x)), samples.x, self._runtime, whole=own)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, Samples, Task
+from calib.data.transform import check_varies
 from calib.errors import check_flag, check_number
+from calib.layers import BatchNorm
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
 from calib.methods.base import Method, State
 from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_arrays, probabilities
@@ -163,6 +165,18 @@ class Joint(Method):
         return fitted
 
 
+def _own_statistics(samples: Samples, *norms: BatchNorm) -> bool:
+    """Return whether a batch norm takes the batch's own statistics at test.
+
+    Raises:
+        DataError: it does, and the batch has no two different rows.
+    """
+    own = any(norm.test_statistics == "own" for norm in norms)
+    if own:
+        check_varies(samples.x, f"Batch '{samples.name}'")
+    return own
+
+
 class FittedJoint:
     """A trained joint model in test mode, with codes Z = C(X) and probabilities D(C(X))."""
 
@@ -182,10 +196,11 @@ class FittedJoint:
     def transform(self, samples: Samples) -> FloatArray:
         """Return the codes ``(samples, features)`` of a batch."""
         c = self.networks.calibrator
-        return by_blocks(c, samples.x, self._runtime, whole=c.bn.test_statistics == "own")
+        own = _own_statistics(samples, c.bn)
+        return by_blocks(c, samples.x, self._runtime, whole=own)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Return the class probabilities ``(samples, classes)`` of a batch."""
         c, d = self.networks.calibrator, self.networks.discriminator
-        own = "own" in (c.bn.test_statistics, d.bn.test_statistics)
+        own = _own_statistics(samples, c.bn, d.bn)
         return by_blocks(lambda x: probabilities(d(c(x))), samples.x, self._runtime, whole=own)

@@ -8,8 +8,8 @@ import numpy as np
 
 from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
-from calib.data.transform import prepared
-from calib.errors import CalibError, check_flag, check_number
+from calib.data.transform import prepared_batch
+from calib.errors import check_flag, check_number
 from calib.methods.base import Method, Savable, State
 from calib.methods.joint import FittedJoint, Joint
 from calib.runtime import Runtime
@@ -71,17 +71,11 @@ class JointPlus(Method):
         """Return a batch, transformed and scaled by its own statistics.
 
         Raises:
-            CalibError: the batch has one sample, and so no scale of its own.
+            DataError: the batch has no two different rows, and so no scale of its own.
         """
         protocol = self.joint.protocol
-        if len(batch) < 2 and protocol.batch_scale != "none":
-            raise CalibError(
-                f"Batch '{batch.name}' has one sample, so it cannot be scaled by itself; leave it out, or "
-                "set method.joint.protocol.batch_scale=none."
-            )
-        return replace(
-            batch, x=prepared(batch.x, protocol.transform, protocol.batch_scale, runtime.numpy_dtype)
-        )
+        x = prepared_batch(batch, protocol.transform, protocol.batch_scale, runtime.numpy_dtype)
+        return replace(batch, x=x)
 
     def _train(self, task: Task, runtime: Runtime, when: str) -> "FittedJointPlus":
         """Train all members once; ``when`` ends the names of their seeds and of their trainings."""

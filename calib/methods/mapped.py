@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol, get_args
 
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, Samples, Task
-from calib.data.transform import BatchScale, Transform, prepared
+from calib.data.transform import BatchScale, Transform, prepared_batch
 from calib.errors import check_choice
 from calib.methods.base import Method
 from calib.methods.corrected import Classifier, FittedClassifier, versions_of
@@ -57,7 +57,7 @@ class MapThenClassify(Method):
     def fit(self, task: Task, runtime: Runtime) -> "FittedMaps":
         """Map and train for one target after another; each target has random streams of its own."""
         x: dict[str, Matrix] = {
-            batch.name: prepared(batch.x, self.transform, self.batch_scale, runtime.numpy_dtype)
+            batch.name: prepared_batch(batch, self.transform, self.batch_scale, runtime.numpy_dtype)
             for batch in task.batches
         }
         shown, classifiers = dict(x), {}

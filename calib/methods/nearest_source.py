@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from calib.data.matrix import Matrix, pieces
 from calib.data.study import FloatArray, IntArray, LabelledSamples, Samples, Task
-from calib.data.transform import prepared
+from calib.data.transform import prepared, prepared_batch
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.evaluation.distances import batch_distances, most_rows
 from calib.methods.base import Fitted, Method, calibrated_rows, check_wrapped
@@ -128,7 +128,7 @@ def source_distances(
     batches = [target, *sources]
     dtype = runtime.numpy_dtype
     if distance_on == "standardised":
-        x = [prepared(batch.x, "arcsinh", "standardise", dtype) for batch in batches]
+        x = [prepared_batch(batch, "arcsinh", "standardise", dtype) for batch in batches]
     else:
         pooled = prepared(np.concatenate([batch.dense for batch in batches]), "arcsinh", "standardise", dtype)
         x = pieces(pooled, batches)
@@ -216,16 +216,29 @@ class FittedSelection:
         Raises:
             CalibError: no fit has chosen the batch.
         """
+        return self._chosen(samples).transform(samples)
+
+    def _chosen(self, samples: Samples) -> Fitted:
+        """Return the fit that a batch's calibrated data come from.
+
+        Raises:
+            CalibError: no fit has chosen the batch.
+        """
         shown = self._shown(samples.name)
         if shown is None:
             raise CalibError(
                 f"Batch '{samples.name}' is among no target's nearest sources; raise method.keep."
             )
-        return shown.transform(samples)
+        return shown
 
     def predict_proba(self, samples: Samples) -> FloatArray:
-        """Return the class probabilities ``(samples, classes)`` of a target by its own fits."""
-        parts = self.fits[samples.name]
+        """Return the class probabilities ``(samples, classes)`` of a target by its own fits.
+
+        Those of a source are by the fit that its calibrated data come from.
+        """
+        parts = self.fits.get(samples.name)
+        if parts is None:
+            return self._chosen(samples).predict_proba(samples)
         each = [part.fitted.predict_proba(samples) for part in parts]
         if len(each) == 1:
             return each[0]

@@ -14,8 +14,8 @@ from scipy.stats import rankdata
 
 from calib.data.matrix import Matrix, dense
 from calib.data.study import FloatArray, Samples
-from calib.data.transform import TRANSFORMS, Transform, prepared
-from calib.errors import CalibError, check_choice
+from calib.data.transform import TRANSFORMS, Transform, check_varies, prepared
+from calib.errors import check_choice
 from calib.methods.base import Corrector
 from calib.runtime import Runtime
 
@@ -32,14 +32,10 @@ class ByBatch(ABC):
         """Return the corrected data of every batch.
 
         Raises:
-            CalibError: a batch has one sample.
+            DataError: a batch has no two different rows.
         """
         for batch in batches:
-            if len(batch) < 2:
-                raise CalibError(
-                    f"Batch '{batch.name}' has one sample, so it cannot be corrected by its own "
-                    "distribution; leave it out, or set corrector@method.corrector=none."
-                )
+            check_varies(batch.x, f"Batch '{batch.name}'")
         return {batch.name: self.corrected(batch.dense).astype(runtime.numpy_dtype) for batch in batches}
 
     @abstractmethod

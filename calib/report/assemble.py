@@ -10,6 +10,7 @@ from calib.errors import CalibError
 from calib.records.record import Finished, Record
 from calib.report.beyond.named import named_section
 from calib.report.beyond.section import beyond_section, is_beyond
+from calib.report.cautions_table import cautions_section
 from calib.report.claims.tables import claims_table
 from calib.report.claims.verdicts import verdicts
 from calib.report.costs import cost_table
@@ -68,6 +69,8 @@ def _written(
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
     further = _further_sections(by_study, finished, folder / "figures", workers)
+    if warned := cautions_section(finished):
+        further.append(warned)
     silhouettes = {path: values for drawn in figures.values() for path, values in drawn.silhouettes.items()}
     judged = verdicts(finished, studies, silhouettes, protocols)
     costs = [cost_table(results, name) for name in studies]

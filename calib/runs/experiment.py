@@ -14,12 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
 from calib.data.checks import cautions, logged
+from calib.data.matrix import Matrix
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.distances import summarise
+from calib.evaluation.familiar import training_rows
 from calib.evaluation.metrics import mean_over
-from calib.evaluation.novelty import TrainingStatistics, training_statistics
+from calib.evaluation.novelty import training_statistics
 from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
@@ -28,6 +30,7 @@ from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, plan
 from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
+from calib.runs.training_checks import after_training
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -79,6 +82,8 @@ def recorded(run: Run) -> Result | None:
     result = None if run.config.force or no_model else run.record.result()
     if result is not None:
         log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+        for warning in result.get("warnings", []):  # a record of an older version has none
+            log.warning("%s", warning["text"])
     return result
 
 
@@ -137,6 +142,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         warnings = logged(cautions(run.study, run.split))
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
+        warnings += logged(after_training(run, task, trained.fitted, outcome))
         result = write(run, trained, outcome, code, warnings)
         log.info("%s", result_table(result, run.config.protocol.reported_auc))
     return result
@@ -194,7 +200,9 @@ def write(
     record.write_arrays("embedding.npz", embedding_arrays(outcome))
     if run.config.save_model:
         assert isinstance(trained.fitted, Savable)  # ``plan`` refuses other methods
-        save_model(record, trained.fitted, run.study, _training_batches(run))
+        sources, targets = _training_batches(run)
+        known = training_statistics({**sources, **targets})
+        save_model(record, trained.fitted, run.study, known, training_rows(sources, targets))
     return record.finish(result)
 
 
@@ -251,12 +259,13 @@ def _task(run: Run) -> Any:
     return task
 
 
-def _training_batches(run: Run) -> TrainingStatistics | None:
-    """Return the statistics of the batches of the training, with which later batches are compared.
+def _training_batches(run: Run) -> tuple[dict[str, Matrix], dict[str, Matrix]]:
+    """Return the data of sources and targets by name, with which later batches are compared.
 
-    They are those of the data as loaded: scaled data would hide that a later batch has other units.
+    They are the data as loaded: scaled data would hide that a later batch has other units.
     """
     as_loaded: Study = run.study if run.data["scaling"] == "none none" else build(run.config.dataset)
-    return training_statistics(
-        {name: as_loaded.batches[name].x for name in (*run.split.sources, *run.split.targets)}
+    sources, targets = (
+        {name: as_loaded.batches[name].x for name in side} for side in (run.split.sources, run.split.targets)
     )
+    return sources, targets

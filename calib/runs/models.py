@@ -17,6 +17,7 @@ from yaml import YAMLError
 from calib.config import build
 from calib.data.study import Study
 from calib.errors import CalibError, DamagedError
+from calib.evaluation.familiar import TrainingRows
 from calib.evaluation.novelty import TrainingStatistics
 from calib.files import read_arrays
 from calib.methods.base import Savable
@@ -28,6 +29,8 @@ MODEL = "model.npz"
 FEATURES, CLASSES = "study/features", "study/classes"
 REFERENCE = "reference/"
 """Prefix of the arrays that hold the statistics of the training batches (``novelty.TrainingStatistics``)."""
+ROWS = "training/"
+"""Prefix of the arrays that hold checksums of the training's samples (``familiar.TrainingRows``)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Model:
         features: names of the features that the method takes, in order.
         classes: names of the classes in the order of the class index.
         training_statistics: statistics of its training batches, None where they were too few or too small.
+        training_rows: checksums of the samples of its training, None in a model saved before there were any.
     """
 
     config: DictConfig
@@ -45,18 +49,23 @@ class Model:
     classes: Sequence[str]
     fitted: Savable
     training_statistics: TrainingStatistics | None = None
+    training_rows: TrainingRows | None = None
 
 
-def save_model(record: Record, fitted: Savable, study: Study, known: TrainingStatistics | None) -> None:
+def save_model(
+    record: Record, fitted: Savable, study: Study, known: TrainingStatistics | None, rows: TrainingRows
+) -> None:
     """Write a trained method and the statistics of its training batches into its record.
 
     Args:
         known: those statistics, or None where there are too few batches or samples.
+        rows: checksums of the samples of these batches.
     """
     statistics = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
     state = {
         **fitted.state(),
         **statistics,
+        **{ROWS + name: value for name, value in vars(rows).items()},
         FEATURES: np.array(study.features, np.str_),
         CLASSES: np.array(study.classes, np.str_),
     }
@@ -82,9 +91,10 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     with _damage_named(files[0], DamagedError):
         state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
-        statistics = {
-            name.removeprefix(REFERENCE): state.pop(name) for name in [*state] if name.startswith(REFERENCE)
-        }
+        statistics, rows = (
+            {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
+            for prefix in (REFERENCE, ROWS)
+        )
     with _damage_named(files[1], OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
         config = OmegaConf.load(files[1])
         if not isinstance(config, DictConfig):
@@ -95,7 +105,14 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     method = build(settings)
     with _damage_named(files[0], KeyError, ValueError, RuntimeError):  # arrays do not fit the networks
         fitted = method.restore(state, len(features), len(classes), runtime)
-    return Model(config, features, classes, fitted, TrainingStatistics(**statistics) if statistics else None)
+    return Model(
+        config,
+        features,
+        classes,
+        fitted,
+        TrainingStatistics(**statistics) if statistics else None,
+        TrainingRows(**rows) if rows else None,
+    )
 
 
 @contextmanager

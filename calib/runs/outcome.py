@@ -13,11 +13,12 @@ import pandas as pd
 
 from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.study import FloatArray, IntArray, LabelledTask, Study, Task
+from calib.data.transform import LARGEST
 from calib.errors import DivergedError
 from calib.evaluation.distances import batch_distances
 from calib.evaluation.metrics import by_subject, count_classes, median_by_subject, score, unseen_classes
 from calib.files import Stack
-from calib.methods.base import Fitted, calibrated_rows
+from calib.methods.base import Fitted, calibrated_rows, class_probabilities
 from calib.records.predictions_file import PROBABILITY
 from calib.runs.run import Run
 
@@ -59,15 +60,17 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
         DivergedError: the trained model gives values that are no finite numbers.
     """
     started = time.perf_counter()
-    probability = {target.name: fitted.predict_proba(target) for target in task.targets}
+    probability = {target.name: class_probabilities(fitted, target) for target in task.targets}
     rows = calibrated_rows(fitted)
     calibrated = {b.name: fitted.transform(b) for b in task.batches if len(rows.get(b.name, b))}
     embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
     predicted = time.perf_counter()
-    if any(infinite_feature(x) is not None for x in (*probability.values(), *embedding.values())):
-        raise DivergedError(
-            f"{run}: the trained model gives values that are no numbers; lower the learning rate."
-        )
+    for name, x in embedding.items():
+        if infinite_feature(x, LARGEST["float32"]) is not None:  # larger ones have no squared distances
+            raise DivergedError(
+                f"{run}, batch '{name}': the calibrated data have values that are no numbers or as good as "
+                "infinite; lower the learning rate, or rescale the features."
+            )
     distances = _distances(run, embedding, rows)
     scores = {name: _scores(run.study, name, p) for name, p in probability.items()}
     counts = _class_counts(run.study, task)

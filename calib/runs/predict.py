@@ -19,10 +19,12 @@ from calib.data.study import Batch, FloatArray, Samples, Study
 from calib.data.table_columns import ROLES, Columns
 from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
-from calib.data.transform import prepared
-from calib.errors import CalibError, check_choice
+from calib.data.transform import checked
+from calib.errors import CalibError, check_choice, nearest
+from calib.evaluation.familiar import Familiar
 from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
+from calib.methods.base import class_probabilities
 from calib.records.predictions_file import read_predictions
 from calib.runs.models import Model, load_model
 
@@ -46,11 +48,14 @@ class Prediction:
         probability: batch -> class probabilities ``(samples, classes)``.
         novelty: batch -> how far it lies from the batches of the training (``calib.evaluation.novelty``);
             empty where the model has no statistics of those.
+        familiar: batch -> which of its samples the model was trained on (``calib.evaluation.familiar``);
+            empty where the model has no checksums of those.
     """
 
     study: Study
     probability: Mapping[str, FloatArray]
     novelty: Mapping[str, Mapping[str, Measure]]
+    familiar: Mapping[str, Familiar]
 
     def tempered(self, temperature: float) -> "Prediction":
         """Return the predictions with tempered probabilities (``trust.tempered``) and the same classes."""
@@ -87,7 +92,9 @@ def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str])
     return temperature(np.concatenate(probability), np.concatenate(y))
 
 
-def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: str | None) -> Prediction:
+def predict(
+    run: Path, data: Path, statistics: str = "as_trained", only: str | None = None, **columns: str | None
+) -> Prediction:
     """Return class probabilities of every sample in a file.
 
     Args:
@@ -95,6 +102,7 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
         data: CSV, TSV, Parquet or h5ad with the features of the run's study; other features are ignored.
         statistics: which batch norms use the new batch's own statistics: ``as_trained``, ``calibrator`` or
             ``both``.
+        only: name of the batch to predict, or several separated by commas; None: all that the file has.
         columns: names of the columns ``batch, label, subject, sample`` and of the ``layer``, where they
             differ from those of the run's study.
 
@@ -111,15 +119,17 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
         )
     if not data.is_file():
         raise CalibError(f"File {data} does not exist; check data=.")
-    sheet = _read(data, model, dataset, columns)
+    sheet = _read(data, model, dataset, columns, only)
     y = _classes(sheet, dataset, model)
     batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
     study = Study(dataset["name"], batches, model.features, model.classes)
-    known = model.training_statistics
-    found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
     own_statistics = statistics != "as_trained"
     probability = {name: _probability(model, batch, own_statistics) for name, batch in batches.items()}
-    return Prediction(study, probability, found)
+    known = model.training_statistics
+    found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
+    rows = model.training_rows
+    familiar = {} if rows is None else {name: rows.familiar(batch.x) for name, batch in batches.items()}
+    return Prediction(study, probability, found, familiar)
 
 
 def _probability(model: Model, batch: Batch, own_statistics: bool) -> FloatArray:
@@ -129,29 +139,56 @@ def _probability(model: Model, batch: Batch, own_statistics: bool) -> FloatArray
         own_statistics: whether batch norms use the mean and variance of the batch.
 
     Raises:
-        CalibError: the batch has a single sample, and so no such statistics.
+        CalibError: the batch has a single sample, and so no such statistics; or a value, as given or as
+            answered, is no finite number.
     """
     if own_statistics and len(batch) < 2:
         raise CalibError(
             f"Batch '{batch.name}' has one sample and so no statistics of its own; set statistics=as_trained."
         )
     protocol = model.config.protocol
-    x = prepared(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype)
-    return model.fitted.predict_proba(Samples(batch.name, x, replicate=batch.replicate))
+    place = f"Batch '{batch.name}'"
+    x = checked(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype, place, model.features)
+    return class_probabilities(model.fitted, Samples(batch.name, x, replicate=batch.replicate))
 
 
-def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
+def _read(
+    file: Path,
+    model: Model,
+    dataset: Mapping[str, Any],
+    asked: Mapping[str, str | None],
+    only: str | None,
+) -> Sheet:
     """Return the model's features of a file, and its labels and subjects where the file has such columns."""
     if file.suffix == ".h5ad":
         named = _columns(obs_columns(file), dataset, asked)
         layer = asked.get("layer") or dataset.get("layer")
         sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
-        return sheet.aligned(model.features)
+        return _of_batches(sheet, only).aligned(model.features)
     table = read_frame(file, [asked.get(role) or dataset.get(role) for role in ROLES])
     named = _columns(list(table.columns), dataset, asked)
     columns = Columns(named["batch"], named["label"], named["subject"], named["sample"], named["reference"])
     sheet = as_sheet(table, file, columns, wanted=model.features)
-    return complete(set_apart(sheet)[0], dataset.get("impute"))
+    return complete(set_apart(_of_batches(sheet, only))[0], dataset.get("impute"))
+
+
+def _of_batches(sheet: Sheet, only: str | None) -> Sheet:
+    """Return the sheet with only the batches that ``only`` names, or all of it for None.
+
+    Raises:
+        CalibError: the file has no such batch.
+    """
+    if only is None:
+        return sheet
+    present = [str(name) for name in pd.unique(sheet.batch)]
+    names = [only] if only in present else [name.strip() for name in only.split(",")]
+    for name in names:
+        if name not in present:
+            raise CalibError(
+                f"only={only}: file {sheet.file} has no batch '{name}'{nearest(name, present)} "
+                f"It has: {', '.join(present)}."
+            )
+    return sheet.of_rows(np.isin(sheet.batch.astype(str), names))
 
 
 def _columns(

@@ -67,7 +67,12 @@ def test_a_batch_of_one_sample_has_no_scale(task: Task) -> None:
     alone = Samples("alone", task.targets[0].x[:1])
     with pytest.raises(CalibError, match="Batch 'alone' has one sample"):
         fitted.predict_proba(alone)
-    unscaled = made("method.joint.protocol.batch_scale=none").fit(task, Runtime())
+    protocol = "method.joint.protocol"
+    unscaled = made(f"{protocol}.batch_scale=none").fit(task, Runtime())
+    with pytest.raises(CalibError, match="Batch 'alone' has one sample"):  # it has no statistics, either
+        unscaled.predict_proba(alone)
+    running = [f"{protocol}.{part}_test_statistics=running" for part in ("calibrator", "discriminator")]
+    unscaled = made(f"{protocol}.batch_scale=none", *running).fit(task, Runtime())
     assert unscaled.predict_proba(alone).shape == (1, 2)
 
 
