@@ -1,6 +1,5 @@
 """Scikit-learn estimators of the methods, for notebooks: the same code without the command line."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,9 @@ from calib.methods.base import Corrector
 from calib.methods.corrected import SupervisedCorrector
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
+from calib.registry import CONF
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-
-HERE = Path(__file__).resolve().parent
-CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
-"""Folder of the configuration: inside an installed package, or beside the package in the repository."""
 
 
 class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calib.data.genes import _remember, _remembered
+from calib.data.genes import _store, _stored
 from calib.errors import CalibError, DamagedError
 from calib.files import read_arrays, read_table, write_whole
 from calib.records.corrections import CORRECTED
@@ -148,10 +148,10 @@ def test_a_damaged_map_is_made_again(
 @pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
 def test_a_damaged_choice_of_genes_is_made_again(damage: str, tmp_path: Path) -> None:
     file, genes = tmp_path / "genes" / "choice.txt", [f"gene{i}" for i in range(30)]
-    _remember(file, genes)
-    assert _remembered(file, 30, genes) == genes
+    _store(file, genes)
+    assert _stored(file, 30, genes) == genes
     DAMAGES[damage](file)
-    assert _remembered(file, 30, genes) is None
+    assert _stored(file, 30, genes) is None
 
 
 @pytest.mark.parametrize(
