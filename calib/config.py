@@ -1,4 +1,4 @@
-"""Objects from configuration: the one place where a YAML file may name code to call."""
+"""The configuration: composing it, looking up a study's values, and calling the classes that it names."""
 
 import re
 from collections.abc import Sequence
@@ -40,14 +40,14 @@ OmegaConf.register_new_resolver("tuned", tuned, replace=True)
 
 
 def compose(conf: Path, *overrides: str) -> DictConfig:
-    """The configuration that the command line would give with these overrides, from the folder ``conf``."""
+    """Return the configuration that the command line gives with these overrides, from the folder ``conf``."""
     add_folder(conf)
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         return hydra.compose("config", list(overrides))
 
 
 def build(config: DictConfig, *kinds: str) -> Any:
-    """Build what the ``_target_`` of a configuration node names, nested ones first.
+    """Return what the class or function named by a node's ``_target_`` makes, nested ones first.
 
     Args:
         config: the node.

@@ -1,4 +1,4 @@
-"""The border between the command line and the package: spellings of splits, and errors in one sentence."""
+"""The command line of ``run.py``: help, spellings of splits and seeds, and errors in one sentence."""
 
 import functools
 import logging
@@ -30,7 +30,7 @@ BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
 
 
 def main(task: Callable[[DictConfig], object], conf: Path) -> None:
-    """Run ``task`` under Hydra with the command line's overrides; exit with 1 on a user's error."""
+    """Run ``task`` on the command line's overrides, or print help; exit with 1 on a user's error."""
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
     try:
@@ -49,9 +49,9 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
 
 
 def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
-    """``task`` with a user's error said where it happens.
+    """Return ``task`` with a user's error printed when it happens.
 
-    A single run ends there. A sweep goes on and fails at its end, when Hydra raises the first error.
+    A single run ends with the error. A sweep goes on and fails at its end, when Hydra raises the first error.
     """
 
     @functools.wraps(task)
@@ -62,7 +62,7 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
             config.progress = False  # the bars of several runs at once would overwrite each other
         pooled = sweep and "joblib" in hydra_config.launcher._target_
         try:
-            (isolated(task, _told) if pooled else task)(config)
+            (isolated(task, _job_name) if pooled else task)(config)
         except CalibError as error:
             if not sweep:
                 sys.exit(f"Error: {error}")
@@ -75,17 +75,18 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
 
 
 def choose_launch(arguments: Sequence[str]) -> list[str]:
-    """Let ``+launch=slurm`` mean ``launch=slurm``: many write the plus that ``+search=`` needs."""
+    """Return the arguments with ``+launch=slurm`` as ``launch=slurm``; ``+search=`` needs the plus."""
     return [re.sub(r"^\++launch=", "launch=", argument) for argument in arguments]
 
 
-def _told(config: DictConfig) -> str:
+def _job_name(config: DictConfig) -> str:
+    """Return the number and overrides of a sweep's job."""
     job = HydraConfig.get().job
     return f"job #{job.num} ({job.override_dirname})"
 
 
 def quote_splits(arguments: Sequence[str]) -> list[str]:
-    """Put quotes around splits such as ``12_3``, which Hydra would read as the integer 123.
+    """Return the arguments with splits such as ``12_3`` in quotes; Hydra would read the integer 123.
 
     ``choice(...)`` becomes a plain list, because Hydra strips the quotes of a function's arguments.
     """
@@ -101,13 +102,13 @@ def quote_splits(arguments: Sequence[str]) -> list[str]:
 
 
 def join_seeds(arguments: Sequence[str]) -> list[str]:
-    """With ``batch_seeds=true``, ``seed=0,1,2`` as one value, which Hydra would take for a sweep."""
+    """Return the arguments with ``seed=0,1,2`` as one value if ``batch_seeds=true``, and not as a sweep."""
     together = "batch_seeds=true" in (argument.lower() for argument in arguments)
     return [re.sub(r"^seed=(\d+(,\d+)+)$", r"seed='\1'", a) if together else a for a in arguments]
 
 
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
-    """In a multirun, write out ``split=all`` so that a launcher can spread the splits.
+    """Return the arguments with a multirun's ``split=all`` written out, so that a launcher can spread it.
 
     In a single run, and in sweeps over several studies, ``all`` stays and the run itself goes through
     the splits one after another.
@@ -124,7 +125,7 @@ def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
 
 
 def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
-    """One sentence for an error, with the nearest known name where a name is unknown."""
+    """Return one sentence for an error, with the nearest known name where a name is unknown."""
     if isinstance(error, CalibError):
         return str(error)
     text = str(error)
@@ -148,7 +149,7 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
 
 
 def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
-    """The sentence for a key that the configuration does not have, or nothing if it has it."""
+    """Return the sentence for a key that the configuration does not have, or "" if it has the key."""
     GlobalHydra.instance().clear()
     groups = [a for a in arguments if re.match(r"(dataset|method|protocol)=[\w.]+$", a)]
     try:

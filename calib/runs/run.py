@@ -1,4 +1,4 @@
-"""What a run is: study, split, method and seed, and the key that stands for all that decides its result."""
+"""A run: study, split, method and seed, and the key that stands for everything that decides its result."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from calib.records.record import Record, run_record
 from calib.runtime import DTYPES
 
 RECORD_VERSION = 2
-"""Raised when a change to what all methods share (training loop, metrics, distances) gives other numbers."""
+"""Raised when a change to code that all methods share (training, metrics, distances) gives other numbers."""
 
 MAX_SEED = 2**32 - 1
 
@@ -33,7 +33,7 @@ DESCRIPTION = ("name", "card")
 class Run:
     """One study, split, method and seed, with the place of its record.
 
-    ``data`` decides the numbers that the method is given: checksum, scaling and number type.
+    ``data`` holds what decides the numbers that the method is given: checksum, scaling and number type.
     """
 
     config: DictConfig
@@ -51,7 +51,7 @@ class Run:
 
 
 def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
-    """The configured study, scaled as the protocol says, and what decides its numbers.
+    """Return the configured study, scaled as the protocol says, and what decides its numbers (``Run.data``).
 
     Raises:
         CalibError: a setting or a data file is wrong.
@@ -69,10 +69,10 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
 
 
 def seeds_of(config: DictConfig) -> list[int]:
-    """The seed, or the seeds that are trained together.
+    """Return the seed, or the seeds that are trained together.
 
     Raises:
-        CalibError: it is no seed, or there are several without ``batch_seeds``.
+        CalibError: a value is no seed, or there are several seeds without ``batch_seeds``.
     """
     several = isinstance(config.seed, str) and config.batch_seeds
     seeds = (
@@ -86,7 +86,7 @@ def seeds_of(config: DictConfig) -> list[int]:
 
 
 def each_seed(config: DictConfig) -> list[DictConfig]:
-    """The configuration of the run that each seed would be alone."""
+    """Return one configuration a seed: that of the run with this seed alone."""
     made = [OmegaConf.merge(config, {"seed": s, "batch_seeds": False}) for s in seeds_of(config)]
     return [one for one in made if isinstance(one, DictConfig)]
 
@@ -110,7 +110,7 @@ def check_training(config: DictConfig) -> None:
 
 
 def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -> Run:
-    """A run with its method built and its key known; nothing is written.
+    """Return the configured run, with its method built and its key computed; nothing is written.
 
     Raises:
         CalibError: a setting of the method is wrong, or the chosen training changes nothing.
@@ -155,7 +155,7 @@ def _undescribed(node: Any) -> Any:
 
 
 def _canonical(node: Any) -> Any:
-    """Settings with one spelling for one meaning: 10 for 10.0, no options that no method uses."""
+    """Return settings in one spelling (10 for 10.0), without the protocol's options that no method uses."""
     if isinstance(node, dict):
         unused = Protocol.NOT_USED_BY_METHODS
         return {key: _canonical(value) for key, value in node.items() if key not in unused}

@@ -337,9 +337,9 @@ def test_network_settings_are_checked() -> None:
         ({"members": 0}, "members=0 must be"),
         ({"epochs": 0}, "epochs=0 must be"),
     ):
-        node = OmegaConf.merge(compose("method=standardise_network").method.classifier, change)
+        settings = method_settings(compose("method=standardise_network"))["classifier"]
         with pytest.raises(CalibError, match=message):
-            build(node)
+            build(OmegaConf.create(settings | change))
 
 
 def test_average_is_the_mean(three: list[LabelledSamples]) -> None:

@@ -7,23 +7,20 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import product
 
-import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from calib.data.split import all_splits
-from calib.data.study import Batch, Study
 from calib.errors import CalibError
 from calib.runs.run import plan
 from tests.conftest import CONF, METHODS, ROOT, compose
+from tests.without_files import load_without_files
 
 PROTOCOLS = ("paper", "released", "corrected")
 DATASETS = sorted(file.stem for file in (CONF / "dataset").glob("*.yaml"))
 CONVERGED = ("pancreas", "pancreas_mini")
 """Studies with a block ``converged``."""
-
-BATCHES = {"chd": 4}
 
 NEWLY_CONVERGED = {
     (study, method)
@@ -64,13 +61,7 @@ def key(config: DictConfig) -> str:
     Raises:
         CalibError: the combination is refused.
     """
-    name = config.dataset.name
-    x, y = np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1])
-    batches = {str(i + 1): Batch(str(i + 1), x, y) for i in range(BATCHES.get(name, 3))}
-    study = Study(name, batches, list("abc"), ["no", "yes"], config.dataset.n_sources)
-    protocol = config.protocol
-    scaling = f"{protocol.transform} {protocol.batch_scale}"
-    data = {"data_sha256": name, "scaling": scaling, "dtype": config.dtype}
+    study, data = load_without_files(config)
     return plan(config, study, data, all_splits(study)[0]).key
 
 

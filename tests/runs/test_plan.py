@@ -2,31 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from omegaconf import DictConfig
 
-from calib.config import build
-from calib.data.study import Batch, Study
 from calib.errors import CalibError
 from calib.runs.series import PLAN, Planner, Series, expand, read_series, read_variants
 from tests.conftest import CONF
+from tests.without_files import load_without_files
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "keys" / "planned.csv"
 """Keys of all planned runs, with a study's name in the place of its checksum."""
 
 FAST = ("demo", "trust")
-
-
-def load_made_up(config: DictConfig) -> tuple[Study, dict[str, str]]:
-    """A study without files: a key depends on the study's name, batches and checksum."""
-    protocol, name = build(config.protocol), str(config.dataset.name)
-    names = "1234" if name == "chd" else "123"
-    batches = {n: Batch(n, np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1])) for n in names}
-    scaling = f"{protocol.transform} {protocol.batch_scale}"
-    data = {"data_sha256": name, "scaling": scaling, "dtype": config.dtype}
-    return Study(name, batches, list("abc"), ["no", "yes"], config.dataset.n_sources), data
 
 
 PLANNED = pd.read_csv(GOLDEN)
@@ -40,7 +27,7 @@ LISTS = [
 def test_a_list_plans_the_same_runs_as_ever(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("calib.runs.series.load", load_made_up)
+    monkeypatch.setattr("calib.runs.series.load", load_without_files)
     planner = Planner(CONF, tmp_path)
     found: dict[tuple[str, str], set[str]] = {}
     for job in planner.jobs(read_series(CONF / PLAN, name)):
