@@ -57,6 +57,8 @@ def build(config: DictConfig, *kinds: str) -> Any:
         CalibError: a target may not be built (``calib.registry``), or does not take the values given.
     """
     settings = OmegaConf.to_container(config, resolve=True)
+    if kinds and not (isinstance(settings, dict) and TARGET in settings):
+        raise CalibError(f"The settings of a {kinds[0]} have no {TARGET}; name its class there.")
     _check(settings, kinds or tuple(KINDS))
     try:
         return hydra.utils.instantiate(config, _convert_="all")
@@ -81,9 +83,9 @@ def _check(node: Any, kinds: Sequence[str]) -> None:
             _check(value, kinds)
     if not isinstance(node, dict):
         return
-    if special := [key for key in node if re.fullmatch(r"_\w+_", str(key)) and key != TARGET]:
-        raise CalibError(f"{special[0]} is refused in settings; of such keys only {TARGET} is allowed.")
     if TARGET in node:
+        if special := [key for key in node if re.fullmatch(r"_\w+_", str(key)) and key != TARGET]:
+            raise CalibError(f"{special[0]} is refused in settings; of such keys only {TARGET} is allowed.")
         target = node[TARGET]
         if not isinstance(target, str):
             raise refused(target)

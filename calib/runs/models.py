@@ -83,6 +83,9 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     with _damage_named(files[0]):
         state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = (_names(state.pop(key), key) for key in (FEATURES, CLASSES))
+        for name, array in state.items():
+            if array.dtype.kind not in "fiub" and name != f"{REFERENCE}names":
+                raise ValueError(f"{name} holds no numbers")
         statistics = {
             name.removeprefix(REFERENCE): state.pop(name) for name in [*state] if name.startswith(REFERENCE)
         }

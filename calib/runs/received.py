@@ -93,9 +93,7 @@ def _check_plain(node: Any, place: str = "") -> None:
         ValueError: there is such a text.
     """
     if isinstance(node, str) and "${" in node:
-        raise ValueError(
-            f"{place or 'a key'} refers to another value by '${{', which no saved model does"
-        )
+        raise ValueError(f"{place or 'a key'} refers to another value by '${{', which no saved model does")
     if isinstance(node, dict):
         for key, value in node.items():
             _check_plain(key)
@@ -121,8 +119,12 @@ def _check_kinds(settings: Mapping[str, Any]) -> None:
         if not isinstance(holder[name], kinds) or isinstance(holder[name], bool):
             allowed = " or ".join(WORDS[kind] for kind in kinds)
             raise ValueError(f"{key}={holder[name]!r} should be {allowed}"[:200])
-    if settings["seed"] < 0:
-        raise ValueError(f"seed={settings['seed']} is below 0")
+    for key, value, least in (
+        ("seed", settings["seed"], 0),
+        ("dataset.replicates", settings["dataset"].get("replicates"), 1),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f"{key}={value} is below {least}")
 
 
 WORDS = {str: "a text", int: "a whole number", dict: "a group of settings", list: "a list", NoneType: "null"}
