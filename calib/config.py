@@ -1,17 +1,20 @@
 """The configuration: composing it, looking up a study's values, and calling the classes that it names."""
 
-import inspect
-from collections.abc import Iterator
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
-from sklearn.base import BaseEstimator
 
 from calib.errors import CalibError
+from calib.registry import ESTIMATOR, KINDS, LOADER, add_folder, check_settings, find, refused
 
-ALLOWED = ("calib", "sklearn")
+TARGET = "_target_"
+
+INNER = tuple(kind for kind in KINDS if kind != LOADER)
+"""The kinds that a method or a part of one may hold."""
 
 ABSENT = object()
 
@@ -38,22 +41,25 @@ OmegaConf.register_new_resolver("tuned", tuned, replace=True)
 
 def compose(conf: Path, *overrides: str) -> DictConfig:
     """Return the configuration that the command line gives with these overrides, from the folder ``conf``."""
+    add_folder(conf)
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         return hydra.compose("config", list(overrides))
 
 
-def build(config: DictConfig) -> Any:
+def build(config: DictConfig, *kinds: str) -> Any:
     """Return what the class or function named by a node's ``_target_`` makes, nested ones first.
 
+    Args:
+        config: the node.
+        kinds: kinds of ``registry.KINDS``, of one of which the outermost must be; without any, of every kind.
+
     Raises:
-        CalibError: a target lies outside the allowed packages, or does not take the values given.
+        CalibError: a target may not be built (``calib.registry``), or does not take the values given.
     """
-    for target in _targets(OmegaConf.to_container(config, resolve=True)):
-        if not _allowed(target):
-            raise CalibError(
-                f"_target_: {target} is refused; only classes and functions of calib and estimators of "
-                "sklearn may be called from a configuration."
-            )
+    settings = OmegaConf.to_container(config, resolve=True)
+    if kinds and not (isinstance(settings, dict) and TARGET in settings):
+        raise CalibError(f"The settings of a {kinds[0]} have no {TARGET}; name its class there.")
+    _check(settings, kinds or tuple(KINDS))
     try:
         return hydra.utils.instantiate(config, _convert_="all")
     except hydra.errors.InstantiationException as error:
@@ -63,33 +69,34 @@ def build(config: DictConfig) -> Any:
         raise cause from None
 
 
-def _allowed(target: str) -> bool:
-    """Return whether a name leads to a class or function of calib, or to an estimator of scikit-learn.
+def _check(node: Any, kinds: Sequence[str]) -> None:
+    """Refuse settings that would build something of another kind, or call a function.
 
-    A name that a module only imports is refused, and so is an attribute of a class. The rest of scikit-learn
-    is refused because one of its functions runs scripts.
+    A loader of a study holds nothing that is built, an estimator of scikit-learn holds estimators only, and
+    everything else holds all kinds but loaders.
+
+    Raises:
+        CalibError: as above.
     """
-    if target.partition(".")[0] not in ALLOWED:
-        return False
-    try:
-        found = hydra.utils.get_object(target)
-    except Exception as error:
-        raise CalibError(f"_target_: {target} does not exist; check its spelling.") from error
-    home = str(getattr(found, "__module__", "")).partition(".")[0]
-    if home == "sklearn":
-        return inspect.isclass(found) and issubclass(found, BaseEstimator)
-    if home not in ALLOWED or not (inspect.isclass(found) or inspect.isfunction(found)):
-        return False
-    return inspect.ismodule(hydra.utils.get_object(target.rpartition(".")[0]))
-
-
-def _targets(node: Any) -> Iterator[str]:
-    """Return every ``_target_`` in a configuration node."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list):
+    if isinstance(node, list):
         for value in node:
-            yield from _targets(value)
+            _check(value, kinds)
+    if not isinstance(node, dict):
+        return
+    if TARGET in node:
+        if special := [key for key in node if re.fullmatch(r"_\w+_", str(key)) and key != TARGET]:
+            raise CalibError(f"{special[0]} is refused in settings; of such keys only {TARGET} is allowed.")
+        target = node[TARGET]
+        if not isinstance(target, str):
+            raise refused(target)
+        kind, found = find(target)
+        if kind not in kinds:
+            raise CalibError(
+                f"_target_: {target} is refused here: it is a {kind}, and only this is allowed in its place: "
+                f"{', '.join(kinds) or 'nothing'}."
+            )
+        if kind == ESTIMATOR:
+            check_settings(target, found, {key: value for key, value in node.items() if key != TARGET})
+        kinds = {LOADER: (), ESTIMATOR: (ESTIMATOR,)}.get(kind, INNER)
+    for value in node.values():
+        _check(value, kinds)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,9 @@ from calib.methods.base import Corrector, Fitted, class_probabilities
 from calib.methods.corrected import SupervisedCorrector, finite
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
+from calib.registry import CONF
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-
-HERE = Path(__file__).resolve().parent
-CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
-"""Folder of the configuration: inside an installed package, or beside the package in the repository."""
 
 
 class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):

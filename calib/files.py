@@ -6,6 +6,7 @@ file as it was before, the file as it is after, or an error, and never a part of
 
 import hashlib
 import json
+import math
 import os
 import re
 import zipfile
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -153,8 +154,45 @@ def read_arrays(file: Path, *names: str) -> dict[str, Any]:
     Raises:
         DamagedError: the file is missing, or has changed since it was written.
     """
-    with reading(file), file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-        return {name: stored[name] for name in dict.fromkeys((*names, *stored.files))}
+    with reading(file):
+        check_archive(file)
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            return {name: stored[name] for name in dict.fromkeys((*names, *stored.files))}
+
+
+def check_archive(file: Path) -> None:
+    """Refuse an archive whose members would take more memory than the file takes room, before reading them.
+
+    This project writes arrays of numbers or text, uncompressed. So the size that each array's header states
+    must be the size of its member, and all members together must fit into the file.
+
+    Raises:
+        ValueError: the archive is not so; other errors are those of a damaged archive.
+    """
+    left = file.stat().st_size
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"its member {member.filename} is compressed, which this project never does")
+            left -= member.file_size
+            if left < 0:
+                raise ValueError("its members are larger than the file")
+            with archive.open(member) as stream:
+                dtype, size = _header(stream)
+            if dtype.hasobject:
+                raise ValueError("Object arrays cannot be loaded, because they could run code")
+            if dtype.itemsize == 0 or size != member.file_size:
+                raise ValueError(f"its member {member.filename} has another size than its header says")
+
+
+def _header(stream: IO[bytes]) -> tuple[np.dtype[Any], int]:
+    """Return the number type of an array and the size of its member in bytes, as its header states them."""
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(stream)
+    if version not in readers:
+        raise ValueError("it has an array in a format that this project does not write")
+    shape, _, dtype = readers[version](stream)
+    return dtype, stream.tell() + math.prod(shape) * dtype.itemsize
 
 
 def read_rows(file: Path, name: str, rows: NDArray[np.integer]) -> NDArray[Any]:

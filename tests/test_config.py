@@ -3,6 +3,9 @@
 import ast
 import json
 import pickle
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +23,10 @@ from calib.data.study import Study
 from calib.errors import CalibError, DamagedError, DataError
 from calib.files import read_arrays, safe_name
 from calib.records.record import correction_record, run_record
+from calib.registry import KINDS, find, registered
 from calib.report.assemble import write_report
 from calib.report.exhibits import Table, write_table
 from calib.runs.experiment import run
-from calib.runs.models import load_model
 from calib.runs.run import load, plan
 from calib.runs.series import Job
 from tests.conftest import ROOT, compose, small_run
@@ -93,6 +96,29 @@ def test_a_pickle_in_an_archive_is_refused(tmp_path: Path) -> None:
         "calib.methods.base.Method.__class__",
         "calib.data.study.Study.__subclasses__",
         "calib.records.record.Record.write_text",
+        "calib.records.record.Record",
+        "calib.records.corrections.Corrections",
+        "calib.data.genes._store",
+        "calib.data.downloads.locate",
+        "calib.data.downloads.retrieve",
+        "calib.data.figshare.locate_published",
+        "calib.data.h5ad.read_h5ad",
+        "calib.data.table_files.read_frame",
+        "calib.files.remove_leftovers",
+        "calib.files.write_whole",
+        "calib.runs.cli.main",
+        "calib.runs.experiment.run",
+        "calib.runs.models.load_model",
+        "calib.runs.predict.predict",
+        "calib.config.build",
+        "calib.config.compose",
+        "calib.registry.add_folder",
+        "calib.training.Schedule",
+        "calib.runtime.Runtime",
+        "calib.methods.base.Method",
+        "hydra_plugins.calib_slurm.ArrayLauncher",
+        "sklearn.tests.test_base.MyEstimator",
+        "sklearn.utils._mocking.CheckingClassifier",
         "sklearn.utils._testing.assert_run_python_script_without_output",
         "sklearn.datasets.fetch_openml",
         "sklearn.base.warnings.warn",
@@ -107,22 +133,79 @@ def test_a_configuration_calls_nothing_else(target: str, place: str) -> None:
     evil = {"_target_": target}
     config = {
         "top": evil,
-        "nested": {"_target_": "calib.training.Schedule", "epochs": {"deep": {"x": evil}}},
-        "listed": {"_target_": "calib.training.Schedule", "epochs": [1, [evil]]},
+        "nested": {"_target_": "calib.methods.combat.ComBat", "epochs": {"deep": {"x": evil}}},
+        "listed": {"_target_": "calib.methods.combat.ComBat", "epochs": [1, [evil]]},
     }[place]
-    with pytest.raises(CalibError, match="is refused; only classes and functions of calib|does not exist"):
+    with pytest.raises(CalibError, match="is refused; only classes and functions of calib"):
         build(OmegaConf.create(config))
 
 
-def test_the_settings_of_a_model_call_nothing_else(tmp_path: Path) -> None:
-    run(small_run("baseline", tmp_path, "save_model=true"))
-    (folder,) = tmp_path.glob("runs/*/*/*")
-    settings = OmegaConf.load(folder / "config.yaml")
-    settings.method.classifier = {"_target_": "os.system", "command": f"touch {tmp_path / 'ran'}"}
-    OmegaConf.save(settings, folder / "config.yaml")
-    with pytest.raises(CalibError, match="_target_: os.system is refused"):
-        load_model(folder)
-    assert not (tmp_path / "ran").exists()
+@pytest.mark.parametrize("key", ["_partial_", "_args_", "_recursive_", "_convert_"])
+def test_settings_have_no_other_special_key(key: str) -> None:
+    with pytest.raises(CalibError, match=f"{key} is refused in settings"):
+        build(OmegaConf.create({"_target_": "calib.methods.combat.ComBat", key: True}))
+
+
+def test_every_file_of_the_configuration_registers_what_it_names() -> None:
+    named = {name for name in registered() if name.startswith(("calib.", "sklearn."))}
+    assert {find(name)[0] for name in named} == set(KINDS)
+    assert registered() - named == {"hydra_plugins.calib_slurm.ArrayLauncher"}, "built by Hydra, never here"
+
+
+def test_a_file_in_another_folder_of_the_command_line_registers_its_class(tmp_path: Path) -> None:
+    """``--config-dir``: a class of calib that only the user's own YAML names; what is no part is still refused."""
+    (tmp_path / "corrector").mkdir()
+    target = "calib.methods.standardise.ByBatch"
+    (tmp_path / "corrector" / "mine.yaml").write_text(f"_target_: {target}\n")
+    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "evil.yaml").write_text("_target_: calib.runs.cli.main\nname: x\n")
+    with pytest.raises(CalibError, match=f"{target} is refused"):
+        find(target)
+    run_py = [sys.executable, str(ROOT / "run.py"), "--config-dir", str(tmp_path), f"out={tmp_path / 'out'}"]
+    for overrides, sentence in (
+        (["method=combat_logistic", "corrector@method.corrector=mine"], "abstract class ByBatch"),
+        (["method=evil"], "calib.runs.cli.main is refused; only"),
+    ):
+        done = subprocess.run([*run_py, *overrides], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"_target_": "sklearn.pipeline.Pipeline", "steps": [], "memory": "cache"}, "memory=cache of"),
+        ({"_target_": "sklearn.pipeline.Pipeline", "steps": [], "memory": ["cache"]}, "memory=cache of"),
+        ({"_target_": "sklearn.svm.SVC", "kernel": "os.system"}, "kernel=os.system of sklearn.svm.SVC is refused"),
+        ({"_target_": "sklearn.svm.SVC", "kernel": {"_target_": "calib.methods.combat.ComBat"}}, "it is a part"),
+        ({"_target_": "sklearn.feature_extraction.text.TfidfVectorizer", "input": "/etc/passwd"}, "input=/etc/"),
+        ({"_target_": "sklearn.preprocessing.FunctionTransformer", "func": "builtins.print"}, "func=builtins"),
+    ],
+)  # fmt: skip
+def test_settings_of_an_estimator_name_no_file_and_no_function(settings: dict, sentence: str) -> None:
+    with pytest.raises(CalibError, match=re.escape(sentence)):
+        build(OmegaConf.create(settings))
+
+
+def test_an_estimator_may_be_made_of_estimators() -> None:
+    steps = [["scale", {"_target_": "sklearn.preprocessing.StandardScaler"}],
+             ["svm", {"_target_": "sklearn.svm.SVC", "kernel": "rbf", "class_weight": "balanced"}]]  # fmt: skip
+    made = build(OmegaConf.create({"_target_": "sklearn.pipeline.Pipeline", "steps": steps}))
+    assert made.named_steps["svm"].kernel == "rbf"
+
+
+def test_a_loader_is_never_a_part() -> None:
+    loader = {
+        "_target_": "calib.data.csv_per_batch.load_csv_study",
+        "url": "http://127.0.0.1:9/",
+        "files": {},
+    }
+    with pytest.raises(
+        CalibError, match="it is a study loader, and only this is allowed in its place: method"
+    ):
+        build(OmegaConf.create({"_target_": "calib.methods.combat.ComBat", "parametric": loader}))
+    with pytest.raises(CalibError, match="it is a part, and only this is allowed in its place: nothing"):
+        build(OmegaConf.create({**loader, "files": {"_target_": "calib.methods.combat.ComBat"}}))
 
 
 def test_estimators_of_scikit_learn_may_be_called() -> None:

@@ -38,7 +38,7 @@ def find_replicates(x: Matrix, expected: int) -> NDArray[np.int64]:
     noise = max(float(np.median(between)) / 2, np.finfo(float).tiny)
     sums = np.vstack([np.zeros(z.shape[1]), np.cumsum(z, axis=0)])
     squares = np.concatenate([[0.0], np.cumsum(np.square(z).mean(axis=1))])
-    lengths = np.arange(1, 2 * expected)
+    lengths = np.arange(1, min(2 * expected, n + 1))
     cost, start = np.zeros(n + 1), np.zeros(n + 1, np.int64)
     for end in range(1, n + 1):
         starts = end - lengths[lengths <= end]

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from calib.config import build
 from calib.data.study import Study
@@ -22,6 +21,8 @@ from calib.evaluation.novelty import TrainingStatistics
 from calib.files import read_arrays
 from calib.methods.base import Savable
 from calib.records.record import Record
+from calib.registry import METHOD, PROTOCOL
+from calib.runs.received import read_settings
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
 
@@ -88,44 +89,85 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
             f"Folder {folder} holds no saved model ({MODEL} and config.yaml); train it with save_model=true "
             "and give the folder that the run names."
         )
-    with _damage_named(files[0], DamagedError):
+    with _damage_named(files[0]):
         state = read_arrays(files[0], FEATURES, CLASSES)
-        features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
+        features, classes = (_names(state.pop(key), key) for key in (FEATURES, CLASSES))
+        for name, array in state.items():
+            if array.dtype.kind not in "fiub" and name not in (f"{REFERENCE}names", f"{ROWS}names"):
+                raise ValueError(f"{name} holds no numbers")
         statistics, rows = (
             {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
             for prefix in (REFERENCE, ROWS)
         )
-    with _damage_named(files[1], OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
-        config = OmegaConf.load(files[1])
-        if not isinstance(config, DictConfig):
-            raise ValueError("it holds no settings")
-        config.protocol.update(changes or {})
-        settings = OmegaConf.create(_with_changes(method_settings(config), changes or {}))
+        known = _statistics(statistics, len(features)) if statistics else None
+        samples = _training_rows(rows) if rows else None
+    config = read_settings(files[1])
+    config.protocol.update(changes or {})
+    with _damage_named(files[1]):
         runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
-    method = build(settings)
-    with _damage_named(files[0], KeyError, ValueError, RuntimeError):  # arrays do not fit the networks
+        build(config.protocol, PROTOCOL)
+        method = build(OmegaConf.create(_with_changes(method_settings(config), changes or {})), METHOD)
+    with _damage_named(files[0]):  # arrays that do not fit the networks
         fitted = method.restore(state, len(features), len(classes), runtime)
-    return Model(
-        config,
-        features,
-        classes,
-        fitted,
-        TrainingStatistics(**statistics) if statistics else None,
-        TrainingRows(**rows) if rows else None,
-    )
+    return Model(config, features, classes, fitted, known, samples)
+
+
+def _names(array: NDArray[Any], key: str) -> list[str]:
+    """Return the names of features or classes that an archive holds.
+
+    Raises:
+        ValueError: they are no list of names, or one is there twice.
+    """
+    if array.ndim != 1 or array.dtype.kind != "U" or len(np.unique(array)) != len(array) or not len(array):
+        raise ValueError(f"{key} is no list of names that are all different")
+    return array.tolist()
+
+
+def _statistics(arrays: Mapping[str, Any], features: int) -> TrainingStatistics:
+    """Return the statistics of the training batches that an archive holds.
+
+    Raises:
+        ValueError, TypeError: an array is missing, or does not fit the others.
+    """
+    known = TrainingStatistics(**arrays)
+    batches, rows = len(known.names), len(known.rows)
+    shapes = [np.shape(part) for part in (known.names, known.location, known.spread, known.rows, known.owner)]
+    if shapes != [(batches,), (batches, features), (batches, features), (rows, features), (rows,)]:
+        raise ValueError(f"the arrays {REFERENCE}* do not fit each other")
+    if set(np.unique(known.owner).tolist()) != set(range(batches)):
+        raise ValueError(f"{REFERENCE}owner does not count the batches")
+    return known
+
+
+def _training_rows(arrays: Mapping[str, Any]) -> TrainingRows:
+    """Return the checksums of the training's samples that an archive holds.
+
+    Raises:
+        ValueError, TypeError: an array is missing, or does not fit the others.
+    """
+    known = TrainingRows(**arrays)
+    batches = (len(known.names),)
+    shapes = [np.shape(part) for part in (known.names, known.source, known.sizes, known.rows)]
+    if shapes != [batches, batches, batches, (int(np.sum(known.sizes)),)] or np.min(known.sizes) < 0:
+        raise ValueError(f"the arrays {ROWS}* do not fit each other")
+    return known
 
 
 @contextmanager
-def _damage_named(file: Path, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of these kinds into one sentence that calls the file damaged.
+def _damage_named(file: Path) -> Iterator[None]:
+    """Turn every error into one sentence that calls the file damaged; those on settings are such sentences.
+
+    Settings and arrays of a received folder can have any value, and so constructors can raise any error.
 
     Raises:
-        CalibError: such an error was raised within.
+        CalibError: an error was raised within.
     """
     try:
         yield
-    except kinds as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except Exception as error:
+        if isinstance(error, CalibError) and not isinstance(error, DamagedError):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise CalibError(f"The saved model {file} is damaged ({reason}); train it again.") from error
 
 

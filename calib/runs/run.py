@@ -16,6 +16,7 @@ from calib.files import short_hash
 from calib.methods.base import AnyMethod
 from calib.protocol import Protocol
 from calib.records.record import Record, run_record
+from calib.registry import LOADER, METHOD, PROTOCOL
 from calib.runtime import DTYPES
 
 RECORD_VERSION = 2
@@ -62,8 +63,8 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     check_choice("dtype", config.dtype, DTYPES)
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
-    protocol: Protocol = build(config.protocol)
-    study: Study = with_marks(build(config.dataset))
+    protocol: Protocol = build(config.protocol, PROTOCOL)
+    study: Study = with_marks(build(config.dataset, LOADER))
     scaling = f"{protocol.transform} {protocol.batch_scale}"
     data = {"data_sha256": study.sha256(), "scaling": scaling, "dtype": config.dtype}
     return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data
@@ -118,7 +119,7 @@ def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -
     """
     check_training(config)
     settings = method_settings(config)
-    method = build(OmegaConf.create(settings))
+    method = build(OmegaConf.create(settings), METHOD)
     if config.save_model and not method.judges_new_batches:
         raise CalibError(
             f"method={config.method.name} {method.why_no_new_batches}, so there is no model to save; use "

@@ -313,7 +313,7 @@ def test_bad_settings_are_named_before_anything_is_written(tmp_path: Path) -> No
 @pytest.mark.parametrize("target", ["os.system", "builtins.eval", "calibrated.x", "calib.files.os.getcwd"])
 def test_a_configuration_may_only_call_this_package(target: str) -> None:
     with pytest.raises(CalibError, match=f"_target_: {target} is refused"):
-        build(OmegaConf.create({"_target_": "calib.training.Schedule", "epochs": {"_target_": target}}))
+        build(OmegaConf.create({"_target_": "calib.methods.combat.ComBat", "epochs": {"_target_": target}}))
 
 
 def test_folds_by_subject_keep_replicates_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from openTSNE import TSNE
 from calib.data.study import FloatArray, Study
 from calib.errors import CalibError, DamagedError
 from calib.evaluation.separation import LIMIT, chosen_rows, silhouette, standardised
-from calib.files import read_arrays, read_rows, reading
+from calib.files import check_archive, read_arrays, read_rows, reading
 from calib.records.record import Record
 
 log = logging.getLogger(__name__)
@@ -163,8 +163,10 @@ def _embedding(
     """Return calibrated data, position of the batch and class of the rows that are shown."""
     file = record.path / EMBEDDING
     try:
-        with reading(file), np.load(file, allow_pickle=False) as stored:
-            names, row = stored["batch"], stored["row"]
+        with reading(file):
+            check_archive(file)
+            with np.load(file, allow_pickle=False) as stored:
+                names, row = stored["batch"], stored["row"]
             shown = chosen_rows(len(row), settings.seed, settings.limit)
             z, names, row = read_rows(file, "z", shown), names[shown], row[shown]
     except DamagedError as error:
