@@ -17,8 +17,9 @@ from scipy import sparse
 from calib.data.downloads import locate
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.study import Study
+from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
-from calib.errors import CalibError, DataError, nearest
+from calib.errors import CalibError, DataError, check_choice, nearest
 
 CHUNK = 2048
 """Rows that are read at a time, so that cells of other batches do not fill the memory."""
@@ -38,6 +39,7 @@ def load_h5ad_study(
     features: str | Sequence[str] | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
+    subject_labels: SubjectLabels = "refuse",
 ) -> Study:
     """Return a study read from h5ad files, with the stored values unchanged.
 
@@ -53,11 +55,13 @@ def load_h5ad_study(
         features: patterns of the features that are used, such as ``ENSG*``; None: all.
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
+        subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
         CalibError: the packages that read h5ad files are not installed.
     """
+    check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
     paths = [path] if isinstance(path, str) else list(path)
     sheets = [
         read_h5ad(locate(each, sha256=sha256), batch, label, batches, layer, subject, features)
@@ -65,7 +69,8 @@ def load_h5ad_study(
     ]
     sheet = joined(sheets)
     y, names = labelled(sheet, classes, positive, unlabelled)
-    return as_study(name, sheet, y, names, n_sources)
+    study = as_study(name, sheet, y, names, n_sources)
+    return with_subject_labels(study, subject_labels, REMEDY)
 
 
 def read_h5ad(

@@ -16,6 +16,7 @@ from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_
 from calib.data.references import marked, set_apart, with_references
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.study import Study
+from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import IMPUTE, Impute, filled, matching, numbers, read_frame
 from calib.errors import DataError, check_choice, nearest
 
@@ -39,6 +40,7 @@ def load_table_study(
     n_sources: int = 2,
     reference: str | None = None,
     missing_features: MissingFeatures = "leave_out",
+    subject_labels: SubjectLabels = "refuse",
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
@@ -57,12 +59,14 @@ def load_table_study(
         reference: column that marks reference samples, which need no label; None: there are none.
         missing_features: what becomes of a feature that a whole batch lacks, where ``impute`` is mean or
             median; see ``missing_features.with_shared_features``.
+        subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
 
     Raises:
         DataError: a file is missing or damaged, or lacks a named column.
     """
     check_choice("dataset.impute", impute, IMPUTE)
     check_choice("dataset.missing_features", missing_features, MISSING_FEATURES)
+    check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
     paths = [path] if isinstance(path, str) else list(path)
     files = [locate(each, sha256=sha256) for each in paths]
     named = (batch, label, subject, sample, features, ignore)
@@ -72,6 +76,7 @@ def load_table_study(
     y, names = labelled(sheet, classes, positive, unlabelled)
     sheet, references = with_shared_features(sheet, references, impute, missing_features)
     study = as_study(name, complete(sheet, impute), y, names, n_sources)
+    study = with_subject_labels(study, subject_labels, REMEDY)
     return study if references is None else with_references(study, complete(references, impute))
 
 

@@ -14,6 +14,7 @@ from calib.data.references import set_apart
 from calib.data.replicates import find_replicates, infer_subjects
 from calib.data.sheet import Sheet, batches_of, class_indices, known_labels
 from calib.data.study import Batch, FloatArray, Samples, Study
+from calib.data.subjects import SubjectLabels, with_subject_labels
 from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
 from calib.data.transform import prepared
@@ -29,6 +30,12 @@ STATISTICS = {
     "both": {"calibrator_test_statistics": "own", "discriminator_test_statistics": "own"},
 }
 """The choices of batch norms that use the new batch's own mean and variance, not those of the training."""
+
+REMEDY = (
+    "give the samples of each class a subject of their own, or train the model with "
+    "dataset.subject_labels=split."
+)
+"""What to do about a subject with two labels in a file that a model is to predict."""
 
 COLUMNS = ("batch", "label", "subject", "sample")
 """The columns of a file that are not features."""
@@ -111,11 +118,12 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
     sheet = _read(data, model, dataset, columns)
     y = _classes(sheet, dataset, model)
     batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
-    study = Study(dataset["name"], batches, model.features, model.classes)
+    rule: SubjectLabels = "split" if dataset.get("subject_labels") == "split" else "refuse"
+    study = with_subject_labels(Study(dataset["name"], batches, model.features, model.classes), rule, REMEDY)
     known = model.training_statistics
     found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
     own_statistics = statistics != "as_trained"
-    probability = {name: _probability(model, batch, own_statistics) for name, batch in batches.items()}
+    probability = {name: _probability(model, batch, own_statistics) for name, batch in study.batches.items()}
     return Prediction(study, probability, found)
 
 
