@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.replicates import find_replicates, infer_subjects
 from calib.data.settings import (
@@ -85,9 +86,10 @@ def load_csv_study(
     check_ignored(left_out, present, f"of study '{name}'")
     if len(batches) < 2:
         raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
-    return Study(
-        as_text("dataset.name", name), batches, features, list(names.values()), as_sources(n_sources)
-    )
+    study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
+    study = Study(study_name, batches, features, list(names.values()), sources)
+    warn_of_columns(study)
+    return study
 
 
 def _files(files: object) -> dict[str, Mapping[str, str | None]]:

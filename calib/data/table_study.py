@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.names import is_missing_word
 from calib.data.references import marked, set_apart, with_references
@@ -84,6 +85,7 @@ def load_table_study(
     sheet, references = set_apart(_read(files, columns))
     y, names = labelled(sheet, *label_settings(sheet, *labels))
     study = as_study(study_name, complete(sheet, impute), y, names, sources)
+    warn_of_columns(study)
     return study if references is None else with_references(study, complete(references, impute))
 
 
