@@ -16,7 +16,8 @@ from scipy import sparse
 from calib.data.downloads import locate
 from calib.data.figshare import locate_published
 from calib.data.genes import FLAVORS, chosen_genes, common_genes, detected_genes, normalised
-from calib.data.h5ad import read_h5ad
+from calib.data.h5ad import as_batches, read_h5ad
+from calib.data.settings import Word, as_optional_word, as_sources, as_text, as_word
 from calib.data.sheet import Sheet, as_study, class_indices
 from calib.data.study import IntArray, Study
 from calib.errors import CalibError, DataError, check_choice, check_number
@@ -28,13 +29,13 @@ Composition = Mapping[str, Sequence[int] | None]
 
 
 def load_counts_study(
-    name: str,
+    name: Word,
     path: str,
-    batch: str,
-    label: str,
-    batches: Mapping[str, str],
+    batch: Word,
+    label: Word,
+    batches: Mapping[Word, Word],
     cell_types: Composition,
-    layer: str | None,
+    layer: Word | None,
     min_genes: int,
     total: float,
     genes: int,
@@ -67,8 +68,13 @@ def load_counts_study(
     check_number("dataset.total", total, least=1)
     check_number("dataset.genes", genes, least=1, whole=True)
     check_choice("dataset.flavor", flavor, FLAVORS)
+    named = as_batches(batches)
+    if not named:
+        raise CalibError("dataset.batches=null must name the batches, as in dataset.batches='{a: a, b: b}'.")
+    columns = (as_word("dataset.batch", batch), as_word("dataset.label", label), named)
+    study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
     file = locate_published(path, **figshare) if figshare else locate(path, sha256=sha256)
-    cells = read_h5ad(file, batch, label, batches, layer)
+    cells = read_h5ad(file, *columns, as_optional_word("dataset.layer", layer))
     y = class_indices(cells, spelling(cells.label), list(spelling(pd.Series(list(cell_types)))))
     check_composition(cells, y, cell_types)
     check_counts(cells)
@@ -80,10 +86,11 @@ def load_counts_study(
     cells = normalised(cells, total)
     origin = {
         "sha256": pooch.file_hash(str(file)),
-        "batches": [batch, list(batches.values())],
+        "batches": [batch, [*named.values()]],
         "steps": [layer, min_genes, total],
     }
-    return as_study(name, chosen_genes(cells, genes, flavor, name, origin), y, list(cell_types), n_sources)
+    kept = chosen_genes(cells, genes, flavor, study_name, origin)
+    return as_study(study_name, kept, y, list(cell_types), sources)
 
 
 def spelling(labels: pd.Series) -> pd.Series:

@@ -10,30 +10,44 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
-from calib.data.missing_features import STATISTICS, lacking, left_out
+from calib.data.missing_features import STATISTICS, lacking, remaining
 from calib.data.replicates import find_replicates, infer_subjects
+from calib.data.settings import (
+    Word,
+    as_mapping,
+    as_sources,
+    as_text,
+    as_word,
+    as_words,
+    found_name,
+    spelled,
+)
+from calib.data.sheet import text
 from calib.data.study import Batch, Study
-from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame, whole_numbers
-from calib.errors import DataError, check_choice
+from calib.data.table_columns import check_ignored, nameless_columns
+from calib.data.table_files import IMPUTE, Impute, filled, fitting, numbers, read_frame
+from calib.errors import CalibError, DataError, check_choice, check_number
 
 
 def load_csv_study(
-    name: str,
-    files: Mapping[str, Mapping[str, str | None]],
-    label: str,
-    classes: Mapping[str, str],
-    ignore: Sequence[str] = (),
+    name: Word,
+    files: Mapping[Word, Mapping[str, str | None]],
+    label: Word,
+    classes: Mapping[Word, Word],
+    ignore: Word | Sequence[Word] = (),
     url: str | None = None,
     replicates: int | None = None,
     impute: Impute | None = None,
     n_sources: int = 2,
 ) -> Study:
-    """Return a study read from one CSV file for each batch.
+    """Return a study read from one CSV file for each batch, with the batches in the order of ``files``.
 
     Args:
         name: name of the study.
-        files: batch name -> ``path`` (relative to the data folders, or absolute) and ``sha256``.
+        files: batch name -> ``path`` and ``sha256``. Without ``url`` a relative path is looked up in the
+            current folder first, then in the data folders; with it, in the data folders only.
         label: name of the label column.
         classes: value in the label column -> class name, in the order of the class index; with two
             classes the second is the positive one.
@@ -49,22 +63,29 @@ def load_csv_study(
             and column.
     """
     check_choice("dataset.impute", impute, IMPUTE)
+    if replicates is not None:
+        check_number("dataset.replicates", replicates, least=1, whole=True)
+    names = as_mapping("dataset.classes", classes) or {}
+    label, left_out = as_word("dataset.label", label), as_words("dataset.ignore", ignore)
     tables: dict[str, tuple[Path, NDArray[np.int64], NDArray[np.float64]]] = {}
     features: list[str] = []
-    for batch, file in files.items():
+    present = []
+    for batch, file in _files(files).items():
         path = str(file["path"])
         source = f"{url.rstrip('/')}/{Path(path).name}" if url else None
         local = locate(path, source, file.get("sha256"))
-        table = read_frame(local)
-        y = _labels(table, label, [str(value) for value in classes], local)
-        table = table.drop(columns=[label, *(column for column in ignore if column in table)])
+        table = read_frame(local, [label])
+        present.append(list(table.columns))
+        y = _labels(table, label, list(names), local)
+        table = _features(table, label, left_out, local)
         features = features or list(table.columns)
         tables[batch] = local, y, numbers(_aligned(table, features, local), local)
+    check_ignored(left_out, present, f"of study '{name}'")
     if len(tables) < 2:
         raise DataError(f"Study '{name}' has {len(tables)} batch; it needs at least two.")
     cautions = []
     if impute in STATISTICS and (absent := lacking({batch: x for batch, (_, _, x) in tables.items()})):
-        kept, caution = left_out(absent, features, f"Study '{name}'")
+        kept, caution = remaining(absent, features, f"Study '{name}'")
         cautions.append(caution)
         features = [feature for feature, keep in zip(features, kept, strict=True) if keep]
         tables = {batch: (local, y, x[:, kept]) for batch, (local, y, x) in tables.items()}
@@ -75,25 +96,52 @@ def load_csv_study(
         subject = infer_subjects(y, replicates) if replicates else None
         replicate = find_replicates(x, replicates) if replicates else None
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
-    return Study(name, batches, features, list(classes.values()), n_sources, cautions)
+    study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
+    study = Study(study_name, batches, features, list(names.values()), sources, cautions)
+    warn_of_columns(study)
+    return study
 
 
-def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) -> NDArray[np.int64]:
+def _files(files: object) -> dict[str, Mapping[str, str | None]]:
+    """Return the file of each batch, the batches' names as text.
+
+    Raises:
+        CalibError: the setting has another form.
+    """
+    if isinstance(files, Mapping) and all(
+        isinstance(file, Mapping) and "path" in file for file in files.values()
+    ):
+        return {as_text("dataset.files", batch): file for batch, file in files.items()}
+    raise CalibError(f"dataset.files={files} must give each batch a path, as in {{'1': {{path: 1.csv}}}}.")
+
+
+def _labels(table: pd.DataFrame, label: Word, values: Sequence[Word], file: Path) -> NDArray[np.int64]:
     """Return the class index of each row of a table, or raise DataError."""
-    if label not in table:
+    column = found_name(label, table.columns)
+    if column is None:
         raise DataError(
-            f"File {file} has no label column '{label}'; name it with dataset.label "
-            f"(the first columns are: {', '.join(map(str, table.columns[:4]))})."
+            f"File {file} has no label column '{spelled(label)}'; name it with dataset.label "
+            f"(the first columns are: {', '.join(table.columns[:4])})."
         )
-    column = whole_numbers(table[label])
-    index = pd.Index(values).get_indexer(pd.Index(column.astype(str)))
+    labels = text(table[column])
+    known = list(labels.dropna().unique())
+    classes = [found_name(value, known) or spelled(value) for value in values]
+    index = pd.Index(classes).get_indexer(pd.Index(labels))
     if (index < 0).any():
         row = int(np.argmax(index < 0))
         raise DataError(
-            f"File {file}, line {row + 2}: label '{column.iloc[row]}' is none of the classes "
-            f"{', '.join(values)}; name them with dataset.classes."
+            f"File {file}, line {row + 2}: label '{labels.iloc[row] or ''}' is none of the classes "
+            f"{', '.join(classes)}; name them with dataset.classes."
         )
     return index.astype(np.int64)
+
+
+def _features(table: pd.DataFrame, label: Word, ignore: Sequence[Word], file: Path) -> pd.DataFrame:
+    """Return the columns of a table that are features."""
+    columns = list(table.columns)
+    left_out = {columns[place] for word in (label, *ignore) for place in fitting(columns, word)}
+    table = table.drop(columns=[column for column in columns if column in left_out])
+    return table.drop(columns=nameless_columns(list(table.columns), file))
 
 
 def _aligned(table: pd.DataFrame, features: Sequence[str], file: Path) -> pd.DataFrame:

@@ -3,9 +3,11 @@
 ``counts`` reads raw counts with this module and prepares them.
 """
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +17,43 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from calib.data.downloads import locate
+from calib.data.names import is_missing_word, natural
+from calib.data.settings import (
+    Word,
+    as_mapping,
+    as_optional_word,
+    as_paths,
+    as_sources,
+    as_text,
+    as_words,
+    found_name,
+    spelled,
+)
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
+from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
 from calib.data.study import Study
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
 from calib.errors import CalibError, DataError, check_choice, nearest
+
+log = logging.getLogger(__name__)
 
 CHUNK = 2048
 """Rows that are read at a time, so that cells of other batches do not fill the memory."""
 
 
 def load_h5ad_study(
-    name: str,
-    path: str | Sequence[str],
-    batch: str | None,
-    label: str | None,
-    batches: Mapping[str, str] | None = None,
-    classes: Mapping[str, str] | None = None,
-    positive: str | None = None,
-    unlabelled: Sequence[str] = (),
-    layer: str | None = None,
-    subject: str | None = None,
-    features: str | Sequence[str] | None = None,
+    name: Word,
+    path: Word | Sequence[Word],
+    batch: Word | None,
+    label: Word | None,
+    batches: Mapping[Word, Word] | None = None,
+    classes: Mapping[Word, Word] | None = None,
+    positive: Word | None = None,
+    unlabelled: Word | Sequence[Word] = UNLABELLED,
+    layer: Word | None = None,
+    subject: Word | None = None,
+    features: Word | Sequence[Word] | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
     subject_labels: SubjectLabels = "refuse",
@@ -45,52 +62,79 @@ def load_h5ad_study(
 
     Args:
         name: name of the study.
-        path: one file, or several whose common features are used; absolute or relative to the data folders.
+        path: one file, or several whose common features are used; absolute, or relative to the current folder
+            or the data folders.
         batch: column of ``obs`` with the batch; None: every file is a batch, named after the file.
         label, subject: columns of ``obs``; without them labels and subjects are unknown.
         batches: batch name -> value in the batch column, in the order of the study; None: every value
-            that occurs, sorted.
-        classes, positive, unlabelled: see ``sheet.labelled``.
+            that occurs, in natural order (1, 2, 10).
+        classes, positive, unlabelled: see ``sheet_names.label_settings``.
         layer: layer that holds the values; None: ``X``.
-        features: patterns of the features that are used, such as ``ENSG*``; None: all.
+        features: names or patterns of the features that are used, such as ``ENSG*``; None: all.
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
-        CalibError: the packages that read h5ad files are not installed.
+        CalibError: a setting is of the wrong kind, or the packages that read h5ad files are not installed.
     """
     check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
-    paths = [path] if isinstance(path, str) else list(path)
+    batch, label = as_optional_word("dataset.batch", batch), as_optional_word("dataset.label", label)
+    layer, subject = as_optional_word("dataset.layer", layer), as_optional_word("dataset.subject", subject)
+    wanted = None if features is None else as_words("dataset.features", features)
+    labels = (
+        as_mapping("dataset.classes", classes),
+        as_optional_word("dataset.positive", positive),
+        as_words("dataset.unlabelled", unlabelled),
+    )
+    named = as_batches(batches)
+    study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
     sheets = [
-        read_h5ad(locate(each, sha256=sha256), batch, label, batches, layer, subject, features)
-        for each in paths
+        read_h5ad(locate(each, sha256=sha256), batch, label, named, layer, subject, wanted)
+        for each in as_paths("dataset.path", path)
     ]
-    sheet = joined(sheets)
-    y, names = labelled(sheet, classes, positive, unlabelled)
-    study = as_study(name, sheet, y, names, n_sources)
+    warn_of_names(sheets)
+    sheet = joined(_stored_alike(sheets))
+    if named is None and batch is not None:
+        sheet = in_natural_order(sheet)
+    y, names = labelled(sheet, *label_settings(sheet, *labels))
+    study = as_study(study_name, sheet, y, names, sources)
     return with_subject_labels(study, subject_labels, REMEDY)
+
+
+def as_batches(batches: object) -> dict[str, Word] | None:
+    """Return the setting that names the batches: the study's name -> value in the file; None for null.
+
+    Raises:
+        CalibError: it is no mapping of names.
+    """
+    named = as_mapping("dataset.batches", batches)
+    if named is None:
+        return None
+    assert isinstance(batches, Mapping)
+    return {spelled(name): batches[name] for name in named}
 
 
 def read_h5ad(
     file: Path,
-    batch: str | None,
-    label: str | None,
-    batches: Mapping[str, str] | None = None,
-    layer: str | None = None,
-    subject: str | None = None,
-    features: str | Sequence[str] | None = None,
+    batch: Word | None,
+    label: Word | None,
+    batches: Mapping[str, Word] | None = None,
+    layer: Word | None = None,
+    subject: Word | None = None,
+    features: Sequence[Word] | None = None,
 ) -> Sheet:
     """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``."""
     with _opened(file) as (h5, io):
         obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
+        obs = obs.set_axis(obs.columns.map(str), axis=1)
         genes = [str(feature) for feature in var.index]
-        _check_tables(file, obs, genes, [column for column in (batch, label, subject) if column])
+        batch, label, subject = (_column(file, obs, word) for word in (batch, label, subject))
+        _check_tables(file, obs, genes)
         owner = text(obs[batch]) if batch else pd.Series(file.stem, index=obs.index)
-        batches = batches or {value: value for value in sorted(owner.dropna().unique())}
-        _check_batches(file, owner, batches, batch)
-        number = pd.Index(list(batches.values())).get_indexer(pd.Index(owner))  # -1: of another batch
+        values_of = _batches(file, owner, batches, batch)
+        number = pd.Index(list(values_of.values())).get_indexer(pd.Index(owner))  # -1: of another batch
         chosen = np.flatnonzero(number >= 0)
         values = _rows(_stored(h5, file, layer), io, chosen)
     order = np.argsort(number[chosen], kind="stable")
@@ -103,7 +147,7 @@ def read_h5ad(
         values[order],
         obs.index.to_numpy(str),
         genes,
-        np.array(list(batches), object)[number[rows]],
+        np.array(list(values_of), object)[number[rows]],
         text(obs[label]).reset_index(drop=True) if label else pd.Series(None, range(len(obs)), dtype=object),
         text(obs[subject]).to_numpy(str) if subject else None,
     )
@@ -147,14 +191,27 @@ def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
         raise DataError(f"File {file} cannot be read: {reason}; fetch it again.") from error
 
 
-def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str], columns: Sequence[str]) -> None:
-    """Raise DataError if a column is missing, the file is empty, or two features have the same name."""
-    for column in columns:
-        if column not in obs:
-            raise DataError(
-                f"File {file} has no column '{column}' in obs{nearest(column, map(str, obs.columns))} "
-                f"It has: {', '.join(map(str, obs.columns)) or 'none'}."
-            )
+def _column(file: Path, obs: pd.DataFrame, word: Word | None) -> str | None:
+    """Return the name of the column of ``obs`` that a setting names, None where it names none."""
+    if word is None:
+        return None
+    if (column := found_name(word, obs.columns)) is None:
+        raise DataError(
+            f"File {file} has no column '{spelled(word)}' in obs{nearest(spelled(word), obs.columns)} "
+            f"It has: {', '.join(obs.columns) or 'none'}."
+        )
+    return column
+
+
+def _stored_alike(sheets: Sequence[Sheet]) -> list[Sheet]:
+    """Return sheets whose values are all sparse or all dense: sparse where any of them is."""
+    if not any(sparse.issparse(sheet.values) for sheet in sheets):
+        return list(sheets)
+    return [replace(sheet, values=sparse.csr_matrix(sheet.values)) for sheet in sheets]
+
+
+def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str]) -> None:
+    """Raise DataError if the file is empty, or two features have the same name."""
     if obs.empty or not features:
         raise DataError(f"File {file} is empty: {len(obs)} cells, {len(features)} features.")
     if (twice := pd.Index(features).duplicated()).any():
@@ -164,20 +221,42 @@ def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str], column
         )
 
 
-def _check_batches(file: Path, owner: pd.Series, batches: Mapping[str, str], column: str | None) -> None:
-    """Raise CalibError if two batches have the same value, or no cell has a batch's value."""
-    found, values = sorted(owner.dropna().unique()), list(batches.values())
-    if len(set(values)) < len(values):
-        raise CalibError("Two batches have the same value in dataset.batches; give each a value of its own.")
-    for name, value in batches.items():
-        if value not in found:
+def _batches(
+    file: Path, owner: pd.Series, named: Mapping[str, Word] | None, column: str | None
+) -> dict[str, str]:
+    """Return the value in the batch column of each batch; without names, of all that occur in natural order.
+
+    Raises:
+        CalibError: two batches have the same value.
+        DataError: no cell has a batch's value, or all batches are taken and cells have none.
+    """
+    missing = (owner.isna() | owner.map(is_missing_word, na_action="ignore").eq(True)).to_numpy(bool)
+    found = sorted(owner.dropna().unique(), key=natural)
+    if named is None:
+        if missing.any():
+            first = owner.index[int(np.argmax(missing))]
             raise DataError(
-                f"File {file}: batch '{name}' should have '{value}' in column '{column}' of obs, which no "
-                f"cell has{nearest(value, found)} There is: {', '.join(found)}."
+                f"File {file}: {missing.sum()} of {len(owner)} cells have no batch in column '{column}' of "
+                f"obs, the first '{first}'; fill the column, or name the batches to take in dataset.batches, "
+                "which leaves out all other cells."
             )
+        return {value: value for value in found}
+    values = {name: found_name(value, found) for name, value in named.items()}
+    for name, value in values.items():
+        if value is None:
+            asked = spelled(named[name])
+            raise DataError(
+                f"File {file}: batch '{name}' should have '{asked}' in column '{column}' of obs, which no "
+                f"cell has{nearest(asked, found)} There is: {', '.join(found)}."
+            )
+    if len(set(values.values())) < len(values):
+        raise CalibError("Two batches have the same value in dataset.batches; give each a value of its own.")
+    if left_out := int((~owner.isin(list(values.values()))).sum()):
+        log.info("%s: %d cells of other batches or of none are left out", file, left_out)
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _stored(h5: Any, file: Path, layer: str | None) -> Any:
+def _stored(h5: Any, file: Path, layer: Word | None) -> Any:
     """Return the values in the open file: a group if they are sparse, else a dataset."""
     place = f"layers/{layer}" if layer else "X"
     stored = h5.get(place)

@@ -143,7 +143,8 @@ def labelled(
 
     Args:
         sheet: the samples.
-        classes: label -> class name, in the order of the class index; None: the labels that occur, sorted.
+        classes: label -> class name, in the order of the class index; labels with the same class name are one
+            class. None: the labels that occur, sorted.
         positive: label of the positive class, which is moved to the end; None: the order stays.
         unlabelled: labels that mark a sample whose label is unknown.
 
@@ -168,8 +169,11 @@ def labelled(
                 f"File {sheet.file}: no sample has the positive label '{positive}'"
                 f"{nearest(positive, classes)} There is: {', '.join(classes)}."
             )
-        classes = {value: classes[value] for value in [*(v for v in classes if v != positive), positive]}
-    return class_indices(sheet, label, list(classes)), list(classes.values())
+        last = classes[positive]
+        classes = dict(sorted(classes.items(), key=lambda pair: pair[1] == last))
+    names = list(dict.fromkeys(classes.values()))
+    number = np.array([names.index(name) for name in classes.values()] + [-1])  # -1 stays -1
+    return number[class_indices(sheet, label, list(classes))], names
 
 
 def _check_spelling(sheet: Sheet, label: pd.Series, found: pd.Series) -> None:

@@ -4,55 +4,65 @@
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_shared_features
+from calib.data.names import is_missing_word
 from calib.data.references import marked, set_apart, with_references
+from calib.data.settings import Word, as_mapping, as_optional_word, as_paths, as_sources, as_text, as_words
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
+from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
 from calib.data.study import Study
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
-from calib.data.table_files import IMPUTE, Impute, filled, matching, numbers, read_frame
-from calib.errors import DataError, check_choice, nearest
+from calib.data.table_columns import Columns, check_ignored
+from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame
+from calib.errors import DataError, check_choice
 
 log = logging.getLogger(__name__)
 
 
 def load_table_study(
-    name: str,
-    path: str | Sequence[str],
-    batch: str | None,
-    label: str | None,
-    classes: dict[str, str] | None = None,
-    positive: str | None = None,
-    unlabelled: Sequence[str] = (),
-    subject: str | None = None,
-    sample: str | None = None,
-    features: str | Sequence[str] | None = None,
-    ignore: Sequence[str] = (),
+    name: Word,
+    path: Word | Sequence[Word],
+    batch: Word | None,
+    label: Word | None,
+    classes: Mapping[Word, Word] | None = None,
+    positive: Word | None = None,
+    unlabelled: Word | Sequence[Word] = UNLABELLED,
+    subject: Word | None = None,
+    sample: Word | None = None,
+    features: Word | Sequence[Word] | None = None,
+    ignore: Word | Sequence[Word] = (),
     impute: Impute | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
-    reference: str | None = None,
+    reference: Word | None = None,
     missing_features: MissingFeatures = "leave_out",
     subject_labels: SubjectLabels = "refuse",
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
+    The batches are in natural order of their names (1, 2, 10), or in the order of the files where every file
+    is a batch.
+
     Args:
         name: name of the study.
-        path: one file, or several whose common features are used; absolute or relative to the data folders.
+        path: one file, or several whose common features are used; absolute, or relative to the current folder
+            or the data folders.
         batch: column with the batch; None: every file is a batch, named after the file.
         label: column with the label; None: no label is known.
-        classes, positive, unlabelled: see ``sheet.labelled``.
+        classes, positive, unlabelled: see ``sheet_names.label_settings``.
         subject, sample: columns with the names of subject and sample; None: unknown.
-        features: patterns of the feature columns, such as ``mz_*``; None: all columns that are not named.
-        ignore: columns that are not features.
+        features: names or patterns of the feature columns, such as ``mz_*``; None: all columns that are not
+            named.
+        ignore: names or patterns of columns that are not features.
         impute: value that replaces missing and infinite values; see ``table_files.filled``.
         sha256: checksum of a single file; None accepts any.
         n_sources: number of source batches in ``split=all``.
@@ -62,81 +72,111 @@ def load_table_study(
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
 
     Raises:
-        DataError: a file is missing or damaged, or lacks a named column.
+        CalibError: a setting is of the wrong kind.
+        DataError: a file is missing or damaged, or lacks what a setting names.
     """
     check_choice("dataset.impute", impute, IMPUTE)
     check_choice("dataset.missing_features", missing_features, MISSING_FEATURES)
     check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
-    paths = [path] if isinstance(path, str) else list(path)
-    files = [locate(each, sha256=sha256) for each in paths]
-    named = (batch, label, subject, sample, features, ignore)
-    sheet, references = set_apart(
-        joined([as_sheet(read_frame(file), file, *named, reference=reference) for file in files])
+    roles = {"batch": batch, "label": label, "subject": subject, "sample": sample, "reference": reference}
+    columns = Columns(
+        **{role: as_optional_word(f"dataset.{role}", word) for role, word in roles.items()},
+        features=None if features is None else as_words("dataset.features", features),
+        ignore=as_words("dataset.ignore", ignore),
     )
-    y, names = labelled(sheet, classes, positive, unlabelled)
+    labels = (
+        as_mapping("dataset.classes", classes),
+        as_optional_word("dataset.positive", positive),
+        as_words("dataset.unlabelled", unlabelled),
+    )
+    study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
+    files = [locate(each, sha256=sha256) for each in as_paths("dataset.path", path)]
+    sheet, references = set_apart(_read(files, columns))
+    y, names = labelled(sheet, *label_settings(sheet, *labels))
     sheet, references = with_shared_features(sheet, references, impute, missing_features)
-    study = as_study(name, complete(sheet, impute), y, names, n_sources)
+    study = as_study(study_name, complete(sheet, impute), y, names, sources)
     study = with_subject_labels(study, subject_labels, REMEDY)
+    warn_of_columns(study)
     return study if references is None else with_references(study, complete(references, impute))
 
 
-def as_sheet(
-    table: pd.DataFrame,
-    file: Path,
-    batch: str | None,
-    label: str | None,
-    subject: str | None = None,
-    sample: str | None = None,
-    features: str | Sequence[str] | None = None,
-    ignore: Sequence[str] = (),
-    wanted: Sequence[str] | None = None,
-    reference: str | None = None,
-) -> Sheet:
+def _read(files: Sequence[Path], columns: Columns) -> Sheet:
+    """Return the samples of all files as one sheet."""
+    sheets, present = [], []
+    for file in files:
+        table = read_frame(file, columns.named)
+        present.append(list(table.columns))
+        sheets.append(as_sheet(table, file, columns))
+    check_ignored(columns.ignore, present, ", ".join(map(str, files)))
+    warn_of_names(sheets)
+    sheet = joined(sheets)
+    return sheet if columns.batch is None else in_natural_order(sheet)
+
+
+def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence[str] | None = None) -> Sheet:
     """Return the samples of one file's table, batch after batch, with missing values as NaN.
 
-    ``wanted`` names the features one by one, in place of ``features`` and ``ignore``. The other arguments are
-    those of ``load_table_study``.
+    Args:
+        table: the table as ``read_frame`` returns it.
+        file: the file, for messages.
+        columns: what the settings say of its columns.
+        wanted: names of the features one by one, in place of ``columns.features`` and ``columns.ignore``.
+
+    Raises:
+        DataError: the table lacks a column, or a cell that must be filled is empty.
     """
-    table = table.set_axis(table.columns.map(str), axis=1)
-    described = [column for column in (batch, label, subject, sample, reference) if column]
-    for column in described:
-        if column not in table:
-            raise DataError(
-                f"File {file} has no column '{column}'{nearest(column, table.columns)} "
-                f"The first ones are: {', '.join(table.columns[:4])}."
-            )
-    owner = text(table[batch]) if batch else pd.Series(file.stem, index=table.index)
-    for name in [column for column in (batch, subject) if column]:
-        if (empty := table[name].isna()).any():
-            line = int(np.argmax(empty)) + 2
-            raise DataError(f"File {file}, line {line}: column '{name}' is empty; fill it.")
-    order = np.argsort(pd.factorize(owner)[0], kind="stable")
-    table, owner = table.iloc[order], owner.iloc[order]
-    x = table.drop(columns=[c for c in {*described, *ignore} if c in table])
-    if wanted is not None:
-        x = table[[column for column in wanted if column in table]]
-    elif features is not None:
-        x = x.iloc[:, matching(list(x.columns), features, str(file))]
-    if x.shape[1] == 0:
-        raise DataError(f"File {file} has no feature column besides {', '.join(described)}.")
-    if texts := [c for c in x.columns if _all_text(x[c])]:
-        raise DataError(
-            f"File {file}: column '{texts[0]}' holds text ({x[texts[0]].dropna().iloc[0]!r}), so it is no "
-            f"feature; leave it out with dataset.ignore=[{','.join(texts)}], or name the features by a "
-            "pattern as in dataset.features='mz_*'."
-        )
+    role = columns.roles(list(table.columns), file)
+    owner = text(table[role["batch"]]) if role["batch"] else pd.Series(file.stem, index=table.index)
+    for name in ("batch", "subject"):
+        _check_filled(table, role[name], file)
+    x = columns.features_of(table, file, wanted)
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, x.columns[0], x.columns[-1])
+    order = np.argsort(pd.factorize(owner)[0], kind="stable")
+    lines = pd.Series([f"line {row + 2}" for row in range(len(table))], dtype=object)
+
+    def cells(name: str) -> pd.Series | None:
+        """Return the column with this role as text, in the order of the sheet, or None without one."""
+        column = role[name]
+        return None if column is None else text(table[column]).iloc[order].reset_index(drop=True)
+
+    label, subject, sample, marks = (cells(name) for name in ("label", "subject", "sample", "reference"))
+    lines = lines.iloc[order].reset_index(drop=True)
     sheet = Sheet(
         str(file),
-        numbers(x.sort_index(), file)[order],
-        text(table[sample]).to_numpy(str) if sample else np.array([f"line {row + 2}" for row in order]),
+        numbers(x, file)[order],
+        (lines if sample is None else sample.where(sample.notna(), lines)).to_numpy(str),
         list(x.columns),
-        owner.to_numpy(object),
-        text(table[label]).reset_index(drop=True) if label else pd.Series(None, range(len(x)), dtype=object),
-        text(table[subject]).to_numpy(str) if subject else None,
-        marked(text(table[reference]), f"File {file}, column '{reference}'") if reference else None,
+        owner.iloc[order].to_numpy(object),
+        pd.Series(None, range(len(x)), dtype=object) if label is None else label,
+        None if subject is None else subject.to_numpy(str),
+        None
+        if marks is None
+        else marked(_without_missing_words(marks), f"File {file}, column '{role['reference']}'"),
     )
     return sheet if wanted is None else sheet.aligned(wanted)
+
+
+def _check_filled(table: pd.DataFrame, column: str | None, file: Path) -> None:
+    """Raise DataError if a cell of a column is empty or has a word that marks a missing value."""
+    if column is None:
+        return
+    cells = text(table[column])
+    empty = (cells.isna() | cells.map(is_missing_word, na_action="ignore").eq(True)).to_numpy(bool)
+    if empty.any():
+        row = int(np.argmax(empty))
+        held = (
+            "is empty; fill it"
+            if pd.isna(cells.iloc[row]) or not cells.iloc[row].strip()
+            else (
+                f"has '{cells.iloc[row]}', which marks a missing value; fill it, or rename it if it is a name"
+            )
+        )
+        raise DataError(f"File {file}, line {row + 2}: column '{column}' {held}.")
+
+
+def _without_missing_words(marks: pd.Series) -> pd.Series:
+    """Return a column of marks in which words for a missing value are missing."""
+    return marks.where(~marks.map(is_missing_word, na_action="ignore").eq(True), None)
 
 
 def complete(sheet: Sheet, impute: Impute | None) -> Sheet:
@@ -147,10 +187,3 @@ def complete(sheet: Sheet, impute: Impute | None) -> Sheet:
         where = f"File {sheet.file}: batch '{batch}'"
         values[rows] = filled(values[rows], sheet.features, where, list(sheet.names[rows]), impute)
     return replace(sheet, values=values)
-
-
-def _all_text(column: pd.Series) -> bool:
-    """Return whether a column has values and none of them is a number."""
-    if pd.api.types.is_numeric_dtype(column):
-        return False
-    return bool(pd.to_numeric(column.dropna(), errors="coerce").isna().all() and column.notna().any())

@@ -12,9 +12,12 @@ import pandas as pd
 from calib.data.h5ad import obs_columns, read_h5ad
 from calib.data.references import set_apart
 from calib.data.replicates import find_replicates, infer_subjects
-from calib.data.sheet import Sheet, batches_of, class_indices, known_labels
+from calib.data.settings import as_mapping, as_words, found_name
+from calib.data.sheet import Sheet, batches_of, class_indices
+from calib.data.sheet_names import labels_of
 from calib.data.study import Batch, FloatArray, Samples, Study
 from calib.data.subjects import SubjectLabels, with_subject_labels
+from calib.data.table_columns import ROLES, Columns
 from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
 from calib.data.transform import prepared
@@ -152,18 +155,10 @@ def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[s
         layer = asked.get("layer") or dataset.get("layer")
         sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
         return sheet.aligned(model.features)
-    table = read_frame(file)
-    named = _columns(list(map(str, table.columns)), dataset, asked)
-    sheet = as_sheet(
-        table,
-        file,
-        named["batch"],
-        named["label"],
-        named["subject"],
-        named["sample"],
-        wanted=model.features,
-        reference=named["reference"],
-    )
+    table = read_frame(file, [asked.get(role) or dataset.get(role) for role in ROLES])
+    named = _columns(list(table.columns), dataset, asked)
+    columns = Columns(named["batch"], named["label"], named["subject"], named["sample"], named["reference"])
+    sheet = as_sheet(table, file, columns, wanted=model.features)
     return complete(set_apart(sheet)[0], dataset.get("impute"))
 
 
@@ -171,20 +166,18 @@ def _columns(
     present: Sequence[str], dataset: Mapping[str, Any], asked: Mapping[str, str | None]
 ) -> dict[str, str | None]:
     """Return the name of each column as asked, or as the study has it; None where the file lacks it."""
-    usual = {column: dataset.get(column) for column in (*COLUMNS, "reference")}
+    usual = {role: dataset.get(role) for role in ROLES}
     return {
-        column: asked[column] if asked.get(column) else name if name in present else None
-        for column, name in usual.items()
+        role: asked[role] if asked.get(role) else None if word is None else found_name(word, present)
+        for role, word in usual.items()
     }
 
 
 def _classes(sheet: Sheet, dataset: Mapping[str, Any], model: Model) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the class index of every sample; -1 for all samples of a batch that lacks a label."""
-    names = dict(dataset.get("classes") or {name: name for name in model.classes})
-    label = known_labels(sheet, dataset.get("unlabelled") or ())
-    y = class_indices(
-        sheet, label.map(lambda value: names.get(value, value), na_action="ignore"), model.classes
-    )
+    classes = as_mapping("dataset.classes", dataset.get("classes"))
+    label = labels_of(sheet, classes, as_words("dataset.unlabelled", dataset.get("unlabelled")))
+    y = class_indices(sheet, label, model.classes)
     for batch in pd.unique(sheet.batch):
         rows = sheet.batch == batch
         if (y[rows] < 0).any():

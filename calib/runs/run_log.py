@@ -30,7 +30,8 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
     root = logging.getLogger("calib")
     root.addHandler(handler)
     try:
-        log.info("Running %s", run)
+        batches = (", ".join(side) for side in (run.split.sources, run.split.targets))
+        log.info("Running %s: sources %s; targets %s", run, *batches)
         yield
     except Exception as error:
         log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)

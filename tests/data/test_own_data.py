@@ -97,7 +97,7 @@ def test_features_by_pattern_and_words_for_unlabelled(plates: pd.DataFrame, tmp_
     plates["age"] = 50
     plates["operator"] = "anna"
     overrides = written(plates.replace("unknown", "pending"), tmp_path, "csv")
-    chosen = study(*overrides, "dataset.features=['mz_[0-3]','mz_7']", "dataset.unlabelled=[pending]")
+    chosen = study(*overrides, "dataset.features=[mz_0,mz_1,mz_2,mz_3,'*7']", "dataset.unlabelled=[pending]")
     assert list(chosen.features) == ["mz_0", "mz_1", "mz_2", "mz_3", "mz_7"]
     ignored = study(*overrides, "dataset.ignore=[operator,age]", "dataset.unlabelled=[pending]")
     assert len(ignored.features) == 8

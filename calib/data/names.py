@@ -1,0 +1,79 @@
+"""Names of batches, labels and subjects: their order, and what differs only in the way it is written.
+
+Nothing is merged: every spelling stays a name of its own, and what a reader of the file would take for the
+same name is named in a warning.
+"""
+
+import logging
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+log = logging.getLogger(__name__)
+
+MISSING_WORDS = frozenset(
+    ("", "na", "nan", "-nan", "n/a", "#n/a", "#n/a n/a", "#na", "<na>", "nat", "none", "null", "n.a.")
+)
+"""Words, in lower case, by which programs mark a missing value; they may also be names."""
+
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
+SHOWN = 3
+"""Groups of names that a warning spells out."""
+
+
+def natural(name: str) -> tuple[list[int | str], str]:
+    """Return the key by which names are sorted in natural order: 1, 2, 10 and plate 2, plate 10."""
+    parts = re.split(r"(\d+)", name, flags=re.ASCII)
+    return [int(part) if place % 2 else part.casefold() for place, part in enumerate(parts)], name
+
+
+def is_missing_word(name: str) -> bool:
+    """Return whether a name is one of the words by which programs mark a missing value."""
+    return name.strip().lower() in MISSING_WORDS
+
+
+def visible(name: str) -> str:
+    """Return a name as it looks on paper.
+
+    Spaces at its ends and signs without width are taken away, and its signs have one Unicode form.
+    """
+    shown = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", shown).split())
+
+
+def plain(name: str) -> str:
+    """Return what names have in common that differ by case, spaces, Unicode form or number format only."""
+    simple = unicodedata.normalize("NFKC", visible(name)).casefold()
+    return repr(float(simple)) if NUMBER.fullmatch(simple) else simple
+
+
+def groups(names: Iterable[str], common: Callable[[str], str] = plain) -> list[list[str]]:
+    """Return the groups of different names that are the same to a function such as ``plain``."""
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        found.setdefault(common(name), []).append(name)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def warn_of_likeness(what: str, names: Iterable[str], where: str) -> None:
+    """Warn of names that differ by case, spaces, Unicode form or number format only.
+
+    Args:
+        what: what the names name, in the plural, for the message.
+        names: the names; equal ones count once.
+        where: the file or files, for the message.
+    """
+    found = groups(names)
+    if found:
+        more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
+        log.warning(
+            "%s: %s %s%s differ only by case, space, Unicode form or number format and are taken for "
+            "different ones; if they are the same, correct the file.",
+            *(where, what, ", ".join(quoted(group) for group in found[:SHOWN]), more),
+        )
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Return names in quotes with ``and`` before the last."""
+    shown = [f"'{name}'" for name in names]
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))

@@ -1,0 +1,220 @@
+"""Tests that names stay as the file spells them: none is merged, and doubtful ones are named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calib.config import build
+from calib.data.csv_per_batch import load_csv_study
+from calib.data.names import groups, natural, plain, visible
+from calib.data.study import Study
+from calib.data.table_study import load_table_study
+from calib.errors import CalibError, DataError
+from calib.runs.experiment import run
+from tests.conftest import compose, fast
+from tests.data.test_settings import h5ad, plates, table
+
+
+def with_batches(names: tuple[Any, ...]) -> pd.DataFrame:
+    made = plates(rows=8)
+    return made.assign(batch=np.repeat(np.array(names, object), 8))
+
+
+@pytest.mark.parametrize("read", [table, h5ad])
+@pytest.mark.parametrize(
+    ("names", "ordered"),
+    [
+        (("10", "2", "1"), ["1", "2", "10"]),
+        (("plate 10", "Plate 9", "plate 1"), ["plate 1", "Plate 9", "plate 10"]),
+        (("1.10", "1.2", "1.1"), ["1.1", "1.2", "1.10"]),
+        (("c", "a", "b"), ["a", "b", "c"]),
+    ],
+)
+def test_batches_are_in_natural_order(
+    names: tuple[str, ...], ordered: list[str], read: Any, tmp_path: Path
+) -> None:
+    made = with_batches(names)
+    study: Study = read(made, tmp_path)
+    assert list(study.batches) == ordered
+    for name, batch in study.batches.items():
+        np.testing.assert_allclose(batch.x, made.loc[made["batch"] == name].filter(like="mz_"))
+
+
+def test_natural_order_has_no_ties() -> None:
+    names = ["a1", "A1", "a01", "a", "", "1a", "a1b2", "a1b10"]
+    assert len({natural(name) == natural(other) for name in names for other in names if name != other}) == 1
+    assert sorted(["b10", "b9", "a"], key=natural) == ["a", "b9", "b10"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("01", "1", "2"), ("1E1", "10", "2"), ("007", "7", "8"), ("1.10", "1.1", "2"), ("a", "A", "b"), ("a", "a ", "b"),
+     ("1.0", "1", "2"), ("caf\u00e9", "cafe\u0301", "b"), ("\u00b5", "\u03bc", "b"), ("a b", "a\u00a0b", "c")],
+)  # fmt: skip
+@pytest.mark.parametrize("read", [table, h5ad])
+def test_batches_that_are_spelt_alike_stay_apart_and_are_named(
+    names: tuple[str, ...], read: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = read(with_batches(names), tmp_path)
+    assert set(study.batches) == set(names)
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert f"'{names[0]}'" in said
+    assert f"'{names[1]}'" in said
+    assert "differ only by case, space, Unicode form or number format" in said
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("0", "1", "10"), ("x1", "x01a", "y")])
+def test_other_names_are_not_warned_of(
+    names: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table(with_batches(names), tmp_path)
+    assert not caplog.records
+
+
+def test_labels_and_subjects_that_are_spelt_alike(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = plates(("Case", "case", "control")).assign(person=["1", "01", "2"] * 12)
+    assert table(made, tmp_path, subject="person").classes == ["Case", "case", "control"]
+    said = [record.getMessage() for record in caplog.records]
+    assert any("labels 'Case' and 'case' differ only by case" in sentence for sentence in said)
+    assert any("subjects '1' and '01' differ only by case" in sentence for sentence in said)
+    caplog.clear()
+    merged = table(made, tmp_path, classes={"Case": "case", "case": "case", "control": "control"})
+    assert merged.classes == ["case", "control"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("labels", [("x", "x "), ("x", " x"), ("x y", "x  y"), ("\u00e9", "e\u0301")])
+def test_labels_that_look_the_same_are_refused(labels: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="look the same, but differ in spaces or in Unicode form"):
+        table(plates((*labels, "z")), tmp_path)
+    study = table(plates((*labels, "z")), tmp_path, classes={labels[0]: "x", labels[1]: "x", "z": "z"})
+    assert study.classes == ["x", "z"]
+
+
+@pytest.mark.parametrize("word", ["None", "nan", "NaN", "null", "N/A", "na", " "])
+@pytest.mark.parametrize("read", [table, h5ad])
+def test_a_label_that_may_mean_a_missing_value(word: str, read: Any, tmp_path: Path) -> None:
+    """Check that it is neither dropped nor taken for a class before a setting says which of both it is."""
+    made = plates((word, "case"))
+    with pytest.raises(DataError, match="may be a class or mean that the label is unknown; list it in"):
+        read(made, tmp_path)
+    assert read(made, tmp_path, classes={"case": "case", word: "none"}).classes == ["case", "none"]
+    made = plates(("case", "control"))
+    made.loc[made["batch"] == "b", "label"] = word
+    study = read(made, tmp_path, unlabelled=[word, "unknown"])
+    assert study.classes == ["case", "control"]
+    assert study.batches["b"].y is None
+
+
+def test_the_advice_for_such_a_label_works(tmp_path: Path) -> None:
+    made = plates(("case", "control"))
+    made.loc[made["batch"] == "b", "label"] = "nan"
+    made.to_csv(tmp_path / "t.csv", index=False)
+    config = compose("dataset=table", f"dataset.path={tmp_path / 't.csv'}", "dataset.unlabelled=['nan']")
+    assert build(config.dataset).batches["b"].y is None
+
+
+def test_a_class_spelt_like_a_word_for_unlabelled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert table(plates(("Unknown", "case")), tmp_path).classes == ["Unknown", "case"]
+    assert "label 'Unknown' is taken for a class, though dataset.unlabelled has 'unknown'" in caplog.text
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "None", ""])
+def test_a_batch_or_subject_that_may_be_missing_is_refused(word: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 10: column 'batch' (is empty|has '\w+', which marks)"):
+        table(with_batches(("a", word, "c")), tmp_path)
+    with pytest.raises(DataError, match=r"line 2: column 'person' (is empty|has '\w+', which marks)"):
+        table(plates().assign(person=[word] * 6 + ["p"] * 30), tmp_path, subject="person")
+
+
+def test_names_are_read_as_text(tmp_path: Path) -> None:
+    made = plates(("01", "02")).assign(
+        person=["007", "7", "1e5"] * 12, id=[f"{i:03d}" if i else "" for i in range(36)]
+    )
+    study = table(made, tmp_path, subject="person", sample="id")
+    assert study.classes == ["01", "02"]
+    assert list(study.batches["a"].subject[:3]) == ["007", "7", "1e5"]
+    assert list(study.batches["a"].names[:3]) == ["line 2", "001", "002"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["1.0", "2.0", ""], ["1", "2"]),
+        (["1.0", "2.0", "NA"], ["1", "2"]),
+        (["1.0", "1", "2"], ["1", "1.0", "2"]),
+        (["TRUE", "FALSE", ""], ["False", "True"]),
+        (["true", "false", "NA"], ["False", "True"]),
+        (["TRUE", "true", "x"], ["TRUE", "true", "x"]),
+        (["0.50", "0.5", "1"], ["0.5", "0.50", "1"]),
+    ],
+)
+def test_whole_columns_that_programs_write_in_their_own_way(
+    cells: list[str], names: list[str], tmp_path: Path
+) -> None:
+    """Check that a column of whole numbers with gaps, and one of flags, have the names they always had."""
+    made = plates(rows=9).assign(label=np.tile(np.repeat(np.array(cells, object), 3), 3))
+    if cells[2] in ("", "NA"):  # all labels of the last batch are missing
+        labels = np.where(made["batch"] == "c", cells[2], np.array(cells[:2], object)[np.arange(27) % 2])
+        made["label"] = labels
+    assert table(made, tmp_path).classes == names
+
+
+def test_labels_of_one_file_a_batch_are_text(tmp_path: Path) -> None:
+    for name, labels in (("1", ("0", "1")), ("2", ("0.0", "1.0")), ("3", ("00", "1"))):
+        plates(labels).drop(columns="batch").to_csv(tmp_path / f"{name}.csv", index=False)
+    files = {name: {"path": str(tmp_path / f"{name}.csv")} for name in ("2", "1")}
+    study = load_csv_study("t", files, "label", {"0": "control", "1": "case"})
+    assert list(study.batches) == ["2", "1"]  # the order of the settings
+    with pytest.raises(DataError, match="label '00' is none of the classes 0, 1"):
+        load_csv_study("t", files | {"3": {"path": str(tmp_path / "3.csv")}}, "label", {"0": "a", "1": "b"})
+
+
+def test_features_that_files_spell_differently(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = plates()
+    made[made["batch"] != "c"].to_csv(tmp_path / "one.csv", index=False)
+    made[made["batch"] == "c"].rename(columns={"mz_1": "MZ_1"}).to_csv(tmp_path / "two.csv", index=False)
+    paths = [str(tmp_path / f"{name}.csv") for name in ("one", "two")]
+    study = load_table_study("t", paths, "batch", "label")
+    assert list(study.features) == ["mz_0", "mz_2"]
+    assert "features 'mz_1' and 'MZ_1' differ only by case" in caplog.text
+
+
+def test_the_log_of_a_run_names_its_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with_batches(("plate 10", "plate 9", "plate 1")).to_csv(tmp_path / "t.csv", index=False)
+    run(
+        compose(
+            "dataset=table",
+            f"dataset.path={tmp_path / 't.csv'}",
+            f"out={tmp_path}",
+            "split='12_3'",
+            *fast("baseline"),
+            "method=baseline",
+        )
+    )
+    assert "sources plate 1, plate 9; targets plate 10" in caplog.text
+
+
+def test_names_on_paper() -> None:
+    assert visible(" a\u200b  b ") == "a b"
+    assert plain("007.0") == plain("7")
+    assert plain("STRASSE") == plain("stra\u00dfe")
+    assert groups(["1", "1", "2"]) == []
+    assert groups(["a", "b", "A"]) == [["a", "A"]]
+
+
+def test_an_index_of_a_parquet_file_may_be_named(tmp_path: Path) -> None:
+    made = plates().assign(id=[f"s{i}" for i in range(36)])
+    made.set_index("id").sample(frac=1, random_state=0).to_parquet(tmp_path / "t.parquet")
+    study = load_table_study("t", str(tmp_path / "t.parquet"), "batch", "label", sample="id")
+    assert list(study.features) == ["mz_0", "mz_1", "mz_2"]
+    for name, batch in study.batches.items():
+        rows = made.set_index("id").loc[list(batch.names)]
+        assert set(rows["batch"]) == {name}
+        np.testing.assert_array_equal(batch.x, rows.filter(like="mz_"))
+    with pytest.raises(CalibError, match="has no column 'ids'"):
+        load_table_study("t", str(tmp_path / "t.parquet"), "batch", "label", sample="ids")
