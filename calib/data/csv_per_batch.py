@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
-from calib.data.missing_features import STATISTICS, lacking, left_out
+from calib.data.missing_features import STATISTICS, lacking, remaining
 from calib.data.replicates import find_replicates, infer_subjects
 from calib.data.settings import (
     Word,
@@ -79,11 +80,12 @@ def load_csv_study(
         table = _features(table, label, not_features, local)
         features = features or list(table.columns)
         tables[batch] = local, y, numbers(_aligned(table, features, local), local)
+    check_ignored(not_features, present, f"of study '{name}'")
     if len(tables) < 2:
         raise DataError(f"Study '{name}' has {len(tables)} batch; it needs at least two.")
     cautions = []
     if impute in STATISTICS and (absent := lacking({batch: x for batch, (_, _, x) in tables.items()})):
-        kept, caution = left_out(absent, features, f"Study '{name}'")
+        kept, caution = remaining(absent, features, f"Study '{name}'")
         cautions.append(caution)
         features = [feature for feature, keep in zip(features, kept, strict=True) if keep]
         tables = {batch: (local, y, x[:, kept]) for batch, (local, y, x) in tables.items()}
@@ -94,9 +96,10 @@ def load_csv_study(
         subject = infer_subjects(y, replicates) if replicates else None
         replicate = find_replicates(x, replicates) if replicates else None
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
-    check_ignored(not_features, present, f"of study '{name}'")
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
-    return Study(study_name, batches, features, list(names.values()), sources, cautions)
+    study = Study(study_name, batches, features, list(names.values()), sources, cautions)
+    warn_of_columns(study)
+    return study
 
 
 def _files(files: object) -> dict[str, Mapping[str, str | None]]:

@@ -1,10 +1,12 @@
 """Finding and downloading data files of any format, which the readers then open by their path.
 
 Files are looked for in the user's data folder and the cache, and are downloaded from the authors' repository.
+A user's own file is looked for in the current folder first.
 """
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +26,24 @@ def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path
     """Return the path of a data file on this machine, after downloading the file if it is missing.
 
     Args:
-        path: absolute path, or path relative to the data folders.
+        path: absolute path, or path relative to the data folders; of a file without an address, to the
+            current folder first. A path may begin with ``~/``.
         url: address from which to download a file that is in none of the folders.
         sha256: checksum that the content must have; None accepts any.
 
     Raises:
         DataError: the file is missing and cannot be downloaded, or has another checksum.
     """
-    if (found := find(path)) is not None:
+    if path.startswith("~/"):
+        path = str(Path(path).expanduser())
+    folders = [*([Path.cwd()] if url is None else []), *data_folders()]
+    if (found := find(path, folders)) is not None:
         return _verified(found, sha256)
     if url is None or Path(path).is_absolute():
-        searched = path if Path(path).is_absolute() else " or ".join(str(f / path) for f in data_folders())
+        places = list(dict.fromkeys(folder / path for folder in folders))  # an absolute path is one place
+        for place in filter(Path.is_dir, places):
+            raise DataError(f"File {place} is a folder; name a file, or all files in a list.")
+        searched = " or ".join(map(str, places))
         raise DataError(f"File {searched} does not exist; check the path in the dataset's settings.")
     return _download(url, cached(path), sha256)
 
@@ -78,9 +87,15 @@ def retrieve(url: str, checksum: str | None, file: Path, downloader: Any = None)
             shutil.rmtree(place, ignore_errors=True)
 
 
-def find(path: str) -> Path | None:
-    """Return the file in the first data folder that has it, or None; an absolute path is taken as it is."""
-    return next((file for folder in data_folders() if (file := folder / path).is_file()), None)
+def find(path: str, folders: Sequence[Path] | None = None) -> Path | None:
+    """Return the file in the first folder that has it, or None; an absolute path is taken as it is.
+
+    Args:
+        path: the path.
+        folders: the folders; None: the data folders.
+    """
+    places = data_folders() if folders is None else folders
+    return next((file for folder in places if (file := folder / path).is_file()), None)
 
 
 def _verified(file: Path, sha256: str | None) -> Path:

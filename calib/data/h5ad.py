@@ -32,8 +32,9 @@ from calib.data.settings import (
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
 from calib.data.study import Study
+from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
-from calib.errors import CalibError, DataError, nearest
+from calib.errors import CalibError, DataError, check_choice, nearest
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def load_h5ad_study(
     features: Word | Sequence[Word] | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
+    subject_labels: SubjectLabels = "refuse",
 ) -> Study:
     """Return a study read from h5ad files, with the stored values unchanged.
 
@@ -71,11 +73,13 @@ def load_h5ad_study(
         features: names or patterns of the features that are used, such as ``ENSG*``; None: all.
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
+        subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
         CalibError: a setting is of the wrong kind, or the packages that read h5ad files are not installed.
     """
+    check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
     batch, label = as_optional_word("dataset.batch", batch), as_optional_word("dataset.label", label)
     layer, subject = as_optional_word("dataset.layer", layer), as_optional_word("dataset.subject", subject)
     wanted = None if features is None else as_words("dataset.features", features)
@@ -95,7 +99,8 @@ def load_h5ad_study(
     if named is None and batch is not None:
         sheet = in_natural_order(sheet)
     y, names = labelled(sheet, *label_settings(sheet, *labels))
-    return as_study(study_name, sheet, y, names, sources)
+    study = as_study(study_name, sheet, y, names, sources)
+    return with_subject_labels(study, subject_labels, REMEDY)
 
 
 def as_batches(batches: object) -> dict[str, Word] | None:

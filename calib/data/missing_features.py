@@ -27,7 +27,7 @@ def lacking(x: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.bool_]
     return {name: mask for name, mask in absent.items() if mask.any()}
 
 
-def left_out(
+def remaining(
     absent: Mapping[str, NDArray[np.bool_]], features: Sequence[str], where: str
 ) -> tuple[NDArray[np.bool_], Caution]:
     """Return which features remain ``(features,)`` where every batch needs a value, and a warning.
@@ -83,7 +83,7 @@ def with_shared_features(
         absent[name] = absent.get(name, False) | mask
     if not absent:
         return sheet, references
-    chosen, caution = left_out(absent, sheet.features, where)
+    chosen, caution = remaining(absent, sheet.features, where)
     kept = replace(sheet.of_features(chosen), cautions=(*sheet.cautions, caution))
     return kept, None if references is None else references.of_features(chosen)
 

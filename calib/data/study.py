@@ -67,7 +67,8 @@ class Batch:
             been inferred with the labels, so methods do not see it.
         names: name of each sample ``(samples,)``, or None where samples have no names.
         replicate: number or name of the sample that each row measures, known without labels. It is the
-            subject that a file names, or the result of ``find_replicates``; None where unknown.
+            subject that a file names, or the result of ``find_replicates``; None where it is unknown or
+            a subject may have samples of several classes (``calib.data.subjects``).
         reference: data ``(references, features)`` of reference samples, or None where there are none.
             Reference samples measure the same material in every batch, such as a pool, and are not
             classified.
@@ -140,6 +141,8 @@ class Study:
                 digest.update(np.ascontiguousarray(dense(batch.x[rows]), np.float64).ravel().data)
             for part in (batch.y, batch.subject):
                 digest.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
+            if batch.subject is not None and batch.replicate is None:
+                digest.update(b"no replicates")
             if batch.reference is not None:
                 digest.update(b"reference")
                 digest.update(np.ascontiguousarray(dense(batch.reference), np.float64).tobytes())

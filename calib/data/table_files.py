@@ -74,22 +74,25 @@ def _spreadsheet(file: Path, named: Sequence[Word]) -> pd.DataFrame:
     """Return the table in the first sheet of a spreadsheet."""
     try:
         with pd.ExcelFile(file) as book:
-            table = pd.read_excel(book, dtype=object)
+            header = pd.read_excel(book, header=None, nrows=1, dtype=str, keep_default_na=False)
+            table = pd.read_excel(book)
+            names = pd.read_excel(book, dtype=object, keep_default_na=False, na_values=[""])
             sheets = book.sheet_names
     except ImportError as error:
-        package = "openpyxl" if file.suffix.lower() in (".xlsx", ".xlsm") else str(error.name or "its reader")
         raise CalibError(
-            f"Reading the spreadsheet {file.name} needs the package {package}, which is not installed; "
-            "save it as CSV, or install that package."
+            f"Reading the spreadsheet {file.name} needs a package that is not installed "
+            f"({error.name or 'see pandas.read_excel'}); save the sheet as CSV."
         ) from error
     except Exception as error:  # readers of spreadsheets raise a dozen kinds of errors on damaged files
         raise DataError(
-            f"File {file} cannot be read as a spreadsheet ({type(error).__name__}); save it as CSV."
+            f"File {file} cannot be read as a spreadsheet ({type(error).__name__}); save the sheet as CSV."
         ) from error
     if len(sheets) > 1:
         log.warning("File %s has %d sheets; only the first, '%s', is read.", file, len(sheets), sheets[0])
-    _check_header([str(column) for column in table.columns], file)
-    return table.infer_objects()
+    _check_header([str(name) for name in header.to_numpy().ravel()], file)
+    table = table.set_axis(table.columns.map(str), axis=1)
+    columns = [column for word in named if (column := found_name(word, table.columns)) is not None]
+    return table.assign(**{column: names.set_axis(table.columns, axis=1)[column] for column in columns})
 
 
 def _text(file: Path, named: Sequence[Word]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_shared_features
 from calib.data.names import is_missing_word
@@ -19,6 +20,7 @@ from calib.data.settings import Word, as_mapping, as_optional_word, as_paths, as
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
 from calib.data.study import Study
+from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_columns import Columns, check_ignored
 from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame
 from calib.errors import DataError, check_choice
@@ -43,6 +45,7 @@ def load_table_study(
     n_sources: int = 2,
     reference: Word | None = None,
     missing_features: MissingFeatures = "leave_out",
+    subject_labels: SubjectLabels = "refuse",
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
@@ -66,6 +69,7 @@ def load_table_study(
         reference: column that marks reference samples, which need no label; None: there are none.
         missing_features: what becomes of a feature that a whole batch lacks, where ``impute`` is mean or
             median; see ``missing_features.with_shared_features``.
+        subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
 
     Raises:
         CalibError: a setting is of the wrong kind.
@@ -73,6 +77,7 @@ def load_table_study(
     """
     check_choice("dataset.impute", impute, IMPUTE)
     check_choice("dataset.missing_features", missing_features, MISSING_FEATURES)
+    check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
     roles = {"batch": batch, "label": label, "subject": subject, "sample": sample, "reference": reference}
     columns = Columns(
         **{role: as_optional_word(f"dataset.{role}", word) for role, word in roles.items()},
@@ -90,6 +95,8 @@ def load_table_study(
     y, names = labelled(sheet, *label_settings(sheet, *labels))
     sheet, references = with_shared_features(sheet, references, impute, missing_features)
     study = as_study(study_name, complete(sheet, impute), y, names, sources)
+    study = with_subject_labels(study, subject_labels, REMEDY)
+    warn_of_columns(study)
     return study if references is None else with_references(study, complete(references, impute))
 
 

@@ -17,6 +17,7 @@ from scipy import stats
 
 from calib.data.matrix import dense
 from calib.data.study import Batch, FloatArray, IntArray, Study
+from calib.data.subjects import units
 from calib.errors import CalibError, check_choice
 
 ALPHA = 0.05
@@ -80,7 +81,7 @@ def p_values(study: Study, level: Level = "sample") -> pd.DataFrame:
     Args:
         study: study with two classes, on the scale of intensities or counts.
         level: ``sample`` tests all rows, as the authors do. ``subject`` tests the mean over each subject's
-            rows, because replicates of one person are not independent and make p too small.
+            rows of a class, because replicates of one person are not independent and make p too small.
 
     Raises:
         CalibError: the study does not have two classes, or has no batch that can be tested.
@@ -129,7 +130,8 @@ def _rows(batch: Batch, level: Level) -> tuple[FloatArray, IntArray]:
     x = dense(batch.x)
     if level == "sample":
         return x, batch.y
-    _, first, member = np.unique(np.asarray(batch.subject), return_index=True, return_inverse=True)
+    assert batch.subject is not None
+    first, member = units(batch.subject, batch.y)
     sums = np.zeros((len(first), x.shape[1]))
     np.add.at(sums, member, x)
     return sums / np.bincount(member)[:, None], batch.y[first]

@@ -1,13 +1,13 @@
 """Accuracy, F-score, AUC and MCC (Eqs 5-7) of samples and of subjects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
 
 from calib.data.study import FloatArray, IntArray, Subjects
+from calib.data.subjects import units
 
 METRICS = ("accuracy", "f_score", "auc", "auc_hard", "mcc")
 """Names of the metrics that ``score`` computes."""
@@ -75,22 +75,28 @@ def unseen_classes(
 
 
 def by_subject(probability: FloatArray, y: IntArray, subject: Subjects) -> tuple[FloatArray, IntArray]:
-    """Return the median probability of each subject's samples, and each subject's label ``(subjects,)``."""
-    _, first, medians = median_by_subject(probability, subject)
+    """Return the median probability of each subject's samples, and each subject's label ``(subjects,)``.
+
+    The samples of each class of a subject count as a subject of their own.
+    """
+    first, _, medians = median_by_subject(probability, y, subject)
     return medians, y[first]
 
 
 def median_by_subject(
-    probability: FloatArray, subject: Subjects
-) -> tuple[NDArray[Any], NDArray[np.intp], FloatArray]:
-    """Return the sorted subjects, the first sample of each, and the median probability of its samples.
+    probability: FloatArray, y: IntArray | None, subject: Subjects
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return the first sample of each subject, its number of samples, and their median probability.
 
-    With more than two classes the medians of the classes need not sum to one; only their order is used.
+    Subjects are sorted. Where labels are known, the samples of each class of a subject count as a subject of
+    their own (``subjects.units``). With more than two classes the medians of the classes need not sum to one;
+    only their order is used.
     """
-    subjects, first, owner = np.unique(subject, return_index=True, return_inverse=True)
-    order, ends = np.argsort(owner, kind="stable"), np.bincount(owner).cumsum()[:-1]
+    first, owner = units(subject, y)
+    sizes = np.bincount(owner)
+    order, ends = np.argsort(owner, kind="stable"), sizes.cumsum()[:-1]
     medians = [np.median(part, axis=0) for part in np.split(probability[order], ends)]
-    return subjects, first, np.stack(medians)
+    return first, sizes, np.stack(medians)
 
 
 def mean_over(scores: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:

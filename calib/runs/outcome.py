@@ -161,7 +161,9 @@ def predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataF
 def subject_predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataFrame:
     """Return a table with a row for each subject, from the median probabilities of its samples.
 
-    Batches without subjects have no rows.
+    Batches without subjects have no rows. Where labels are known, the samples of each class of a subject have
+    a row of their own; where they are unknown and the samples of a subject are no replicates
+    (``dataset.subject_labels=split``), there are no rows, since nobody knows which samples belong together.
 
     Args:
         probability: batch name -> ``(samples, classes)``.
@@ -169,13 +171,13 @@ def subject_predictions(study: Study, probability: Mapping[str, FloatArray]) -> 
     parts = []
     for name, p in probability.items():
         batch = study.batches[name]
-        if batch.subject is not None:
-            subjects, first, medians = median_by_subject(p, batch.subject)
+        if batch.subject is not None and (batch.y is not None or batch.replicate is not None):
+            first, sizes, medians = median_by_subject(p, batch.y, batch.subject)
             columns = {
                 "study": study.name,
                 "batch": name,
-                "subject": subjects,
-                "samples": np.unique(batch.subject, return_counts=True)[1],
+                "subject": batch.subject[first],
+                "samples": sizes,
                 "label": None if batch.y is None else np.array(study.classes)[batch.y[first]],
             }
             parts.append(pd.DataFrame(columns | _answers(study, medians)))

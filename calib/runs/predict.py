@@ -16,6 +16,7 @@ from calib.data.settings import as_mapping, as_words, found_name
 from calib.data.sheet import Sheet, batches_of, class_indices
 from calib.data.sheet_names import labels_of
 from calib.data.study import Batch, FloatArray, Samples, Study
+from calib.data.subjects import SubjectLabels, with_subject_labels
 from calib.data.table_columns import ROLES, Columns
 from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
@@ -34,6 +35,12 @@ STATISTICS = {
     "both": {"calibrator_test_statistics": "own", "discriminator_test_statistics": "own"},
 }
 """The choices of batch norms that use the new batch's own mean and variance, not those of the training."""
+
+REMEDY = (
+    "give the samples of each class a subject of their own, or train the model with "
+    "dataset.subject_labels=split."
+)
+"""What to do about a subject with two labels in a file that a model is to predict."""
 
 COLUMNS = ("batch", "label", "subject", "sample")
 """The columns of a file that are not features."""
@@ -122,9 +129,10 @@ def predict(
     sheet = _read(data, model, dataset, columns, only)
     y = _classes(sheet, dataset, model)
     batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
-    study = Study(dataset["name"], batches, model.features, model.classes)
+    rule: SubjectLabels = "split" if dataset.get("subject_labels") == "split" else "refuse"
+    study = with_subject_labels(Study(dataset["name"], batches, model.features, model.classes), rule, REMEDY)
     own_statistics = statistics != "as_trained"
-    probability = {name: _probability(model, batch, own_statistics) for name, batch in batches.items()}
+    probability = {name: _probability(model, batch, own_statistics) for name, batch in study.batches.items()}
     known = model.training_statistics
     found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
     rows = model.training_rows

@@ -1,0 +1,89 @@
+"""Subjects that have samples of several classes, such as tumour and normal tissue of one patient."""
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.data.cautions import Caution, counted
+from calib.data.study import Batch, IntArray, Study, Subjects
+from calib.errors import DataError
+
+SubjectLabels = Literal["refuse", "split"]
+SUBJECT_LABELS = ("refuse", "split")
+"""Choices for a subject with two labels in a batch: refuse it, or score its samples of each class apart."""
+
+
+REMEDY = (
+    "give the samples of each class a subject of their own, or set dataset.subject_labels=split, which "
+    "averages over no subject and scores each class of its samples apart."
+)
+"""What to do about a subject with two labels."""
+
+
+def units(subject: Subjects, y: IntArray | None) -> tuple[IntArray, IntArray]:
+    """Return what is scored and answered as one: the samples of one class of a subject.
+
+    Args:
+        subject: number or name of each sample's subject ``(samples,)``.
+        y: class index of each sample ``(samples,)``; None: unknown, so a unit is a subject.
+
+    Returns:
+        The first sample of each unit ``(units,)``, in the order of subjects and then classes, and the number
+        of each sample's unit ``(samples,)``.
+    """
+    _, first, owner = np.unique(subject, return_index=True, return_inverse=True)
+    if y is not None:
+        _, first, owner = np.unique(owner * (y.max() + 1) + y, return_index=True, return_inverse=True)
+    return first, owner
+
+
+def mixed_subjects(batch: Batch) -> NDArray[np.str_]:
+    """Return the subjects of a batch that have samples of several classes; none where labels are unknown."""
+    if batch.y is None or batch.subject is None:
+        return np.zeros(0, np.str_)
+    first, _ = units(batch.subject, batch.y)
+    subjects, counts = np.unique(np.asarray(batch.subject)[first], return_counts=True)
+    return subjects[counts > 1].astype(str)
+
+
+def with_subject_labels(study: Study, rule: SubjectLabels, remedy: str) -> Study:
+    """Return the study with subjects that may be averaged over.
+
+    Methods average over the samples of a subject (``Batch.replicate``), and so answer a subject once. That is
+    wrong where a subject has samples of several classes, in which case the labels of a target may not be used
+    to take its samples apart.
+
+    Args:
+        study: a study whose file names the subjects.
+        rule: ``refuse`` raises an error if a subject has samples of two classes in a batch. ``split`` takes
+            no sample for a replicate of another, so no method averages; the samples of each class of a
+            subject are then scored as one.
+        remedy: end of the sentence of the error, which says what to do.
+
+    Raises:
+        DataError: a subject has samples of two classes, and the rule is to refuse it.
+    """
+    mixed = {name: found for name, batch in study.batches.items() if len(found := mixed_subjects(batch))}
+    if rule == "refuse":
+        for name, subjects in mixed.items():
+            batch = study.batches[name]
+            assert batch.y is not None  # there are no mixed subjects without labels
+            of_first = np.asarray(batch.subject).astype(str) == subjects[0]
+            classes = ", ".join(study.classes[i] for i in np.unique(batch.y[of_first]))
+            raise DataError(
+                f"Batch '{name}' has {counted(len(subjects), 'subject')} with samples of several classes, "
+                f"the first '{subjects[0]}' ({classes}), which would be averaged and scored as one; {remedy}"
+            )
+        return study
+    batches = {name: replace(batch, replicate=None) for name, batch in study.batches.items()}
+    cautions = list(study.cautions)
+    if mixed:
+        shown = ", ".join(f"{len(subjects):,} in '{name}'" for name, subjects in mixed.items())
+        text = (
+            f"Subjects have samples of several classes ({shown}): predictions are not averaged over the "
+            "samples of a subject, and its samples of each class are scored as a subject of their own."
+        )
+        cautions.append(Caution("subjects_split", text))
+    return replace(study, batches=batches, cautions=cautions)
