@@ -1,11 +1,13 @@
 """The configuration: composing it, looking up a study's values, and calling the classes that it names."""
 
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from calib.errors import CalibError
@@ -17,6 +19,9 @@ INNER = tuple(kind for kind in KINDS if kind != LOADER)
 """The kinds that a method or a part of one may hold."""
 
 ABSENT = object()
+
+COMPOSING = threading.RLock()
+"""Held while a configuration is composed, because Hydra has one state for all threads."""
 
 
 def tuned(key: str, default: Any, *, _root_: DictConfig) -> Any:
@@ -42,8 +47,14 @@ OmegaConf.register_new_resolver("tuned", tuned, replace=True)
 def compose(conf: Path, *overrides: str) -> DictConfig:
     """Return the configuration that the command line gives with these overrides, from the folder ``conf``."""
     add_folder(conf)
-    with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        return hydra.compose("config", list(overrides))
+    with COMPOSING:
+        outer = GlobalHydra.instance().hydra  # the caller's own, if there is one
+        GlobalHydra.instance().hydra = None
+        try:
+            with hydra.initialize_config_dir(str(conf), version_base="1.3"):
+                return hydra.compose("config", list(overrides))
+        finally:
+            GlobalHydra.instance().hydra = outer
 
 
 def build(config: DictConfig, *kinds: str) -> Any:

@@ -18,13 +18,14 @@ from calib.data.matrix import dense
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.data.transform import checked
 from calib.errors import DataError, DivergedError
+from calib.failures import NO_SOLUTION
 from calib.methods.base import Corrector, Fitted, class_probabilities
 from calib.methods.corrected import SupervisedCorrector, finite
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
 from calib.registry import CONF
 from calib.runs.run import method_settings
-from calib.runtime import Runtime
+from calib.runtime import Runtime, torchs_own_defaults
 
 
 class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -104,6 +105,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         Raises:
             ValueError: shapes disagree, a batch is labelled in part, or there are fewer than two classes.
         """
+        refuse_anndata(X)
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         if y is None:
             raise ValueError(
@@ -144,7 +146,8 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         not_of_joint = ("protocol", "unlabelled", "random_state", "device", "dtype", "progress")
         settings = {k: value for k, value in self.get_params(deep=False).items() if k not in not_of_joint}
         method = Joint(**settings, protocol=self._protocol)
-        self._fitted = method.fit(Task(sources, targets, len(self.classes_)), runtime)
+        with torchs_own_defaults():
+            self._fitted = method.fit(Task(sources, targets, len(self.classes_)), runtime)
         self.history_ = pd.DataFrame(runtime.history)
         return self
 
@@ -177,12 +180,13 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     ) -> NDArray[np.floating]:
         """Apply a function of the fitted method to each batch, and return the rows in their own order."""
         check_is_fitted(self)
+        refuse_anndata(data)
         x = validate_data(self, data, dtype=np.float64, reset=False)
         groups = _batches(batch, len(x))
         parts = []
         for name, rows in groups.items():
             samples = Samples(name, self._prepared(x[rows], f"Batch '{name}'"))
-            with _as_value_errors():
+            with _as_value_errors(), torchs_own_defaults():
                 parts.append(function(self._fitted, samples))
         order = np.argsort(np.concatenate(list(groups.values())), kind="stable")
         return np.concatenate(parts)[order]
@@ -242,6 +246,7 @@ class BatchCorrector(BaseEstimator):
             ValueError: shapes disagree.
             CalibError: the method is unknown or the data do not suit it.
         """
+        refuse_anndata(X)
         x = validate_data(self, X, dtype=np.float64)
         groups = _batches(batch, len(x))
         corrector: Corrector | SupervisedCorrector = build(OmegaConf.create(self._settings()))
@@ -251,7 +256,7 @@ class BatchCorrector(BaseEstimator):
             )
         runtime = Runtime.from_names(self.random_state, self.device, self.dtype, self.progress)
         names = feature_names(self)
-        with _as_value_errors():
+        with _as_value_errors(), torchs_own_defaults():
             batches = [
                 Samples(name, checked(x[rows], "none", "none", self.dtype, f"Batch '{name}'", names))
                 for name, rows in groups.items()
@@ -283,6 +288,15 @@ def protocol_named(name: str) -> Protocol:
     return build(compose(CONF, f"protocol={name}").protocol)
 
 
+def refuse_anndata(data: object) -> None:
+    """Raise TypeError for an AnnData, of which scikit-learn would read one cell after another."""
+    if all(hasattr(data, name) for name in ("X", "obs", "var")):
+        raise TypeError(
+            "X is an AnnData; give its values as an array, X=adata.X (or adata.X.toarray() where they are "
+            "sparse), and the batch of each cell as batch=adata.obs[...]."
+        )
+
+
 def feature_names(estimator: BaseEstimator) -> Sequence[object]:
     """Return the names of the features that an estimator was fitted to, or their positions."""
     return getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
@@ -297,7 +311,7 @@ def _as_value_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (DataError, DivergedError) as error:
+    except (DataError, DivergedError, *NO_SOLUTION) as error:
         raise ValueError(str(error)) from error
 
 
@@ -315,4 +329,12 @@ def _batches(batch: ArrayLike | None, rows: int) -> dict[str, NDArray[np.intp]]:
         raise ValueError(f"batch names {len(names)} samples, but X has {rows}.")
     if pd.isna(names).any():
         raise ValueError(f"batch is missing for {pd.isna(names).sum()} samples.")
-    return {str(name): np.flatnonzero(names == name) for name in pd.unique(names)}
+    unique = pd.unique(names)
+    found = {str(name): np.flatnonzero(names == name) for name in unique}
+    if len(found) < len(unique):
+        twice = next(name for name in found if sum(str(other) == name for other in unique) > 1)
+        raise ValueError(
+            f"batch has several names that are all written {twice}, such as a number and a text; give all "
+            "samples of a batch the same one."
+        )
+    return found

@@ -1,7 +1,8 @@
 """The surroundings of a training: device, number type, random streams and the history of losses."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -26,6 +27,22 @@ class StoredCorrections(Protocol):
     def obtain(self, corrector: Any, batches: Sequence[Any], runtime: "Runtime") -> Mapping[str, Any]:
         """Return the corrected data of every batch by name, computed now or before."""
         ...
+
+
+@contextmanager
+def torchs_own_defaults() -> Iterator[None]:
+    """Give PyTorch its own defaults within, whatever the caller has set: they would change the numbers.
+
+    They are the number type of new tensors, their device, and that gradients are followed.
+    """
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    elsewhere = torch.get_default_device().type != "cpu"
+    try:
+        with torch.enable_grad(), torch.device("cpu") if elsewhere else nullcontext():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from calib.errors import CalibError, nearest
 from calib.evaluation.familiar import known
 from calib.evaluation.metrics import score
 from calib.evaluation.novelty import warning
+from calib.failures import command
 from calib.records.record import Record
 from calib.runs.outcome import ABSTAINED, predictions, subject_predictions, with_abstentions
 from calib.runs.predict import COLUMNS, Prediction, fitted_temperature, predict
@@ -158,7 +159,8 @@ def _confidence(text: str) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except CalibError as error:
-        sys.exit(f"Error: {error}")
+    with command():
+        try:
+            main(sys.argv[1:])
+        except CalibError as error:
+            sys.exit(f"Error: {error}")

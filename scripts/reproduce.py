@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from calib.errors import CalibError
+from calib.failures import command
 from calib.report.assemble import write_report
 from calib.runs.cli import explain
 from calib.runs.launch import carry_out_all
@@ -79,11 +80,10 @@ def main(options: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     show_progress()
-    try:
-        sys.exit(main(parser().parse_args()))
-    except (CalibError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"Error: {explain(error, [], CONF)}")
-    except BrokenProcessPool:
-        sys.exit("Error: a process that draws was killed; repeat the command with fewer at once (--jobs).")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")
+    with command():
+        try:
+            sys.exit(main(parser().parse_args()))
+        except (CalibError, HydraException, OmegaConfBaseException) as error:
+            sys.exit(f"Error: {explain(error, [], CONF)}")
+        except BrokenProcessPool:
+            sys.exit("Error: a process that draws was killed; repeat the command with fewer jobs (--jobs).")

@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from calib.data.split import Split
 from calib.errors import CalibError
+from calib.failures import command
 from calib.report.exhibits import write_table
 from calib.report.search_table import caption, search_table, summary
 from calib.runs.cli import explain
@@ -116,15 +117,14 @@ def carry_out(jobs: Sequence[Job], options: argparse.Namespace) -> dict[str, str
 if __name__ == "__main__":
     show_progress()
     chosen = parser().parse_args()
-    try:
-        sys.exit(main(chosen))
-    except (CalibError, HydraException, OmegaConfBaseException) as error:
-        given = [
-            f"dataset={chosen.study}",
-            f"method={chosen.method}",
-            f"protocol={chosen.protocol}",
-            *chosen.set,
-        ]
-        sys.exit(f"Error: {explain(error, given, CONF)}")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")
+    with command():
+        try:
+            sys.exit(main(chosen))
+        except (CalibError, HydraException, OmegaConfBaseException) as error:
+            given = [
+                f"dataset={chosen.study}",
+                f"method={chosen.method}",
+                f"protocol={chosen.protocol}",
+                *chosen.set,
+            ]
+            sys.exit(f"Error: {explain(error, given, CONF)}")

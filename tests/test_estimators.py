@@ -2,10 +2,13 @@
 
 import dataclasses
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 
+import hydra
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -16,7 +19,7 @@ from calib.estimators import BatchCorrector, JointCalibrator, protocol_named
 from calib.methods.joint import Joint
 from calib.runs.run import load, method_settings, plan
 from calib.runtime import Runtime
-from tests.conftest import SMALL, compose
+from tests.conftest import CONF, SMALL, compose
 
 SETTINGS = {"epochs": 3, "batch_size": 8}
 
@@ -156,3 +159,47 @@ def test_a_batch_scaled_by_itself_needs_two_rows(option: str, table: dict[str, n
     assert len(model.predict(table["x"][:2])) == 2
     with pytest.raises(ValueError, match="Batch 'all' has one sample"):
         model.predict_proba(table["x"][:1])
+
+
+def test_an_anndata_is_refused_at_once(table: dict[str, np.ndarray]) -> None:
+    anndata = pytest.importorskip("anndata")
+    cells = anndata.AnnData(table["x"])
+    for call in (
+        lambda: JointCalibrator(**SETTINGS).fit(cells, table["y"], table["plate"]),
+        lambda: BatchCorrector().fit(cells, batch=table["plate"]),
+    ):
+        with pytest.raises(TypeError, match=r"X is an AnnData; give .* X=adata.X"):
+            call()
+
+
+def test_batch_names_that_are_written_alike(table: dict[str, np.ndarray]) -> None:
+    plate = np.where(table["plate"] == "plate 1", 1, table["plate"].astype(object))
+    plate[table["plate"] == "plate 2"] = "1"
+    for call in (
+        lambda: JointCalibrator(**SETTINGS).fit(table["x"], table["y"], plate),
+        lambda: BatchCorrector().fit(table["x"], batch=plate),
+    ):
+        with pytest.raises(ValueError, match="several names that are all written 1"):
+            call()
+
+
+def test_the_callers_settings_change_nothing(table: dict[str, np.ndarray]) -> None:
+    def fitted() -> np.ndarray:
+        model = JointCalibrator(**SETTINGS).fit(table["x"], table["y"], table["plate"])
+        return model.predict_proba(table["x"])
+
+    expected = fitted()
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(fitted(), expected)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.no_grad(), torch.device("meta"):
+        np.testing.assert_array_equal(fitted(), expected)
+    with ThreadPoolExecutor(4) as pool:  # the protocol is composed in each of them
+        for other in pool.map(lambda _: fitted(), range(4)):
+            np.testing.assert_array_equal(other, expected)
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        np.testing.assert_array_equal(fitted(), expected)
+        assert hydra.compose("config") is not None  # the caller's Hydra is as it was

@@ -10,7 +10,11 @@ from tests.conftest import ROOT
 
 LAYERS = (
     ("calib.errors",),  # sentences for users
-    ("calib.files", "calib.runtime"),  # files written whole; device, number type and random streams
+    (
+        "calib.failures",
+        "calib.files",
+        "calib.runtime",
+    ),  # files written whole; device, number type and random streams
     ("calib.data",),  # studies: readers, splits, scaling
     # the paper: its networks, losses, training loop and protocol
     (

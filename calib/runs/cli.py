@@ -12,7 +12,12 @@ from pathlib import Path
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from calib.config import build, compose
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
+from calib.failures import command
 from calib.runs.help import HELP, help_text
 from calib.runs.isolation import isolated
 
@@ -33,6 +39,12 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
     """Run ``task`` on the command line's overrides, or print help; exit with 1 on a user's error."""
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
+    with command():
+        _main(task, conf, arguments)
+
+
+def _main(task: Callable[[DictConfig], object], conf: Path, arguments: Sequence[str]) -> None:
+    """Run ``task``, or print help; see ``main``."""
     try:
         if set(HELP) & set(arguments):
             overrides = [argument for argument in quote_splits(arguments) if not argument.startswith("-")]
@@ -44,6 +56,8 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
     except BrokenProcessPool:
         sys.exit("Error: a worker process was killed, and its runs with it; repeat the command to go on.")
+    except BrokenPipeError:
+        raise
     except OSError as error:  # Hydra makes the output folder before any run
         sys.exit(f"Error: {error.filename}: {error.strerror}; choose another folder with out=<folder>.")
 
@@ -129,6 +143,8 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if isinstance(error, CalibError):
         return str(error)
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(str(error.override))
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = str(error.missing_cfg_file).rpartition("/")
         if wrong.startswith("submitit"):
@@ -146,6 +162,18 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:2]) or type(error).__name__
+
+
+def _unreadable(override: str) -> str:
+    """Return the sentence for an argument that is not in Hydra's grammar, with the quotes that it needs."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"The argument {override} is no setting; write key=value, as in split=12_3."
+    inner = value.strip("'\"").replace("'", r"\'")
+    return (
+        f"The value of {key} cannot be read: {value}; a value with spaces, commas or any of "
+        f"= ( ) [ ] {{ }} : # needs quotes within quotes, as in \"{key}='{inner}'\"."
+    )
 
 
 def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:

@@ -31,7 +31,7 @@ from calib.runs.run import Run, each_seed, load, plan
 from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
-from calib.runtime import Runtime
+from calib.runtime import Runtime, torchs_own_defaults
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ Warnings = Sequence[Mapping[str, str]]
 """The warnings of a run, each with its ``code`` and ``text``; see ``calib.data.checks``."""
 
 
+@torchs_own_defaults()
 def run(config: DictConfig) -> list[Result]:
     """Carry out the run that a configuration describes, or read it from its record.
 

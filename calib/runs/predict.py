@@ -25,9 +25,11 @@ from calib.errors import CalibError, check_choice, nearest
 from calib.evaluation.familiar import Familiar
 from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
+from calib.failures import in_one_sentence
 from calib.methods.base import class_probabilities
 from calib.records.predictions_file import read_predictions
 from calib.runs.models import Model, load_model
+from calib.runtime import torchs_own_defaults
 
 STATISTICS = {
     "as_trained": {},
@@ -99,6 +101,7 @@ def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str])
     return temperature(np.concatenate(probability), np.concatenate(y))
 
 
+@torchs_own_defaults()
 def predict(
     run: Path, data: Path, statistics: str = "as_trained", only: str | None = None, **columns: str | None
 ) -> Prediction:
@@ -126,7 +129,8 @@ def predict(
         )
     if not data.is_file():
         raise CalibError(f"File {data} does not exist; check data=.")
-    sheet = _read(data, model, dataset, columns, only)
+    with in_one_sentence(f"Reading {data}"):
+        sheet = _read(data, model, dataset, columns, only)
     y = _classes(sheet, dataset, model)
     batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
     rule: SubjectLabels = "split" if dataset.get("subject_labels") == "split" else "refuse"

@@ -1,5 +1,6 @@
 """A run: study, split, method and seed, and the key that stands for everything that decides its result."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from calib.data.split import Split
 from calib.data.study import Study
 from calib.data.transform import prepare
 from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.failures import in_one_sentence
 from calib.files import short_hash
 from calib.methods.base import AnyMethod
 from calib.protocol import Protocol
@@ -21,6 +23,9 @@ from calib.runtime import DTYPES
 
 RECORD_VERSION = 2
 """Raised when a change to code that all methods share (training, metrics, distances) gives other numbers."""
+
+MANY_THREADS = 64
+"""Threads that a run may have on any machine; more only where the machine has as many CPUs."""
 
 MAX_SEED = 2**32 - 1
 
@@ -58,16 +63,19 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     Raises:
         CalibError: a setting or a data file is wrong.
     """
-    check_number("threads", config.threads, least=1, whole=True)
+    check_number("threads", config.threads, least=1, whole=True, most=max(MANY_THREADS, os.cpu_count() or 1))
     seeds_of(config)
     check_choice("dtype", config.dtype, DTYPES)
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
     protocol: Protocol = build(config.protocol, PROTOCOL)
-    study: Study = with_marks(build(config.dataset, LOADER))
+    with in_one_sentence(f"Reading study '{config.dataset.name}'"):
+        study: Study = with_marks(build(config.dataset, LOADER))
+        sha256 = study.sha256()
     scaling = f"{protocol.transform} {protocol.batch_scale}"
-    data = {"data_sha256": study.sha256(), "scaling": scaling, "dtype": config.dtype}
-    return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data
+    data = {"data_sha256": sha256, "scaling": scaling, "dtype": config.dtype}
+    with in_one_sentence(f"Scaling study '{study.name}'"):
+        return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data
 
 
 def seeds_of(config: DictConfig) -> list[int]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pandas as pd
-import torch
 
 from calib.errors import CalibError
+from calib.failures import in_one_sentence
 from calib.records.record import ERROR
 from calib.runs.run import Run
 from calib.runtime import Runtime
@@ -23,7 +23,7 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
     The traceback goes to ``error.txt``, the losses to ``history.csv``.
 
     Raises:
-        CalibError: the memory did not suffice; any other error is raised as it is.
+        CalibError: as ``in_one_sentence``; any other error is raised as it is.
     """
     handler = LogFile(run.record.path / "run.log", encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -38,12 +38,8 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
         with suppress(CalibError):  # on a full disk, the first error says so already
             run.record.write_text(ERROR, traceback.format_exc())
             run.record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
-        if out_of_memory(error):
-            raise CalibError(
-                f"{run} needs more memory than there is; make fewer runs at once (--jobs, "
-                "hydra.launcher.n_jobs), or use smaller batches or a larger machine."
-            ) from error
-        raise
+        with in_one_sentence(str(run)):
+            raise
     finally:
         root.removeHandler(handler)
         handler.close()
@@ -59,8 +55,3 @@ class LogFile(logging.FileHandler):
         """Close the file, even if there is no room for its last lines."""
         with suppress(OSError):
             super().close()
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether Python, NumPy or torch asked for more memory than there is."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

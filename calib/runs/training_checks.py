@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from calib.data.cautions import Caution
 from calib.data.study import FloatArray, IntArray, LabelledTask, Study, Task
+from calib.errors import CalibError
 from calib.evaluation.metrics import score
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
 from calib.runs.outcome import Outcome
@@ -36,11 +37,7 @@ Answers = Mapping[str, tuple[FloatArray, IntArray]]
 
 
 def after_training(run: Run, task: Task | LabelledTask, fitted: Fitted, outcome: Outcome) -> list[Caution]:
-    """Return the warnings about a trained method.
-
-    Raises:
-        DivergedError: the trained model gives values for a source that are no numbers.
-    """
+    """Return the warnings about a trained method."""
     faster = _how_to_train_more(run)
     sources = {} if run.method.uses_target_labels else _source_answers(task, fitted)
     found = [*no_better_than_chance(sources, faster), *one_class_of_sources(sources, run.study, faster)]
@@ -55,7 +52,10 @@ def _source_answers(task: Task | LabelledTask, fitted: Fitted) -> Answers:
         y = source.y[rows[source.name]] if source.name in rows else source.y
         if not len(y):
             continue  # no target has chosen this source
-        probability = class_probabilities(fitted, source)
+        try:
+            probability = class_probabilities(fitted, source)
+        except CalibError:  # such as a source of one row, normalised by itself; the targets may be fine
+            continue
         if len(probability) == len(y):  # else the training has repeated some of its rows
             found[source.name] = probability, y
     return found

@@ -1,0 +1,69 @@
+"""Failures of the machine and of numerical libraries, as one sentence each."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import ArpackError
+
+from calib.errors import CalibError
+
+NO_SOLUTION = (np.linalg.LinAlgError, torch.linalg.LinAlgError, ArpackError)
+"""What the libraries raise when eigenvalues do not converge or a matrix has no inverse."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether Python, NumPy or torch asked for more memory than there is."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def in_one_sentence(doing: str) -> Iterator[None]:
+    """Turn a lack of memory and a decomposition without a solution into one sentence.
+
+    Args:
+        doing: start of the sentence, such as ``Reading study 'mi'``.
+
+    Raises:
+        CalibError: such an error was raised within; any other error is raised as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if out_of_memory(error):
+            raise CalibError(
+                f"{doing} needs more memory than there is; make fewer runs at once (--jobs, "
+                "hydra.launcher.n_jobs), or use fewer features or samples or a larger machine."
+            ) from error
+        if isinstance(error, NO_SOLUTION):
+            raise CalibError(
+                f"{doing} failed: a matrix of the data has no decomposition ({str(error).rstrip('.')}); look "
+                "for features that are constant, equal or of very different scales, or take another method."
+            ) from error
+        raise
+
+
+@contextmanager
+def command() -> Iterator[None]:
+    """End a command in one sentence where it is interrupted, or where nobody reads its output any more.
+
+    A log line that nobody reads is dropped, and the work goes on, so a run behind ``| head`` is recorded.
+    """
+    logging.raiseExceptions = False  # a log line that cannot be written ends no run
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")
+    except BrokenPipeError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - Python flushes it at its end
+        sys.exit(
+            "Error: the program that reads this output has ended (as head does); what is recorded is kept."
+        )
