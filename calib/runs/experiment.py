@@ -74,6 +74,7 @@ def recorded(run: Run) -> Result | None:
     no_model = run.config.save_model and not (run.record.path / MODEL).is_file()
     result = None if run.config.force or no_model else run.record.result()
     if result is not None:
+        run.record.tidy()
         log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
     return result
 
@@ -134,6 +135,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         outcome = judge(run, task, trained.fitted)
         result = write(run, trained, outcome, code)
         log.info("%s", result_table(result, run.config.protocol.reported_auc))
+    run.record.settle()
     return result
 
 
