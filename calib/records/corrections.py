@@ -73,6 +73,7 @@ class Corrections:
             if self.force or (found := self._stored(record, names)) is None:
                 self.used = {"key": key, **_compute(record, corrector, batches, runtime)}
                 record.finish(self.used)
+                record.settle()
                 found = _load(record, names)
         return found
 

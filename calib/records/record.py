@@ -2,22 +2,26 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
 
 from calib.errors import CalibError, DamagedError
 from calib.files import checksum, facts, remove_leftovers, safe_name, same, write_archive, write_whole
+from calib.records.locks import locked_folder
 
 log = logging.getLogger(__name__)
 
 RESULT, ERROR = "result.json", "error.txt"
 """The file that ends a record, and the one that a failed run leaves in its place."""
+
+NEXT = ".next"
+"""Folder inside a finished record in which the record is made again."""
 
 
 def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
@@ -52,10 +56,19 @@ class Record:
 
     ``result.json`` lists the size and checksum of every file written before it, and its own checksum, so that
     a record that is damaged later is not used as a result.
+
+    A finished record that is made again stays until the new one is finished: the new files are written into
+    its folder ``.next``, and ``settle`` moves them to their places once ``.next/result.json`` is there. If
+    the process is killed between two of these moves, ``read`` finds each file in the one place or the other,
+    and the next process that locks the record moves the rest.
+
+    Attributes:
+        path: the directory.
+        folder: where files are being written: the directory, or its ``.next``.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = self.folder = path
         self._files: dict[str, dict[str, int | str]] = {}
 
     def read(self) -> dict[str, Any] | None:
@@ -66,17 +79,47 @@ class Record:
         Raises:
             DamagedError: a file is not as it was written.
         """
+        content, folders = self._latest()
+        while content is not None:
+            changed = [
+                name
+                for name, known in content.get("files", {}).items()
+                if not any(same(folder / name, known) for folder in folders)
+            ]
+            if not changed:
+                return content
+            before, (content, folders) = content, self._latest()
+            if content == before:  # no other process has just made the record again
+                raise self._damaged(changed[0])
+        return None
+
+    def _latest(self) -> tuple[dict[str, Any] | None, list[Path]]:
+        """Return the content of the newest ``result.json`` and the folders in which its files may be.
+
+        Raises:
+            DamagedError: it is not as it was written.
+        """
+        newer = None
+        with suppress(DamagedError):
+            newer = self._content(self.path / NEXT / RESULT)
+        if newer is not None:
+            return newer, [self.path / NEXT, self.path]
+        return self._content(self.path / RESULT), [self.path]
+
+    def _content(self, file: Path) -> dict[str, Any] | None:
+        """Return the content of a ``result.json``, or None if there is none.
+
+        Raises:
+            DamagedError: it is not as it was written.
+        """
         try:
-            content = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise self._damaged(RESULT) from error
         if not isinstance(content, dict) or content.get("checksum", checksum(content)) != checksum(content):
             raise self._damaged(RESULT)
-        for name, known in content.get("files", {}).items():
-            if not same(self.path / name, known):
-                raise self._damaged(name)
         return content
 
     def result(self) -> dict[str, Any] | None:
@@ -121,18 +164,52 @@ class Record:
         return whole
 
     def prepare(self) -> None:
-        """Create the directory, or empty it of an earlier attempt, whose result is removed first.
+        """Create the directory, or empty it of an earlier attempt; a finished record stays.
+
+        The files of a finished record are replaced by ``settle`` when the new ones are complete.
 
         Raises:
             CalibError: the place cannot be written to.
         """
+        self.folder = self.path / NEXT if not self.damage() and self.read() else self.path
         with self._writing():
-            self.path.mkdir(parents=True, exist_ok=True)
-            for file in sorted(self.path.iterdir(), key=lambda file: file.name != RESULT):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(self.folder.iterdir(), key=lambda file: file.name != RESULT):
                 if not file.name.startswith("."):
                     file.unlink()
             self.write_text("run.log", "")
         self._files = {}
+
+    def settle(self) -> None:
+        """Move the files of a record that was made again to their places, ``result.json`` last.
+
+        Files of the earlier record that the new one does not have are removed. Nothing happens where no
+        record was made again, or where the new one is not finished.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        self.folder, newer, content = self.path, self.path / NEXT, None
+        with suppress(DamagedError):
+            content = self._content(newer / RESULT)
+        if content is None:
+            return
+        kept = {*content.get("files", {}), "run.log", RESULT}
+        with self._writing():
+            for file in newer.iterdir():
+                if file.name in kept and file.name != RESULT:
+                    file.replace(self.path / file.name)
+            for file in self.path.iterdir():
+                if file.name not in kept and not file.name.startswith("."):
+                    file.unlink()
+            (newer / RESULT).replace(self.path / RESULT)
+            shutil.rmtree(newer)
+
+    def tidy(self) -> None:
+        """Remove what a killed process left of making this record again, unless another one is making it."""
+        if (self.path / NEXT).is_dir():
+            with suppress(CalibError), self.locked(wait=False):
+                pass
 
     def make_folder(self) -> None:
         """Create the directory if it does not exist; its files stay.
@@ -144,29 +221,26 @@ class Record:
             self.path.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait: bool = True) -> Iterator[None]:
         """Lock the directory against other processes; wait while another process has locked it.
 
-        The lock of a killed process does not count, and its half-written files are removed.
+        The lock of a killed process does not count. Its half-written files are removed, and if it was killed
+        while it moved the files of a finished record, the rest is moved.
+
+        Args:
+            wait: whether to wait, which the log says after a second.
 
         Raises:
-            CalibError: the place cannot be written to.
+            CalibError: the place cannot be written to, or is locked and ``wait`` is false.
         """
-        lock = FileLock(self.path / ".lock")
-        with self._writing():
-            while not lock.is_locked:
-                self.path.mkdir(parents=True, exist_ok=True)
-                with suppress(FileNotFoundError):  # another process has just removed the directory
-                    lock.acquire()
-            remove_leftovers(self.path)
-        try:
+        with ExitStack() as held:
+            with self._writing():
+                held.enter_context(locked_folder(self.path, wait))
+                remove_leftovers(self.path)
+                self.settle()
+                if (self.path / NEXT).is_dir():
+                    shutil.rmtree(self.path / NEXT)
             yield
-        finally:
-            with suppress(OSError):  # a process that waits for the lock creates a new file
-                (self.path / ".lock").unlink()
-            lock.release()
-            with suppress(OSError):
-                self.path.rmdir()  # succeeds only if it is empty
 
     def write(self, name: str, writer: Callable[[Path], object]) -> None:
         """Write a file whole or not at all: ``writer`` fills a temporary file that is then renamed.
@@ -175,8 +249,8 @@ class Record:
             CalibError: the place cannot be written to, or is full.
         """
         with self._writing():
-            write_whole(self.path / name, writer)
-            self._files[name] = facts(self.path / name)
+            write_whole(self.folder / name, writer)
+            self._files[name] = facts(self.folder / name)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

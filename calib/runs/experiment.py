@@ -82,6 +82,7 @@ def recorded(run: Run) -> Result | None:
     no_model = run.config.save_model and not (run.record.path / MODEL).is_file()
     result = None if run.config.force or no_model else run.record.result()
     if result is not None:
+        run.record.tidy()
         log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
         for warning in result.get("warnings", []):  # a record of an older version has none
             log.warning("%s", warning["text"])
@@ -146,6 +147,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         warnings += logged(after_training(run, task, trained.fitted, outcome))
         result = write(run, trained, outcome, code, warnings)
         log.info("%s", result_table(result, run.config.protocol.reported_auc))
+    run.record.settle()
     return result
 
 

@@ -25,7 +25,7 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
     Raises:
         CalibError: as ``in_one_sentence``; any other error is raised as it is.
     """
-    handler = LogFile(run.record.path / "run.log", encoding="utf-8", delay=True)
+    handler = LogFile(run.record.folder / "run.log", encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("calib")
     root.addHandler(handler)
@@ -34,7 +34,7 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
         log.info("Running %s: sources %s; targets %s", run, *batches)
         yield
     except Exception as error:
-        log.error("%s failed: %s (details: %s)", run, error, run.record.path / ERROR)
+        log.error("%s failed: %s (details: %s)", run, error, run.record.folder / ERROR)
         with suppress(CalibError):  # on a full disk, the first error says so already
             run.record.write_text(ERROR, traceback.format_exc())
             run.record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
