@@ -320,5 +320,7 @@ def test_a_record_holds_text_numbers_and_archives_of_arrays(tmp_path: Path) -> N
     kinds = {file.suffix for file in folder.iterdir()}
     assert kinds == {".yaml", ".csv", ".npz", ".log", ".json"}
     for file in folder.glob("*.npz"):
-        assert {array.dtype.kind for array in read_arrays(file).values()} <= set("fiU")
+        assert {array.dtype.kind for array in read_arrays(file).values()} <= set(
+            "fiubU"
+        )  # numbers, flags and text, no pickled object
     json.loads((folder / "result.json").read_text())
