@@ -1,6 +1,6 @@
 """The rules that the claims share: names of the methods, and how a number decides."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from calib.evaluation.intervals import Estimate
 from calib.report.exhibits import Outcome
@@ -38,3 +38,18 @@ def side(estimate: Estimate, bound: float) -> Outcome:
 def all_or_none(held: Sequence[bool]) -> Outcome:
     """Return YES if the claim holds every time, NO if it never does, else OPEN."""
     return Outcome.YES if all(held) else Outcome.OPEN if any(held) else Outcome.NO
+
+
+def ahead_of_all(held: Mapping[str, Sequence[bool]], undecided: Collection[str], absent: bool) -> Outcome:
+    """Return NO if joint is behind a method in every run, YES if it is ahead of all in every run, else OPEN.
+
+    Args:
+        held: method -> whether joint is ahead of it in each run.
+        undecided: methods whose comparison decides nothing.
+        absent: whether a method has not been run.
+    """
+    if any(not any(ahead) for method, ahead in held.items() if method not in undecided):
+        return Outcome.NO
+    if absent or undecided or not all(all(ahead) for ahead in held.values()):
+        return Outcome.OPEN
+    return Outcome.YES

@@ -10,7 +10,7 @@ import pandas as pd
 from calib.evaluation.distances import most_rows
 from calib.losses import PAPER_WIDTHS
 from calib.records.record import Finished
-from calib.report.claims.rules import BAND, NAMES, all_or_none, near
+from calib.report.claims.rules import BAND, NAMES, ahead_of_all, all_or_none, near
 from calib.report.claims.runs import FALLBACK, Cell, StudyRuns
 from calib.report.exhibits import MISSING, Outcome, Verdict
 from calib.report.numbers import number
@@ -167,23 +167,8 @@ def _against_others(
     ours += f"; not run: {', '.join(absent)}" if absent else ""
     ours += f"; {', '.join(elsewhere)} under protocol {FALLBACK}" if elsewhere else ""
     flat = {name for name in values if _is_flat(joint, bound) and _is_flat(values[name], bound)}
-    outcome = _of_all(held, flat, bool(absent))
+    outcome = ahead_of_all(held, flat, bool(absent))
     return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, EVERY_RULE)
-
-
-def _of_all(held: Mapping[str, list[bool]], flat: set[str], absent: bool) -> Outcome:
-    """Return the outcome that ``EVERY_RULE`` gives.
-
-    Args:
-        held: method -> whether joint is ahead of it in each run.
-        flat: methods that are at the floor together with joint.
-        absent: whether a method has not been run.
-    """
-    if any(not any(ahead) for name, ahead in held.items() if name not in flat):
-        return Outcome.NO
-    if absent or flat or not all(all(ahead) for ahead in held.values()):
-        return Outcome.OPEN
-    return Outcome.YES
 
 
 def _printed_level(runs: StudyRuns, protocol: str, values: Values) -> list[Verdict]:
