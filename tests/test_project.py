@@ -41,7 +41,7 @@ def test_every_requirement_is_pinned() -> None:
 
 @pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF)))
 def test_every_setting_has_a_line_of_comment(file: Path) -> None:
-    if file.parent.name in ("search", "tuned", "options") or file.name == "reproduce.yaml":
+    if file.parent.name in ("search", "tuned", "options") or file.name in ("reproduce.yaml", "seconds.yaml"):
         assert "# " in file.read_text().replace("# @package", "")
         return
     described = {
