@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from calib.data.downloads import locate
+from calib.data.exclusions import Exclusions
 from calib.data.names import is_missing_word, natural
 from calib.data.settings import (
     Word,
@@ -57,6 +58,7 @@ def load_h5ad_study(
     sha256: str | None = None,
     n_sources: int = 2,
     subject_labels: SubjectLabels = "refuse",
+    exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
 ) -> Study:
     """Return a study read from h5ad files, with the stored values unchanged.
 
@@ -74,6 +76,7 @@ def load_h5ad_study(
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
+        exclude: column of ``obs`` -> its value or values whose cells are left out; None: none.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
@@ -90,10 +93,10 @@ def load_h5ad_study(
     )
     named = as_batches(batches)
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
-    sheets = [
-        read_h5ad(locate(each, sha256=sha256), batch, label, named, layer, subject, wanted)
-        for each in as_paths("dataset.path", path)
-    ]
+    out = Exclusions.of(exclude)
+    files = [locate(each, sha256=sha256) for each in as_paths("dataset.path", path)]
+    sheets = [read_h5ad(file, batch, label, named, layer, subject, wanted, out) for file in files]
+    out.check_met(files)
     warn_of_names(sheets)
     sheet = joined(_stored_alike(sheets))
     if named is None and batch is not None:
@@ -124,8 +127,12 @@ def read_h5ad(
     layer: Word | None = None,
     subject: Word | None = None,
     features: Sequence[Word] | None = None,
+    out: Exclusions | None = None,
 ) -> Sheet:
-    """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``."""
+    """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``.
+
+    ``out`` says which cells are left out.
+    """
     with _opened(file) as (h5, io):
         obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
         obs = obs.set_axis(obs.columns.map(str), axis=1)
@@ -133,9 +140,10 @@ def read_h5ad(
         batch, label, subject = (_column(file, obs, word) for word in (batch, label, subject))
         _check_tables(file, obs, genes)
         owner = text(obs[batch]) if batch else pd.Series(file.stem, index=obs.index)
-        values_of = _batches(file, owner, batches, batch)
+        kept = np.ones(len(obs), bool) if out is None else out.kept(obs, file)
+        values_of = _batches(file, owner[kept], batches, batch)
         number = pd.Index(list(values_of.values())).get_indexer(pd.Index(owner))  # -1: of another batch
-        chosen = np.flatnonzero(number >= 0)
+        chosen = np.flatnonzero((number >= 0) & kept)
         values = _rows(_stored(h5, file, layer), io, chosen)
     order = np.argsort(number[chosen], kind="stable")
     rows = chosen[order]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from calib.data.exclusions import Exclusions
 from calib.data.h5ad import obs_columns, read_h5ad
 from calib.data.references import set_apart
 from calib.data.replicates import find_replicates, infer_subjects
@@ -150,15 +151,16 @@ def _probability(model: Model, batch: Batch, own_statistics: bool) -> FloatArray
 
 def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[str, str | None]) -> Sheet:
     """Return the model's features of a file, and its labels and subjects where the file has such columns."""
+    out = Exclusions.of(dataset.get("exclude"), strict=False)
     if file.suffix == ".h5ad":
         named = _columns(obs_columns(file), dataset, asked)
         layer = asked.get("layer") or dataset.get("layer")
-        sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
+        sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"], out=out)
         return sheet.aligned(model.features)
-    table = read_frame(file, [asked.get(role) or dataset.get(role) for role in ROLES])
+    table = read_frame(file, [*(asked.get(role) or dataset.get(role) for role in ROLES), *out.columns])
     named = _columns(list(table.columns), dataset, asked)
     columns = Columns(named["batch"], named["label"], named["subject"], named["sample"], named["reference"])
-    sheet = as_sheet(table, file, columns, wanted=model.features)
+    sheet = as_sheet(table[out.kept(table, file)], file, columns, wanted=model.features)
     return complete(set_apart(sheet)[0], dataset.get("impute"))
 
 

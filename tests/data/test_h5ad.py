@@ -24,7 +24,7 @@ ROWS, GENES = 23, 6
 OBS = {
     "plate": [("b", "a", "c")[row % 3] for row in range(ROWS)],
     "kind": [("sick", "well")[row // 2 % 2] for row in range(ROWS)],
-    "donor": [f"d{row // 4}" for row in range(ROWS)],
+    "donor": [f"d{row // 2}" for row in range(ROWS)],
 }
 FEATURES = [f"g{i}" for i in range(GENES)]
 
@@ -70,7 +70,7 @@ def test_named_batches_classes_layer_and_subjects(made: Path) -> None:
     np.testing.assert_array_equal(study.batches["second"].x, 2 * values()[rows])
     assert study.batches["second"].y.tolist() == (1 - rows // 2 % 2).tolist()
     codes = pd.factorize(study.batches["second"].subject)[0]
-    assert codes.tolist() == pd.factorize(rows // 4)[0].tolist()
+    assert codes.tolist() == pd.factorize(rows // 2)[0].tolist()
 
 
 @pytest.mark.parametrize("chunk", [4, 1000])
