@@ -5,9 +5,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scipy import sparse
 from calib.data.downloads import locate
 from calib.data.exclusions import Exclusions
 from calib.data.names import is_missing_word, natural
+from calib.data.raw_counts import with_normalised_counts
 from calib.data.settings import (
     Word,
     as_mapping,
@@ -35,7 +37,7 @@ from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings,
 from calib.data.study import Study
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
-from calib.errors import CalibError, DataError, check_choice, nearest
+from calib.errors import CalibError, DataError, check_choice, check_number, nearest
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +61,9 @@ def load_h5ad_study(
     n_sources: int = 2,
     subject_labels: SubjectLabels = "refuse",
     exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
+    normalise: float | None = None,
 ) -> Study:
-    """Return a study read from h5ad files, with the stored values unchanged.
+    """Return a study read from h5ad files, with the stored values unchanged unless they are to be normalised.
 
     Args:
         name: name of the study.
@@ -77,6 +80,7 @@ def load_h5ad_study(
         n_sources: number of source batches in ``split=all``.
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
         exclude: column of ``obs`` -> its value or values whose cells are left out; None: none.
+        normalise: sum to which each cell's counts are scaled before log(1 + x); None: values as they are.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
@@ -94,8 +98,11 @@ def load_h5ad_study(
     named = as_batches(batches)
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
     out = Exclusions.of(exclude)
+    if normalise is not None:
+        check_number("dataset.normalise", normalise, least=1)
     files = [locate(each, sha256=sha256) for each in as_paths("dataset.path", path)]
-    sheets = [read_h5ad(file, batch, label, named, layer, subject, wanted, out) for file in files]
+    counts = partial(with_normalised_counts, total=normalise, place=place_of(layer))
+    sheets = [read_h5ad(file, batch, label, named, layer, subject, wanted, out, counts) for file in files]
     out.check_met(files)
     warn_of_names(sheets)
     sheet = joined(_stored_alike(sheets))
@@ -128,10 +135,11 @@ def read_h5ad(
     subject: Word | None = None,
     features: Sequence[Word] | None = None,
     out: Exclusions | None = None,
+    prepare: Callable[[Sheet], Sheet] | None = None,
 ) -> Sheet:
     """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``.
 
-    ``out`` says which cells are left out.
+    ``out`` says which cells are left out; ``prepare`` changes values before some features are chosen.
     """
     with _opened(file) as (h5, io):
         obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
@@ -159,6 +167,7 @@ def read_h5ad(
         text(obs[label]).reset_index(drop=True) if label else pd.Series(None, range(len(obs)), dtype=object),
         text(obs[subject]).to_numpy(str) if subject else None,
     )
+    sheet = sheet if prepare is None else prepare(sheet)
     return sheet.of_features(matching(genes, features, str(file))) if features else sheet
 
 
@@ -264,9 +273,14 @@ def _batches(
     return {name: value for name, value in values.items() if value is not None}
 
 
+def place_of(layer: Word | None) -> str:
+    """Return where in a file the values are."""
+    return "X" if layer is None else f"layers/{layer}"
+
+
 def _stored(h5: Any, file: Path, layer: Word | None) -> Any:
     """Return the values in the open file: a group if they are sparse, else a dataset."""
-    place = f"layers/{layer}" if layer else "X"
+    place = place_of(layer)
     stored = h5.get(place)
     if stored is None or stored.attrs.get("encoding-type") == "null":
         layers = [*(["X (dataset.layer=null)"] if "X" in h5 else []), *h5.get("layers", ())]

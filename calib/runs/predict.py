@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from calib.data.exclusions import Exclusions
-from calib.data.h5ad import obs_columns, read_h5ad
+from calib.data.h5ad import obs_columns, place_of, read_h5ad
+from calib.data.raw_counts import with_normalised_counts
 from calib.data.references import set_apart
 from calib.data.replicates import find_replicates, infer_subjects
 from calib.data.settings import as_mapping, as_words, found_name
@@ -155,7 +157,9 @@ def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[s
     if file.suffix == ".h5ad":
         named = _columns(obs_columns(file), dataset, asked)
         layer = asked.get("layer") or dataset.get("layer")
-        sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"], out=out)
+        counts = partial(with_normalised_counts, total=dataset.get("normalise"), place=place_of(layer))
+        batch, label, subject = (named[role] for role in ("batch", "label", "subject"))
+        sheet = read_h5ad(file, batch, label, None, layer, subject, None, out, counts)
         return sheet.aligned(model.features)
     table = read_frame(file, [*(asked.get(role) or dataset.get(role) for role in ROLES), *out.columns])
     named = _columns(list(table.columns), dataset, asked)
