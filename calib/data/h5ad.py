@@ -5,9 +5,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from calib.data.downloads import locate
+from calib.data.exclusions import Exclusions
 from calib.data.names import is_missing_word, natural
+from calib.data.raw_counts import with_normalised_counts
 from calib.data.settings import (
     Word,
     as_mapping,
@@ -34,7 +37,7 @@ from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings,
 from calib.data.study import Study
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
-from calib.errors import CalibError, DataError, check_choice, nearest
+from calib.errors import CalibError, DataError, check_choice, check_number, nearest
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +60,10 @@ def load_h5ad_study(
     sha256: str | None = None,
     n_sources: int = 2,
     subject_labels: SubjectLabels = "refuse",
+    exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
+    normalise: float | None = None,
 ) -> Study:
-    """Return a study read from h5ad files, with the stored values unchanged.
+    """Return a study read from h5ad files, with the stored values unchanged unless they are to be normalised.
 
     Args:
         name: name of the study.
@@ -74,6 +79,8 @@ def load_h5ad_study(
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
+        exclude: column of ``obs`` -> its value or values whose cells are left out; None: none.
+        normalise: sum to which each cell's counts are scaled before log(1 + x); None: values as they are.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
@@ -90,10 +97,13 @@ def load_h5ad_study(
     )
     named = as_batches(batches)
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
-    sheets = [
-        read_h5ad(locate(each, sha256=sha256), batch, label, named, layer, subject, wanted)
-        for each in as_paths("dataset.path", path)
-    ]
+    out = Exclusions.of(exclude)
+    if normalise is not None:
+        check_number("dataset.normalise", normalise, least=1)
+    files = [locate(each, sha256=sha256) for each in as_paths("dataset.path", path)]
+    counts = partial(with_normalised_counts, total=normalise, place=place_of(layer))
+    sheets = [read_h5ad(file, batch, label, named, layer, subject, wanted, out, counts) for file in files]
+    out.check_met(files)
     warn_of_names(sheets)
     sheet = joined(_stored_alike(sheets))
     if named is None and batch is not None:
@@ -124,8 +134,13 @@ def read_h5ad(
     layer: Word | None = None,
     subject: Word | None = None,
     features: Sequence[Word] | None = None,
+    out: Exclusions | None = None,
+    prepare: Callable[[Sheet], Sheet] | None = None,
 ) -> Sheet:
-    """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``."""
+    """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``.
+
+    ``out`` says which cells are left out; ``prepare`` changes values before some features are chosen.
+    """
     with _opened(file) as (h5, io):
         obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
         obs = obs.set_axis(obs.columns.map(str), axis=1)
@@ -133,9 +148,10 @@ def read_h5ad(
         batch, label, subject = (_column(file, obs, word) for word in (batch, label, subject))
         _check_tables(file, obs, genes)
         owner = text(obs[batch]) if batch else pd.Series(file.stem, index=obs.index)
-        values_of = _batches(file, owner, batches, batch)
+        kept = np.ones(len(obs), bool) if out is None else out.kept(obs, file)
+        values_of = _batches(file, owner[kept], batches, batch)
         number = pd.Index(list(values_of.values())).get_indexer(pd.Index(owner))  # -1: of another batch
-        chosen = np.flatnonzero(number >= 0)
+        chosen = np.flatnonzero((number >= 0) & kept)
         values = _rows(_stored(h5, file, layer), io, chosen)
     order = np.argsort(number[chosen], kind="stable")
     rows = chosen[order]
@@ -151,6 +167,7 @@ def read_h5ad(
         text(obs[label]).reset_index(drop=True) if label else pd.Series(None, range(len(obs)), dtype=object),
         text(obs[subject]).to_numpy(str) if subject else None,
     )
+    sheet = sheet if prepare is None else prepare(sheet)
     return sheet.of_features(matching(genes, features, str(file))) if features else sheet
 
 
@@ -256,9 +273,14 @@ def _batches(
     return {name: value for name, value in values.items() if value is not None}
 
 
+def place_of(layer: Word | None) -> str:
+    """Return where in a file the values are."""
+    return "X" if layer is None else f"layers/{layer}"
+
+
 def _stored(h5: Any, file: Path, layer: Word | None) -> Any:
     """Return the values in the open file: a group if they are sparse, else a dataset."""
-    place = f"layers/{layer}" if layer else "X"
+    place = place_of(layer)
     stored = h5.get(place)
     if stored is None or stored.attrs.get("encoding-type") == "null":
         layers = [*(["X (dataset.layer=null)"] if "X" in h5 else []), *h5.get("layers", ())]

@@ -19,7 +19,10 @@ ROLES = ("batch", "label", "subject", "sample", "reference")
 
 @dataclass(frozen=True)
 class Columns:
-    """What the settings say of a table's columns; None where they name no column."""
+    """What the settings say of a table's columns; None where they name no column.
+
+    ``exclude`` holds the columns of ``dataset.exclude``, which are no features.
+    """
 
     batch: Word | None = None
     label: Word | None = None
@@ -28,11 +31,12 @@ class Columns:
     reference: Word | None = None
     features: Sequence[Word] | None = None
     ignore: Sequence[Word] = ()
+    exclude: Sequence[Word] = ()
 
     @property
     def named(self) -> list[Word]:
         """Return the columns of names, which are read as text."""
-        return [word for role in ROLES if (word := getattr(self, role)) is not None]
+        return [*(word for role in ROLES if (word := getattr(self, role)) is not None), *self.exclude]
 
     def roles(self, present: Sequence[str], file: Path) -> dict[str, str | None]:
         """Return the name of the column with each role, or None.
@@ -73,7 +77,8 @@ class Columns:
         if wanted is not None:
             x = table[[column for column in wanted if column in table]]
         else:
-            left_out = {table.columns[i] for word in self.ignore for i in fitting(list(table.columns), word)}
+            others = (*self.ignore, *self.exclude)
+            left_out = {table.columns[i] for word in others for i in fitting(list(table.columns), word)}
             x = table.drop(columns=[c for c in table if c in left_out or c in roles])
             if self.features is not None:
                 x = x.iloc[:, matching(list(x.columns), self.features, str(file))]

@@ -155,15 +155,16 @@ def numbers(table: pd.DataFrame, file: Path) -> NDArray[np.float64]:
     """Return the values ``(rows, columns)`` of a table of numbers, NaN where a value is missing.
 
     Raises:
-        DataError: a cell is not a number; the message counts rows as lines of a text file with a header.
+        DataError: a cell is not a number; the message counts rows, numbered by the table's index, as lines of
+            a text file with a header.
     """
     changed = {}
     for column in table.columns[~table.dtypes.map(pd.api.types.is_numeric_dtype)]:
         numeric = pd.to_numeric(table[column], errors="coerce")
         wrong = (numeric.isna() & table[column].notna()).to_numpy()
         if wrong.any():
-            row = int(np.argmax(wrong))
-            cell = table[column].iloc[row]
+            row = table.index[int(np.argmax(wrong))]
+            cell = table[column].loc[row]
             comma = " (a decimal comma among decimal points)" if COMMA.fullmatch(str(cell)) else ""
             raise DataError(
                 f"File {file}, line {row + 2}, column '{column}': {cell!r} is not a number{comma}."

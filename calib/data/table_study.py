@@ -13,6 +13,7 @@ import pandas as pd
 
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
+from calib.data.exclusions import Exclusions
 from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_shared_features
 from calib.data.names import is_missing_word
 from calib.data.references import marked, set_apart, with_references
@@ -46,6 +47,7 @@ def load_table_study(
     reference: Word | None = None,
     missing_features: MissingFeatures = "leave_out",
     subject_labels: SubjectLabels = "refuse",
+    exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
@@ -70,6 +72,7 @@ def load_table_study(
         missing_features: what becomes of a feature that a whole batch lacks, where ``impute`` is mean or
             median; see ``missing_features.with_shared_features``.
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
+        exclude: column -> its value or values whose rows are left out before anything else; None: none.
 
     Raises:
         CalibError: a setting is of the wrong kind.
@@ -79,10 +82,12 @@ def load_table_study(
     check_choice("dataset.missing_features", missing_features, MISSING_FEATURES)
     check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
     roles = {"batch": batch, "label": label, "subject": subject, "sample": sample, "reference": reference}
+    out = Exclusions.of(exclude)
     columns = Columns(
         **{role: as_optional_word(f"dataset.{role}", word) for role, word in roles.items()},
         features=None if features is None else as_words("dataset.features", features),
         ignore=as_words("dataset.ignore", ignore),
+        exclude=out.columns,
     )
     labels = (
         as_mapping("dataset.classes", classes),
@@ -91,7 +96,7 @@ def load_table_study(
     )
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
     files = [locate(each, sha256=sha256) for each in as_paths("dataset.path", path)]
-    sheet, references = set_apart(_read(files, columns))
+    sheet, references = set_apart(_read(files, columns, out))
     y, names = labelled(sheet, *label_settings(sheet, *labels))
     sheet, references = with_shared_features(sheet, references, impute, missing_features)
     study = as_study(study_name, complete(sheet, impute), y, names, sources)
@@ -100,13 +105,16 @@ def load_table_study(
     return study if references is None else with_references(study, complete(references, impute))
 
 
-def _read(files: Sequence[Path], columns: Columns) -> Sheet:
-    """Return the samples of all files as one sheet."""
+def _read(files: Sequence[Path], columns: Columns, out: Exclusions) -> Sheet:
+    """Return the samples of all files as one sheet, without the rows that are to be left out."""
     sheets, present = [], []
     for file in files:
         table = read_frame(file, columns.named)
         present.append(list(table.columns))
-        sheets.append(as_sheet(table, file, columns))
+        kept = table[out.kept(table, file)]
+        if file == files[-1]:
+            out.check_met(files)
+        sheets.append(as_sheet(kept, file, columns))
     check_ignored(columns.ignore, present, ", ".join(map(str, files)))
     warn_of_names(sheets)
     sheet = joined(sheets)
@@ -117,7 +125,7 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
     """Return the samples of one file's table, batch after batch, with missing values as NaN.
 
     Args:
-        table: the table as ``read_frame`` returns it.
+        table: the table as ``read_frame`` returns it, or some of its rows.
         file: the file, for messages.
         columns: what the settings say of its columns.
         wanted: names of the features one by one, in place of ``columns.features`` and ``columns.ignore``.
@@ -132,7 +140,7 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
     x = columns.features_of(table, file, wanted)
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, x.columns[0], x.columns[-1])
     order = np.argsort(pd.factorize(owner)[0], kind="stable")
-    lines = pd.Series([f"line {row + 2}" for row in range(len(table))], dtype=object)
+    lines = pd.Series([f"line {row + 2}" for row in table.index], dtype=object)
 
     def cells(name: str) -> pd.Series | None:
         """Return the column with this role as text, in the order of the sheet, or None without one."""
@@ -171,7 +179,7 @@ def _check_filled(table: pd.DataFrame, column: str | None, file: Path) -> None:
                 f"has '{cells.iloc[row]}', which marks a missing value; fill it, or rename it if it is a name"
             )
         )
-        raise DataError(f"File {file}, line {row + 2}: column '{column}' {held}.")
+        raise DataError(f"File {file}, line {table.index[row] + 2}: column '{column}' {held}.")
 
 
 def _without_missing_words(marks: pd.Series) -> pd.Series:

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from calib.data.h5ad import obs_columns, read_h5ad
+from calib.data.exclusions import Exclusions
+from calib.data.h5ad import obs_columns, place_of, read_h5ad
+from calib.data.raw_counts import with_normalised_counts
 from calib.data.references import set_apart
 from calib.data.replicates import find_replicates, infer_subjects
 from calib.data.settings import as_mapping, as_words, found_name
@@ -172,15 +175,18 @@ def _read(
     only: str | None,
 ) -> Sheet:
     """Return the model's features of a file, and its labels and subjects where the file has such columns."""
+    out = Exclusions.of(dataset.get("exclude"), strict=False)
     if file.suffix == ".h5ad":
         named = _columns(obs_columns(file), dataset, asked)
         layer = asked.get("layer") or dataset.get("layer")
-        sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
+        counts = partial(with_normalised_counts, total=dataset.get("normalise"), place=place_of(layer))
+        batch, label, subject = (named[role] for role in ("batch", "label", "subject"))
+        sheet = read_h5ad(file, batch, label, None, layer, subject, None, out, counts)
         return _of_batches(sheet, only).aligned(model.features)
-    table = read_frame(file, [asked.get(role) or dataset.get(role) for role in ROLES])
+    table = read_frame(file, [*(asked.get(role) or dataset.get(role) for role in ROLES), *out.columns])
     named = _columns(list(table.columns), dataset, asked)
     columns = Columns(named["batch"], named["label"], named["subject"], named["sample"], named["reference"])
-    sheet = as_sheet(table, file, columns, wanted=model.features)
+    sheet = as_sheet(table[out.kept(table, file)], file, columns, wanted=model.features)
     return complete(set_apart(_of_batches(sheet, only))[0], dataset.get("impute"))
 
 

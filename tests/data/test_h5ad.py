@@ -24,7 +24,7 @@ ROWS, GENES = 23, 6
 OBS = {
     "plate": [("b", "a", "c")[row % 3] for row in range(ROWS)],
     "kind": [("sick", "well")[row // 2 % 2] for row in range(ROWS)],
-    "donor": [f"d{row // 4}" for row in range(ROWS)],
+    "donor": [f"d{row // 2}" for row in range(ROWS)],
 }
 FEATURES = [f"g{i}" for i in range(GENES)]
 
@@ -70,7 +70,34 @@ def test_named_batches_classes_layer_and_subjects(made: Path) -> None:
     np.testing.assert_array_equal(study.batches["second"].x, 2 * values()[rows])
     assert study.batches["second"].y.tolist() == (1 - rows // 2 % 2).tolist()
     codes = pd.factorize(study.batches["second"].subject)[0]
-    assert codes.tolist() == pd.factorize(rows // 4)[0].tolist()
+    assert codes.tolist() == pd.factorize(rows // 2)[0].tolist()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_raw_counts_are_named_and_normalised_on_request(kind: Callable[[Any], Any], tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(30, (ROWS, GENES)).astype(np.float32)
+    file = write_h5ad(tmp_path / "c.h5ad", OBS, FEATURES, kind(counts))
+    (caution,) = load(file).cautions
+    assert caution.code == "raw_counts"
+    assert (
+        "X holds whole numbers that look like raw counts and are taken as they are; set dataset.nor"
+        in caution.text
+    )
+    study = load(file, "dataset.normalise=100", "dataset.features=[g1,g3]")
+    assert not study.cautions
+    rows = np.arange(1, ROWS, 3)
+    expected = np.log1p(100 * counts / counts.sum(axis=1, keepdims=True))[rows][:, [1, 3]]
+    np.testing.assert_allclose(study.batches["a"].dense, expected, rtol=1e-6)
+    logs = write_h5ad(tmp_path / "l.h5ad", OBS, FEATURES, kind(np.log1p(counts)))
+    assert not load(logs).cautions
+    assert [one.code for one in load(logs, "dataset.normalise=100").cautions] == ["no_raw_counts"]
+    with pytest.raises(DataError, match="X holds negative, missing or infinite values, which are no counts"):
+        load(write_h5ad(tmp_path / "n.h5ad", OBS, FEATURES, kind(counts - 40)), "dataset.normalise=100")
+    counts[[4, 7]] = 0
+    with pytest.raises(
+        DataError, match="2 samples without any count, the first 'cell_4', cannot be normalised"
+    ):
+        load(write_h5ad(tmp_path / "z.h5ad", OBS, FEATURES, kind(counts)), "dataset.normalise=100")
 
 
 @pytest.mark.parametrize("chunk", [4, 1000])

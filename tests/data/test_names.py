@@ -134,7 +134,7 @@ def test_names_are_read_as_text(tmp_path: Path) -> None:
     made = plates(("01", "02")).assign(
         person=["007", "7", "1e5"] * 12, id=[f"{i:03d}" if i else "" for i in range(36)]
     )
-    study = table(made, tmp_path, subject="person", sample="id")
+    study = table(made, tmp_path, subject="person", sample="id", subject_labels="split")
     assert study.classes == ["01", "02"]
     assert list(study.batches["a"].subject[:3]) == ["007", "7", "1e5"]
     assert list(study.batches["a"].names[:3]) == ["line 2", "001", "002"]

@@ -48,6 +48,7 @@ TABLE = ["dataset=table", "dataset.sample=id", *COLUMNS]
 
 def written(table: pd.DataFrame, folder: Path, kind: str) -> list[str]:
     """Write the table as a file of this kind, and return the overrides that read it."""
+    folder.mkdir(exist_ok=True)
     file = folder / f"plates.{kind}"
     if kind == "h5ad":
         peaks = table.filter(like="mz_")
@@ -231,11 +232,73 @@ def test_a_feature_that_a_whole_plate_lacks(plates: pd.DataFrame, tmp_path: Path
         study(*written(plates, tmp_path, "csv"), "dataset.impute=mean")
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "h5ad"])
+def test_rows_that_are_excluded(kind: str, plates: pd.DataFrame, tmp_path: Path) -> None:
+    pools = (
+        plates.groupby("plate").head(2).assign(diagnosis="QC", person=None, id=lambda t: "pool-" + t["id"])
+    )
+    blank = plates.head(1).assign(
+        diagnosis="blank", person=None, id="blank", mz_3=None if kind == "csv" else 0
+    )
+    every = pd.concat([plates.head(20), pools, blank, plates.iloc[20:]], ignore_index=True)
+    every["person"] = every["person"].fillna("none" if kind == "h5ad" else "")
+    overrides = written(every, tmp_path, kind)
+    got = study(*overrides, "dataset.exclude={diagnosis:[QC,blank]}")
+    assert got.sha256() == study(*written(plates, tmp_path / "plain", kind)).sha256()
+    for batch in got.batches.values():
+        assert batch.names is not None
+        assert not [name for name in batch.names if name.startswith(("pool", "blank"))]
+    with pytest.raises(
+        DataError, match=r"column 'diagnosis' has no value 'QCs', which dataset.exclude names; did you"
+    ):
+        study(*overrides, "dataset.exclude={diagnosis:[QCs,blank]}")
+    with pytest.raises(
+        DataError, match=r"has no column 'diagnoses', which dataset.exclude names; did you mean"
+    ):
+        study(*overrides, "dataset.exclude={diagnoses:QC}")
+    with pytest.raises(CalibError, match="must give columns the values to leave out, as in"):
+        study(*overrides, "dataset.exclude=[QC]")
+
+
+def test_excluded_rows_count_as_lines_and_their_column_is_no_feature(
+    plates: pd.DataFrame, tmp_path: Path
+) -> None:
+    plates.insert(3, "run", ["QC", "7"] + ["3"] * (len(plates) - 2))
+    overrides = [o for o in written(plates, tmp_path, "csv") if "sample" not in o]
+    exclude = ["dataset.exclude={run:[QC,7]}", "dataset.ignore=[id]"]
+    got = study(*overrides, *exclude)
+    assert list(got.features) == [f"mz_{i}" for i in range(8)]
+    names = sorted(name for batch in got.batches.values() for name in batch.names.tolist())  # type: ignore[union-attr]
+    assert names == sorted(f"line {row + 2}" for row in range(2, len(plates)))
+    plates["mz_2"] = plates["mz_2"].astype(object)
+    plates.loc[[0, 5], "mz_2"] = "high"
+    with pytest.raises(DataError, match="line 7, column 'mz_2': 'high' is not a number"):
+        study(*written(plates, tmp_path, "csv"), *exclude)
+    with pytest.raises(DataError, match="dataset.exclude leaves out all rows"):
+        study(*overrides, "dataset.exclude={run:[QC,7,3]}", "dataset.ignore=[id]")
+    plates["mz_2"] = 1.0
+    run(
+        compose(
+            *written(plates, tmp_path, "csv"), *exclude, f"out={tmp_path}", "split=north+south:new",
+            "save_model=true", *fast("joint"),
+        )
+    )  # fmt: skip
+    (folder,) = tmp_path.glob("runs/plates/*/*")
+    assert sum(map(len, predict(folder, tmp_path / "plates.csv").probability.values())) == len(plates) - 2
+    plates.drop(columns="run").to_csv(tmp_path / "later.csv", index=False)
+    assert sum(map(len, predict(folder, tmp_path / "later.csv").probability.values())) == len(plates)
+
+
 def test_a_class_may_have_one_sample_or_be_in_one_batch(plates: pd.DataFrame, tmp_path: Path) -> None:
     known = plates.index[plates["plate"] == "north"]
     plates.loc[known[0], "diagnosis"] = "relapse"
     plates.loc[known[1:5], "diagnosis"] = "other"
-    overrides = [o for o in written(plates, tmp_path, "csv") if "positive" not in o]
+    overrides = [
+        *written(plates, tmp_path, "csv"),
+        "dataset.positive=null",
+        "dataset.subject=null",
+        "dataset.ignore=[person]",
+    ]
     assert study(*overrides).classes == ["case", "healthy", "other", "relapse"]
     (result,) = run(
         compose(*overrides, f"out={tmp_path}", "split=south:north", "method=baseline", *fast("baseline"))
@@ -262,7 +325,8 @@ def test_a_misspelt_label_can_be_made_a_class(plates: pd.DataFrame, tmp_path: Pa
         DataError, match="label 'cases' occurs once, .* did you mean 'case'. .* in dataset.classes"
     ):
         study(*overrides)
-    got = study(*overrides, "dataset.classes={healthy:healthy,cases:cases,case:case}")
+    own = "dataset.classes={healthy:healthy,cases:cases,case:case}"
+    got = study(*overrides, own, "dataset.subject_labels=split")
     assert got.classes == ["healthy", "cases", "case"]
 
 
