@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from sklearn.base import BaseEstimator
 
 from calib.errors import CalibError
+from calib.overrides import how_to_write, readable
 
 ALLOWED = ("calib", "sklearn")
 
@@ -37,7 +38,14 @@ OmegaConf.register_new_resolver("tuned", tuned, replace=True)
 
 
 def compose(conf: Path, *overrides: str) -> DictConfig:
-    """The configuration that the command line would give with these overrides, from the folder ``conf``."""
+    """The configuration that the command line would give with these overrides, from the folder ``conf``.
+
+    Raises:
+        CalibError: Hydra's grammar does not allow an override; the message says how to write it.
+    """
+    overrides = tuple(map(readable, overrides))
+    for sentence in filter(None, map(how_to_write, overrides)):
+        raise CalibError(sentence)
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
         return hydra.compose("config", list(overrides))
 

@@ -28,7 +28,7 @@ LAYERS = (
     ),  # the algorithms inside comparators; metrics, distances, intervals
     ("calib.methods",),  # one file for each method, behind one contract
     ("calib.records",),  # finished runs and corrections on disk
-    ("calib.config",),  # objects from YAML
+    ("calib.config", "calib.overrides"),  # objects from YAML; what people type, and how Hydra reads it
     ("calib.runs",),  # from a configuration to a record, once or many times
     ("calib.estimators",),  # the same methods for scikit-learn
     ("calib.report",),  # tables, figures and verdicts from records

@@ -25,6 +25,7 @@ from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
 from calib.records.predictions_file import read_predictions
 from calib.runs.models import Model, load_model
+from calib.runs.predict_advice import advice_for_predictions
 
 STATISTICS = {
     "as_trained": {},
@@ -96,7 +97,7 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
         statistics: which batch norms use the new batch's own statistics: ``as_trained``, ``calibrator`` or
             ``both``.
         columns: names of the columns ``batch, label, subject, sample`` and of the ``layer``, where they
-            differ from those of the run's study.
+            differ from those of the run's study; an empty name for no column.
 
     Raises:
         CalibError: there is no such model, or the file lacks what the model needs.
@@ -111,9 +112,11 @@ def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: st
         )
     if not data.is_file():
         raise CalibError(f"File {data} does not exist; check data=.")
-    sheet = _read(data, model, dataset, columns)
-    y = _classes(sheet, dataset, model)
-    batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
+    with advice_for_predictions():
+        sheet = _read(data, model, dataset, columns)
+        y = _classes(sheet, dataset, model)
+        read = batches_of(sheet, y)
+    batches = {name: _with_subjects(batch, dataset) for name, batch in read.items()}
     study = Study(dataset["name"], batches, model.features, model.classes)
     known = model.training_statistics
     found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
@@ -144,7 +147,7 @@ def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[s
     """Return the model's features of a file, and its labels and subjects where the file has such columns."""
     if file.suffix == ".h5ad":
         named = _columns(obs_columns(file), dataset, asked)
-        layer = asked.get("layer") or dataset.get("layer")
+        layer = asked["layer"] or None if "layer" in asked else dataset.get("layer")
         sheet = read_h5ad(file, named["batch"], named["label"], None, layer, named["subject"])
         return sheet.aligned(model.features)
     table = read_frame(file, [asked.get(role) or dataset.get(role) for role in ROLES])
@@ -157,10 +160,13 @@ def _read(file: Path, model: Model, dataset: Mapping[str, Any], asked: Mapping[s
 def _columns(
     present: Sequence[str], dataset: Mapping[str, Any], asked: Mapping[str, str | None]
 ) -> dict[str, str | None]:
-    """Return the name of each column as asked, or as the study has it; None where the file lacks it."""
+    """Return the name of each column as asked, or as the study has it; None where the file lacks it.
+
+    An empty name asks for no column.
+    """
     usual = {role: dataset.get(role) for role in ROLES}
     return {
-        role: asked[role] if asked.get(role) else None if word is None else found_name(word, present)
+        role: (asked[role] or None) if role in asked else None if word is None else found_name(word, present)
         for role, word in usual.items()
     }
 
