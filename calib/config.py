@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from calib.errors import CalibError
+from calib.overrides import how_to_write, readable
 from calib.registry import ESTIMATOR, KINDS, LOADER, add_folder, check_settings, find, refused
 
 TARGET = "_target_"
@@ -45,7 +46,14 @@ OmegaConf.register_new_resolver("tuned", tuned, replace=True)
 
 
 def compose(conf: Path, *overrides: str) -> DictConfig:
-    """Return the configuration that the command line gives with these overrides, from the folder ``conf``."""
+    """Return the configuration that the command line gives with these overrides, from the folder ``conf``.
+
+    Raises:
+        CalibError: Hydra's grammar does not allow an override; the message says how to write it.
+    """
+    overrides = tuple(map(readable, overrides))
+    for sentence in filter(None, map(how_to_write, overrides)):
+        raise CalibError(sentence)
     add_folder(conf)
     with COMPOSING:
         outer = GlobalHydra.instance().hydra  # the caller's own, if there is one

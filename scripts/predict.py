@@ -9,7 +9,8 @@ temperature number by which the logarithms of the probabilities are divided, suc
             predictions.csv of runs that left a source out, separated by commas, to fit it on that source
 abstain     least probability of an answer, such as 0.8: a column "answer" holds the predicted class, or
             "abstained" if that class is less probable
-batch, label, subject, sample, layer   names of columns, where they differ from those of the run's study
+batch, label, subject, sample, layer   names of columns, where they differ from those of the run's study;
+            an empty one (label=) reads no such column
 """
 
 import logging

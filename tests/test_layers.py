@@ -32,7 +32,11 @@ LAYERS = (
     ),  # the algorithms inside comparators; metrics, distances, intervals
     ("calib.methods",),  # one file for each method, behind one contract
     ("calib.records",),  # finished runs and corrections on disk
-    ("calib.config", "calib.registry"),  # objects from YAML, and what may be built
+    (
+        "calib.config",
+        "calib.overrides",
+        "calib.registry",
+    ),  # objects from YAML: how people type them, what may be built
     ("calib.runs",),  # from a configuration to a record, once or many times
     ("calib.estimators",),  # the same methods for scikit-learn
     ("calib.report",),  # tables, figures and verdicts from records

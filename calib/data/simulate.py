@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib.data.study import Batch, Study
+from calib.errors import CalibError, check_number
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,11 @@ def simulate(
         bend: largest deviation of a batch's power from 1.
         seed: seed of the whole study.
         n_sources: number of source batches in ``split=all``.
+
+    Raises:
+        CalibError: a number is out of its range.
     """
+    _check(subjects, replicates, features, informative, seed, n_sources)
     rng = np.random.default_rng(seed)
     level = rng.normal(6.5, 1.0, features)
     loadings = rng.normal(0, 0.25, (5, features))
@@ -90,3 +95,17 @@ def simulate(
     names = [f"feature_{index:02d}" for index in range(features)]
     study = Study("demo", batches, names, ["control", "case"], n_sources)
     return study, Truth(clean, chosen)
+
+
+def _check(
+    subjects: Sequence[int], replicates: int, features: int, informative: int, seed: int, n_sources: int
+) -> None:
+    """Raise CalibError if a number is no whole number in its range."""
+    if not isinstance(subjects, Sequence) or isinstance(subjects, str) or len(subjects) < 2:
+        raise CalibError(f"dataset.subjects={subjects} must be a list of at least two numbers of subjects.")
+    for count in subjects:
+        check_number("dataset.subjects", count, least=1, whole=True)
+    for key, value in (("replicates", replicates), ("features", features), ("n_sources", n_sources)):
+        check_number(f"dataset.{key}", value, least=1, whole=True)
+    check_number("dataset.informative", informative, least=0, most=features, whole=True)
+    check_number("dataset.seed", seed, least=0, whole=True)

@@ -26,6 +26,7 @@ from calib.config import build, compose
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
 from calib.failures import command
+from calib.overrides import flags_first, how_to_keep_a_comma, how_to_write, readable
 from calib.runs.help import HELP, help_text
 from calib.runs.isolation import isolated
 
@@ -37,7 +38,7 @@ BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
 
 def main(task: Callable[[DictConfig], object], conf: Path) -> None:
     """Run ``task`` on the command line's overrides, or print help; exit with 1 on a user's error."""
-    arguments = sys.argv[1:]
+    arguments = flags_first([readable(argument) for argument in sys.argv[1:]])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come up to this function instead of being printed
     with command():
         _main(task, conf, arguments)
@@ -143,6 +144,9 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if isinstance(error, CalibError):
         return str(error)
     text = str(error)
+    overrides = [argument for argument in quote_splits(arguments) if not argument.startswith("-")]
+    for sentence in filter(None, map(how_to_write, overrides)):
+        return sentence
     if isinstance(error, OverrideParseException):
         return _unreadable(str(error.override))
     if isinstance(error, MissingConfigException) and error.options:
@@ -157,9 +161,11 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         key = found[1] or found[2]
         return _unknown_key(key, arguments, conf) or f"{key} does not take this value."
     if "Ambiguous value for argument" in text:
-        return (
-            f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: add -m to run several values in turn."
+        kept = next(filter(None, map(how_to_keep_a_comma, overrides)), None)
+        advice = (
+            f"write {kept} for one value with a comma" if kept else "add -m to run several values in turn"
         )
+        return f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: {advice}."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:2]) or type(error).__name__
 

@@ -32,6 +32,7 @@ from calib.failures import in_one_sentence
 from calib.methods.base import class_probabilities
 from calib.records.predictions_file import read_predictions
 from calib.runs.models import Model, load_model
+from calib.runs.predict_advice import advice_for_predictions
 from calib.runtime import torchs_own_defaults
 
 STATISTICS = {
@@ -117,7 +118,7 @@ def predict(
             ``both``.
         only: name of the batch to predict, or several separated by commas; None: all that the file has.
         columns: names of the columns ``batch, label, subject, sample`` and of the ``layer``, where they
-            differ from those of the run's study.
+            differ from those of the run's study; an empty name for no column.
 
     Raises:
         CalibError: there is no such model, or the file lacks what the model needs.
@@ -132,10 +133,11 @@ def predict(
         )
     if not data.is_file():
         raise CalibError(f"File {data} does not exist; check data=.")
-    with in_one_sentence(f"Reading {data}"):
+    with in_one_sentence(f"Reading {data}"), advice_for_predictions():
         sheet = _read(data, model, dataset, columns, only)
-    y = _classes(sheet, dataset, model)
-    batches = {name: _with_subjects(batch, dataset) for name, batch in batches_of(sheet, y).items()}
+        y = _classes(sheet, dataset, model)
+        read = batches_of(sheet, y)
+    batches = {name: _with_subjects(batch, dataset) for name, batch in read.items()}
     rule: SubjectLabels = "split" if dataset.get("subject_labels") == "split" else "refuse"
     study = with_subject_labels(Study(dataset["name"], batches, model.features, model.classes), rule, REMEDY)
     own_statistics = statistics != "as_trained"
@@ -178,7 +180,7 @@ def _read(
     out = Exclusions.of(dataset.get("exclude"), strict=False)
     if file.suffix == ".h5ad":
         named = _columns(obs_columns(file), dataset, asked)
-        layer = asked.get("layer") or dataset.get("layer")
+        layer = asked["layer"] or None if "layer" in asked else dataset.get("layer")
         counts = partial(with_normalised_counts, total=dataset.get("normalise"), place=place_of(layer))
         batch, label, subject = (named[role] for role in ("batch", "label", "subject"))
         sheet = read_h5ad(file, batch, label, None, layer, subject, None, out, counts)
@@ -212,10 +214,13 @@ def _of_batches(sheet: Sheet, only: str | None) -> Sheet:
 def _columns(
     present: Sequence[str], dataset: Mapping[str, Any], asked: Mapping[str, str | None]
 ) -> dict[str, str | None]:
-    """Return the name of each column as asked, or as the study has it; None where the file lacks it."""
+    """Return the name of each column as asked, or as the study has it; None where the file lacks it.
+
+    An empty name asks for no column.
+    """
     usual = {role: dataset.get(role) for role in ROLES}
     return {
-        role: asked[role] if asked.get(role) else None if word is None else found_name(word, present)
+        role: (asked[role] or None) if role in asked else None if word is None else found_name(word, present)
         for role, word in usual.items()
     }
 
