@@ -20,7 +20,7 @@ from calib.methods.joint import Joint
 from calib.protocol import Protocol
 from calib.registry import CONF
 from calib.runs.run import method_settings
-from calib.runtime import Runtime
+from calib.runtime import Runtime, usual_dtype
 
 
 class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -89,6 +89,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.dtype = dtype
         self.progress = progress
 
+    @usual_dtype()
     def fit(self, X: ArrayLike, y: ArrayLike, batch: ArrayLike | None = None) -> "JointCalibrator":  # noqa: N803
         """Train on all batches.
 
@@ -165,6 +166,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []  # codes have the number type of the training
         return tags
 
+    @usual_dtype()
     def _by_batch(self, function: str, data: ArrayLike, batch: ArrayLike | None) -> NDArray[np.floating]:
         """Apply a function of the fitted method to each batch, and return the rows in their own order."""
         check_is_fitted(self)
@@ -218,6 +220,7 @@ class BatchCorrector(BaseEstimator):
         self.dtype = dtype
         self.progress = progress
 
+    @usual_dtype()
     def fit(self, X: ArrayLike, y: object = None, batch: ArrayLike | None = None) -> "BatchCorrector":  # noqa: N803
         """Correct the samples; ``y`` is ignored.
 

@@ -1,7 +1,8 @@
 """The surroundings of a training: device, number type, random streams and the history of losses."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -13,6 +14,21 @@ from tqdm import tqdm
 from calib.errors import CalibError, DivergedError, check_choice
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@contextmanager
+def usual_dtype() -> Iterator[None]:
+    """Make float32 torch's default number type for a while, whatever the caller's program has set.
+
+    Networks get their initial weights in the default type and are then brought to the type of the run. So
+    with another default the same seed would give other weights.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class StoredCorrections(Protocol):

@@ -83,7 +83,9 @@ def load_counts_study(
         "batches": [batch, list(batches.values())],
         "steps": [layer, min_genes, total],
     }
-    return as_study(name, chosen_genes(cells, genes, flavor, name, origin), y, list(cell_types), n_sources)
+    study = as_study(name, chosen_genes(cells, genes, flavor, name, origin), y, list(cell_types), n_sources)
+    checked = all(expected is not None for expected in cell_types.values())
+    return replace(study, implied=("names",) if checked else None)  # the cells are the published ones
 
 
 def spelling(labels: pd.Series) -> pd.Series:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from calib.data.downloads import locate
-from calib.data.replicates import find_replicates, infer_subjects
+from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
 from calib.data.study import Batch, Study
 from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame, whole_numbers
 from calib.errors import DataError, check_choice
@@ -65,7 +65,8 @@ def load_csv_study(
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
     if len(batches) < 2:
         raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
-    return Study(name, batches, features, list(classes.values()), n_sources)
+    implied = ("replicate",) if replicates == PUBLISHED else ()
+    return Study(name, batches, features, list(classes.values()), n_sources, implied)
 
 
 def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +127,8 @@ class Study:
         features: names of the features.
         classes: class names in the order of the class index; with two classes the second is the positive one.
         n_sources: number of source batches in ``split=all``.
+        implied: attributes of the batches that the file and the published settings decide, so that the
+            checksum leaves them out; None: a ``replicate`` that is the subject.
     """
 
     name: str
@@ -133,12 +136,14 @@ class Study:
     features: Sequence[str]
     classes: Sequence[str]
     n_sources: int = 2
+    implied: Sequence[str] | None = None
 
     def sha256(self) -> str:
-        """Return the checksum of all that decides results: names, values, labels and subjects.
+        """Return the checksum of all that reaches a method or a file of the record.
 
-        Names are those of batches, features and classes. Values are hashed block by block as dense float64,
-        so the checksum does not depend on how they are stored.
+        These are the names of batches, features and classes, and every attribute of the batches, so that one
+        which is added later is hashed as well. Left out are those in ``implied``. Values are hashed block by
+        block as dense float64, so the checksum does not depend on how they are stored.
         """
         digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
         for batch in self.batches.values():
@@ -150,7 +155,19 @@ class Study:
             if batch.reference is not None:
                 digest.update(b"reference")
                 digest.update(np.ascontiguousarray(dense(batch.reference), np.float64).tobytes())
+            for name, value in self._further(batch).items():
+                kind = "text" if value.dtype.kind in "OSU" else str(value.dtype)
+                content = repr(list(map(str, value.tolist()))).encode() if kind == "text" else value.tobytes()
+                digest.update(f"{name} {kind} {value.shape} ".encode() + content)
         return digest.hexdigest()
+
+    def _further(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """Return the attributes of a batch that its values, labels and subjects do not imply, by name."""
+        usual = {"name", "x", "y", "subject", "reference", *(self.implied or ())}
+        if self.implied is None and np.array_equal(batch.replicate, batch.subject):  # type: ignore[arg-type]
+            usual.add("replicate")
+        found = {one.name: getattr(batch, one.name) for one in fields(batch) if one.name not in usual}
+        return {name: np.ascontiguousarray(value) for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)

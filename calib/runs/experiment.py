@@ -27,7 +27,7 @@ from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, plan
 from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
-from calib.runtime import Runtime
+from calib.runtime import Runtime, usual_dtype
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ Result = dict[str, Any]
 """The content of a ``result.json``."""
 
 
+@usual_dtype()
 def run(config: DictConfig) -> list[Result]:
     """Carry out the run that a configuration describes, or read it from its record.
 

@@ -23,7 +23,7 @@ from calib.records.record import Record
 from calib.registry import METHOD, PROTOCOL
 from calib.runs.received import read_settings
 from calib.runs.run import method_settings
-from calib.runtime import Runtime
+from calib.runtime import Runtime, usual_dtype
 
 MODEL = "model.npz"
 FEATURES, CLASSES = "study/features", "study/classes"
@@ -64,6 +64,7 @@ def save_model(record: Record, fitted: Savable, study: Study, known: TrainingSta
     record.write_arrays(MODEL, state)
 
 
+@usual_dtype()
 def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     """Load the trained method of a run directory.
 

@@ -22,6 +22,7 @@ from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
 from calib.records.predictions_file import read_predictions
 from calib.runs.models import Model, load_model
+from calib.runtime import usual_dtype
 
 STATISTICS = {
     "as_trained": {},
@@ -84,6 +85,7 @@ def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str])
     return temperature(np.concatenate(probability), np.concatenate(y))
 
 
+@usual_dtype()
 def predict(run: Path, data: Path, statistics: str = "as_trained", **columns: str | None) -> Prediction:
     """Return class probabilities of every sample in a file.
 
