@@ -21,7 +21,7 @@ from calib.config import build, compose
 from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
 from calib.runs.help import HELP, help_text
-from calib.runs.isolation import isolated
+from calib.runs.isolation import ending_in_order, isolated
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ def main(task: Callable[[DictConfig], object], conf: Path) -> None:
             sys.stdout.write(f"{help_text(conf, overrides)}\n")
             return
         sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
-        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
+        with ending_in_order():
+            hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
     except BrokenProcessPool:

@@ -21,7 +21,7 @@ from calib.evaluation.metrics import mean_over
 from calib.evaluation.novelty import TrainingStatistics, training_statistics
 from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
-from calib.records.provenance import hardware, peak_memory_mb, revision, versions
+from calib.records.provenance import hardware, made_elsewhere, peak_memory_mb, revision, versions
 from calib.runs.models import MODEL, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, plan
@@ -77,6 +77,8 @@ def recorded(run: Run) -> Result | None:
     if result is not None:
         run.record.tidy()
         log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+        if note := made_elsewhere(result, run.config.device):
+            log.warning("Record %s: %s force=true makes it again.", run.record.path, note)
     return result
 
 
@@ -136,7 +138,6 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         outcome = judge(run, task, trained.fitted)
         result = write(run, trained, outcome, code)
         log.info("%s", result_table(result, run.config.protocol.reported_auc))
-    run.record.settle()
     return result
 
 
