@@ -16,7 +16,7 @@ from calib.config import build
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
-from calib.evaluation.distances import summarise
+from calib.evaluation.distances import chosen_distances, summarise
 from calib.evaluation.metrics import mean_over
 from calib.evaluation.novelty import TrainingStatistics, training_statistics
 from calib.methods.base import Fitted, Savable
@@ -214,6 +214,7 @@ def result_of(run: Run, trained: Trained, outcome: Outcome, code: dict[str, Any]
         "class_counts": outcome.class_counts,
         "unseen_classes": outcome.unseen_classes,
         "mmd": summarise(outcome.distances),
+        "mmd_rule": chosen_distances([x.shape[0] for x in outcome.embedding.values()]).rule,
         "correction": corrections and corrections.used,
         "seconds": {
             "fit": trained.seconds + outcome.seconds_predicting,
