@@ -98,3 +98,18 @@ def workers(pid: int) -> list[int]:
             if b"python" in command and b"tracker" not in command:
                 found.append(child)
     return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the ids of the processes that a process has started, and of those that they have started."""
+    found = children(pid)
+    return found + [one for child in found for one in descendants(child)]
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and is not collected yet does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return status not in "ZX"

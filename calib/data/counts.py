@@ -90,7 +90,9 @@ def load_counts_study(
         "steps": [layer, min_genes, total],
     }
     kept = chosen_genes(cells, genes, flavor, study_name, origin)
-    return as_study(study_name, kept, y, list(cell_types), sources)
+    study = as_study(study_name, kept, y, list(cell_types), sources)
+    checked = all(expected is not None for expected in cell_types.values())
+    return replace(study, implied=("names",) if checked else None)  # the cells are the published ones
 
 
 def spelling(labels: pd.Series) -> pd.Series:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.missing_features import STATISTICS, lacking, remaining
-from calib.data.replicates import find_replicates, infer_subjects
+from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
 from calib.data.settings import (
     Word,
     as_mapping,
@@ -96,8 +96,9 @@ def load_csv_study(
         subject = infer_subjects(y, replicates) if replicates else None
         replicate = find_replicates(x, replicates) if replicates else None
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
+    implied = ("replicate",) if replicates == PUBLISHED else ()
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
-    study = Study(study_name, batches, features, list(names.values()), sources, cautions)
+    study = Study(study_name, batches, features, list(names.values()), sources, cautions, implied=implied)
     warn_of_columns(study)
     return study
 

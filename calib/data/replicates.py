@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from calib.data.matrix import Matrix, dense
 from calib.data.transform import prepared
 
+PUBLISHED = 5
+"""Usual number of rows of a subject in the MI and CHD files."""
+
 OTHER_LENGTH = 2.0
 """Cost of each row that a block has more or less than expected, in squared deviations of one replicate."""
 
@@ -56,7 +59,7 @@ def find_replicates(x: Matrix, expected: int) -> NDArray[np.int64]:
     return np.cumsum(first) - 1
 
 
-def infer_subjects(labels: NDArray[np.integer], replicates: int = 5) -> NDArray[np.int64]:
+def infer_subjects(labels: NDArray[np.integer], replicates: int = PUBLISHED) -> NDArray[np.int64]:
     """Return the subject number of each row ``(rows,)``, for files with replicates in adjacent rows.
 
     The MI and CHD files have no subject column. Most subjects have five rows and some have fewer, so plain

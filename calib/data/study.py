@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,8 @@ class Study:
         cautions: warnings of the reading, which do not count in the checksum.
         marks: batch -> a number for each row that is the same for rows of the same loaded values only
             (``overlaps.row_marks``); empty where they have not been computed.
+        implied: attributes of the batches that the file and the published settings decide, so that the
+            checksum leaves them out; None: a ``replicate`` that is the subject.
     """
 
     name: str
@@ -127,12 +130,14 @@ class Study:
     n_sources: int = 2
     cautions: Sequence[Caution] = ()
     marks: Mapping[str, IntArray] = field(default_factory=dict)
+    implied: Sequence[str] | None = None
 
     def sha256(self) -> str:
-        """Return the checksum of all that decides results: names, values, labels and subjects.
+        """Return the checksum of all that reaches a method or a file of the record.
 
-        Names are those of batches, features and classes. Values are hashed block by block as dense float64,
-        so the checksum does not depend on how they are stored.
+        These are the names of batches, features and classes, and every attribute of the batches, so that one
+        which is added later is hashed as well. Left out are those in ``implied``. Values are hashed block by
+        block as dense float64, so the checksum does not depend on how they are stored.
         """
         digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
         for batch in self.batches.values():
@@ -146,7 +151,19 @@ class Study:
             if batch.reference is not None:
                 digest.update(b"reference")
                 digest.update(np.ascontiguousarray(dense(batch.reference), np.float64).tobytes())
+            for name, value in self._further(batch).items():
+                kind = "text" if value.dtype.kind in "OSU" else str(value.dtype)
+                content = repr(list(map(str, value.tolist()))).encode() if kind == "text" else value.tobytes()
+                digest.update(f"{name} {kind} {value.shape} ".encode() + content)
         return digest.hexdigest()
+
+    def _further(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """Return the attributes of a batch that its values, labels and subjects do not imply, by name."""
+        usual = {"name", "x", "y", "subject", "reference", *(self.implied or ())}
+        if self.implied is None and np.array_equal(batch.replicate, batch.subject):  # type: ignore[arg-type]
+            usual.add("replicate")
+        found = {one.name: getattr(batch, one.name) for one in fields(batch) if one.name not in usual}
+        return {name: np.ascontiguousarray(value) for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Distances between batches before and after calibration, as in the paper's Figure S1b."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -15,14 +16,62 @@ ROWS, DRAWS = 500, 30
 LIMIT = 5000
 """Most rows of all batches together in a draw, because kernels are computed between all of them."""
 
+FEW = 9
+"""Most batches whose distances are drawn ``DRAWS`` times even if no draw leaves a row out."""
+
+PAIRS = 500
+"""Most pairs of batches whose distances a record holds."""
+
 
 def most_rows(batches: int) -> int:
     """Return the number of rows that a draw takes from each of so many batches, at most all of its rows."""
     return min(ROWS, max(LIMIT // batches, 2))
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The draws and pairs of batches whose distances a record holds.
+
+    Attributes:
+        draws: number of draws.
+        pairs: positions of the two batches of each pair.
+        rule: the rule that chose them, as a sentence.
+    """
+
+    draws: int
+    pairs: Sequence[tuple[int, int]]
+    rule: str
+
+
+def chosen_distances(sizes: Sequence[int]) -> Choice:
+    """Return the draws and pairs of batches whose distances are worth recording.
+
+    Draws differ only if they leave rows out. Up to ``FEW`` batches there are ``DRAWS`` draws all the same, as
+    in all records so far. Of more than ``PAIRS`` pairs, those of batches that are near in the study's order
+    are taken, so that every batch is in equally many.
+
+    Args:
+        sizes: number of rows of each batch, in the order of the study.
+    """
+    count, rows = len(sizes), most_rows(len(sizes))
+    pairs = list(combinations(range(count), 2))
+    whole = count > FEW and max(sizes) <= rows
+    how = "all rows in one draw" if whole else f"{DRAWS} draws of at most {rows} rows of each batch"
+    which = "all pairs of batches"
+    if len(pairs) > PAIRS:
+        steps = max(PAIRS // count, 1)
+        near = {(i, (i + step) % count) for i in range(count) for step in range(1, steps + 1)}
+        pairs = sorted({(min(pair), max(pair)) for pair in near})
+        which = f"of each batch and the {steps} after it, the first after the last, because {count} are many"
+    return Choice(1 if whole else DRAWS, pairs, f"{which}; {how}")
+
+
 def batch_distances(
-    spaces: Mapping[str, Mapping[str, Matrix]], seed: int, rows: int | None = None, draws: int = DRAWS
+    spaces: Mapping[str, Mapping[str, Matrix]],
+    seed: int,
+    rows: int | None = None,
+    draws: int = DRAWS,
+    pairs: Sequence[tuple[int, int]] | None = None,
 ) -> pd.DataFrame:
     """Compute the biased squared MMD between all pairs of batches, over random draws of rows.
 
@@ -35,6 +84,7 @@ def batch_distances(
         seed: seed of the draws.
         rows: number of rows drawn from each batch, or all of them where it has fewer; None: ``most_rows``.
         draws: number of draws.
+        pairs: positions of the two batches of each pair; None: all pairs.
 
     Returns:
         A table with one row for each draw, space, set of widths and pair of batches, and columns ``space,
@@ -47,7 +97,7 @@ def batch_distances(
     drawn = [
         {name: rng.permutation(size)[:rows].copy() for name, size in sizes.items()} for _ in range(draws)
     ]
-    pairs = list(combinations(range(len(batches)), 2))
+    pairs = list(combinations(range(len(batches)), 2)) if pairs is None else pairs
     table = []
     for space, data in spaces.items():
         centre = np.mean([feature_means(x) for x in data.values()], axis=0)  # saves digits of float32
@@ -73,12 +123,13 @@ def batch_distances(
 def summarise(distances: pd.DataFrame) -> dict[str, dict[str, dict[str, object]]]:
     """Return mean and standard deviation over the draws, as space -> kernel -> pair ``a-b``.
 
-    Each kernel also has its ``widths``.
+    The standard deviation of a single draw, which has all rows, is 0. Each kernel also has its ``widths``.
     """
     summary: dict[str, dict[str, dict[str, object]]] = {}
     for (space, kernel), part in distances.groupby(["space", "kernel"], sort=False):
         entry: dict[str, object] = {"widths": part["widths"].iloc[0]}
         for (a, b), pair in part.groupby(["batch_a", "batch_b"], sort=False):
-            entry[f"{a}-{b}"] = {"mean": float(pair["mmd2"].mean()), "sd": float(pair["mmd2"].std())}
+            spread = float(pair["mmd2"].std()) if len(pair) > 1 else 0.0
+            entry[f"{a}-{b}"] = {"mean": float(pair["mmd2"].mean()), "sd": spread}
         summary.setdefault(str(space), {})[str(kernel)] = entry
     return summary

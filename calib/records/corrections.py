@@ -17,7 +17,7 @@ from calib.data.study import FloatArray, Samples
 from calib.errors import DamagedError
 from calib.files import read_arrays, short_hash
 from calib.methods.base import Corrector, in_order
-from calib.records.provenance import peak_memory_mb
+from calib.records.provenance import device_name, made_elsewhere, peak_memory_mb, versions
 from calib.records.record import Record, correction_record
 from calib.runtime import Runtime
 
@@ -70,14 +70,14 @@ class Corrections:
         record = correction_record(self.out, self.study, name, key)
         names = [batch.name for batch in batches]
         with record.locked():
-            if self.force or (found := self._stored(record, names)) is None:
+            if self.force or (found := self._stored(record, names, str(runtime.device))) is None:
                 self.used = {"key": key, **_compute(record, corrector, batches, runtime)}
-                record.finish(self.used)
-                record.settle()
+                device = {"device": device_name(str(runtime.device))}
+                record.finish({**self.used, "versions": versions(), "hardware": device})
                 found = _load(record, names)
         return found
 
-    def _stored(self, record: Record, names: Sequence[str]) -> dict[str, FloatArray] | None:
+    def _stored(self, record: Record, names: Sequence[str], device: str) -> dict[str, FloatArray] | None:
         """Return the corrected data in a record, or None if it is not finished or is damaged."""
         result = record.result()
         if result is None:
@@ -89,6 +89,8 @@ class Corrections:
             log.warning("%s The correction is made again.", error)
             return None
         log.info("Correction from %s", record.path)
+        if note := made_elsewhere(result, device):
+            log.warning("Correction %s: %s force=true makes it again.", record.path, note)
         return found
 
 

@@ -4,9 +4,11 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,8 +31,35 @@ def hardware(device: str, threads: int) -> dict[str, str | int]:
     if cpuinfo.is_file():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         processor = names[0].partition(":")[2].strip() if names else processor
-    used = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
-    return {"processor": processor, "device": used, "threads": threads}
+    return {"processor": processor, "device": device_name(device), "threads": threads}
+
+
+def made_elsewhere(result: Mapping[str, Any], device: str) -> str:
+    """Return the sentence that says how a result was made otherwise than now, or "" if it was not.
+
+    Args:
+        result: content of a ``result.json``, whose ``versions`` and ``hardware`` are compared.
+        device: the device that the run would be made on now.
+    """
+    known, now = result.get("versions"), versions()
+    parts = [
+        f"{name} {then} (now {now[name]})"
+        for name, then in (known.items() if isinstance(known, dict) else ())
+        if name in now and now[name] != then
+    ]
+    then = result.get("hardware")
+    if isinstance(then, dict) and "device" in then:
+        with suppress(RuntimeError, AssertionError, ValueError):  # this machine does not have the device
+            used = device_name(device)
+            parts += [f"the device {then['device']} (now {used})"] if then["device"] != used else []
+    if not parts:
+        return ""
+    return f"It was made with {', '.join(parts)}, so its last digits may differ from a run made now."
+
+
+def device_name(device: str) -> str:
+    """Return the name of the accelerator, or ``cpu``."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
 
 
 def revision() -> dict[str, str | bool] | None:

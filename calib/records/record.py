@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import pandas as pd
 from calib.errors import CalibError, DamagedError
 from calib.files import checksum, facts, remove_leftovers, safe_name, same, write_archive, write_whole
 from calib.records.locks import locked_folder
+from calib.records.shape import CORRECTION, RUN, Shape, misfit
 
 log = logging.getLogger(__name__)
 
-RESULT, ERROR = "result.json", "error.txt"
-"""The file that ends a record, and the one that a failed run leaves in its place."""
+RESULT, ERROR, LOG = "result.json", "error.txt", "run.log"
+"""The file that ends a record, the one that a failed run leaves in its place, and the log of either."""
 
 NEXT = ".next"
 """Folder inside a finished record in which the record is made again."""
@@ -26,12 +27,12 @@ NEXT = ".next"
 
 def run_record(out: Path, study: str, split: str, method: str, key: str) -> "Record":
     """Return the record of a run, ``<out>/runs/<study>/<split>/<method>-<key>``."""
-    return Record(out / "runs" / safe_name(study) / safe_name(split) / f"{safe_name(method)}-{key}")
+    return Record(out / "runs" / safe_name(study) / safe_name(split) / f"{safe_name(method)}-{key}", RUN)
 
 
 def correction_record(out: Path, study: str, corrector: str, key: str) -> "Record":
     """Return the record of a correction, ``<out>/corrections/<study>/<corrector>-<key>``."""
-    return Record(out / "corrections" / safe_name(study) / f"{safe_name(corrector)}-{key}")
+    return Record(out / "corrections" / safe_name(study) / f"{safe_name(corrector)}-{key}", CORRECTION)
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,13 @@ class Record:
 
     Attributes:
         path: the directory.
+        shape: the values that its result must have (``calib.records.shape``); None: any.
         folder: where files are being written: the directory, or its ``.next``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shape: Shape | None = None) -> None:
         self.path = self.folder = path
+        self.shape = shape
         self._files: dict[str, dict[str, int | str]] = {}
 
     def read(self) -> dict[str, Any] | None:
@@ -120,6 +123,11 @@ class Record:
             raise self._damaged(RESULT) from error
         if not isinstance(content, dict) or content.get("checksum", checksum(content)) != checksum(content):
             raise self._damaged(RESULT)
+        if self.shape is not None and (wrong := misfit(content, self.shape, self.path.name)):
+            raise DamagedError(
+                f"The record {self.path} is not of the kind that is expected here: {wrong}; it is passed "
+                "over, and repeating the command that made the run makes it again."
+            )
         return content
 
     def result(self) -> dict[str, Any] | None:
@@ -161,6 +169,7 @@ class Record:
         whole = {**content, "files": dict(self._files)}
         whole["checksum"] = checksum(whole)
         self.write_text(RESULT, json.dumps(whole, indent=1, allow_nan=False))
+        self.settle()
         return whole
 
     def prepare(self) -> None:
@@ -177,7 +186,7 @@ class Record:
             for file in sorted(self.folder.iterdir(), key=lambda file: file.name != RESULT):
                 if not file.name.startswith("."):
                     file.unlink()
-            self.write_text("run.log", "")
+            self.write_text(LOG, "")
         self._files = {}
 
     def settle(self) -> None:
@@ -194,16 +203,17 @@ class Record:
             content = self._content(newer / RESULT)
         if content is None:
             return
-        kept = {*content.get("files", {}), "run.log", RESULT}
+        kept = {*content.get("files", {}), LOG, RESULT}
         with self._writing():
             for file in newer.iterdir():
                 if file.name in kept and file.name != RESULT:
-                    file.replace(self.path / file.name)
+                    with suppress(PermissionError) if file.name == LOG else nullcontext():  # open, on Windows
+                        file.replace(self.path / file.name)
             for file in self.path.iterdir():
                 if file.name not in kept and not file.name.startswith("."):
                     file.unlink()
             (newer / RESULT).replace(self.path / RESULT)
-            shutil.rmtree(newer)
+            shutil.rmtree(newer, ignore_errors=True)
 
     def tidy(self) -> None:
         """Remove what a killed process left of making this record again, unless another one is making it."""

@@ -28,7 +28,7 @@ from calib.errors import CalibError, nearest
 from calib.failures import command
 from calib.overrides import flags_first, how_to_keep_a_comma, how_to_write, readable
 from calib.runs.help import HELP, help_text
-from calib.runs.isolation import isolated
+from calib.runs.isolation import ending_in_order, isolated
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ def _main(task: Callable[[DictConfig], object], conf: Path, arguments: Sequence[
             sys.stdout.write(f"{help_text(conf, overrides)}\n")
             return
         sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
-        hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
+        with ending_in_order():
+            hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
     except BrokenProcessPool:

@@ -18,13 +18,13 @@ from calib.data.matrix import Matrix
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
-from calib.evaluation.distances import summarise
+from calib.evaluation.distances import chosen_distances, summarise
 from calib.evaluation.familiar import training_rows
 from calib.evaluation.metrics import mean_over
 from calib.evaluation.novelty import training_statistics
 from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
-from calib.records.provenance import hardware, peak_memory_mb, revision, versions
+from calib.records.provenance import hardware, made_elsewhere, peak_memory_mb, revision, versions
 from calib.runs.models import MODEL, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, plan
@@ -84,6 +84,8 @@ def recorded(run: Run) -> Result | None:
     if result is not None:
         run.record.tidy()
         log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+        if note := made_elsewhere(result, run.config.device):
+            log.warning("Record %s: %s force=true makes it again.", run.record.path, note)
         for warning in result.get("warnings", []):  # a record of an older version has none
             log.warning("%s", warning["text"])
     return result
@@ -147,7 +149,6 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         warnings += logged(after_training(run, task, trained.fitted, outcome))
         result = write(run, trained, outcome, code, warnings)
         log.info("%s", result_table(result, run.config.protocol.reported_auc))
-    run.record.settle()
     return result
 
 
@@ -232,6 +233,7 @@ def result_of(
         "unseen_classes": outcome.unseen_classes,
         "warnings": list(warnings),
         "mmd": summarise(outcome.distances),
+        "mmd_rule": chosen_distances([x.shape[0] for x in outcome.embedding.values()]).rule,
         "correction": corrections and corrections.used,
         "seconds": {
             "fit": trained.seconds + outcome.seconds_predicting,

@@ -1,5 +1,6 @@
 """Jobs in child processes: a killed child is an error of its own job only."""
 
+import ctypes
 import functools
 import multiprocessing
 import os
@@ -8,7 +9,8 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -20,6 +22,12 @@ from calib.errors import CalibError
 
 os.environ.setdefault("NUMBA_THREADING_LAYER", "forksafe")
 """Threads of numba (used by scanpy) that survive a fork of a process in which numba has run before."""
+
+PR_SET_PDEATHSIG = 1
+"""Option of Linux's ``prctl``: the signal that a process gets when its parent ends."""
+
+GRACE = 10.0
+"""Seconds that a process has to end in order after SIGTERM."""
 
 Task = Callable[[DictConfig], object]
 """A function that carries out the run of a configuration."""
@@ -44,10 +52,12 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
 
     @functools.wraps(task)
     def job(config: DictConfig) -> None:
+        if multiprocessing.parent_process() is not None:  # a worker of a sweep
+            end_with_parent(os.getppid())
         torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # loads parts of torch once for all children
         context = multiprocessing.get_context("fork")
         receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=_child, args=(task, config, sender))
+        child = context.Process(target=_child, args=(task, config, sender, os.getpid()))
         with warnings.catch_warnings():  # a forked child has one thread; _child renews the locks
             warnings.simplefilter("ignore", DeprecationWarning)
             child.start()
@@ -64,8 +74,10 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
     return job
 
 
-def _child(task: Task, config: DictConfig, sender: Connection) -> None:
+def _child(task: Task, config: DictConfig, sender: Connection, parent: int) -> None:
     """Run the task in the child process and send its error, or None, to the parent."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent(parent)
     tqdm.set_lock(threading.RLock())  # the copied lock may be held by a thread that only the parent has
     try:
         task(config)
@@ -74,6 +86,46 @@ def _child(task: Task, config: DictConfig, sender: Connection) -> None:
         _send(sender, error)
     else:
         sender.send(None)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the system kill this process when the process that started it ends; only on Linux.
+
+    Without it, the trainings of a sweep whose parent was killed would go on, and the next command would wait
+    for their records.
+
+    Args:
+        parent: id of that process.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let SIGTERM end this process as Ctrl-C does: workers are ended, locks and half-written files removed.
+
+    By default the signal would end the process at once, and its workers would not notice. A signal that comes
+    in the middle of a call that swallows errors is lost; so after ``GRACE`` seconds the process ends at once.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only that one may set a handler
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        last = threading.Timer(GRACE, os._exit, (128 + number,))
+        last.daemon = True
+        last.start()
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _send(sender: Connection, error: Exception) -> None:

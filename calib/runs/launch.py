@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from calib.errors import CalibError
 from calib.runs import experiment
-from calib.runs.isolation import isolated
+from calib.runs.isolation import ending_in_order, isolated
 from calib.runs.schedule import Scheduled, overrides, together
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def carry_out_all(
     chosen = f"launch={launcher}"  # each job gets it too, or the launcher's settings would be unknown to it
     place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
     given = [chosen, place, *(f"hydra.launcher.{setting}" for setting in settings), *QUIET]
-    with _progress(scheduled):
+    with ending_in_order(), _progress(scheduled):
         reasons = _reasons(scheduled, conf, chosen, given, workers)
     return {
         _name(item): reasons.get(item.job.overrides, DEATH)

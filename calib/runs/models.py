@@ -24,7 +24,7 @@ from calib.records.record import Record
 from calib.registry import METHOD, PROTOCOL
 from calib.runs.received import read_settings
 from calib.runs.run import method_settings
-from calib.runtime import Runtime
+from calib.runtime import Runtime, torchs_own_defaults
 
 MODEL = "model.npz"
 FEATURES, CLASSES = "study/features", "study/classes"
@@ -73,6 +73,7 @@ def save_model(
     record.write_arrays(MODEL, state)
 
 
+@torchs_own_defaults()
 def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     """Load the trained method of a run directory.
 

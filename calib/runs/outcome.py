@@ -15,7 +15,7 @@ from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.study import FloatArray, IntArray, LabelledTask, Study, Task
 from calib.data.transform import LARGEST
 from calib.errors import DivergedError
-from calib.evaluation.distances import batch_distances
+from calib.evaluation.distances import batch_distances, chosen_distances
 from calib.evaluation.metrics import by_subject, count_classes, median_by_subject, score, unseen_classes
 from calib.files import Stack
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
@@ -92,7 +92,9 @@ def _distances(run: Run, embedding: Mapping[str, Matrix], rows: Mapping[str, Int
     """Return squared MMD of every two batches, as they were given and calibrated, on the same rows."""
     before = {name: run.study.batches[name].x for name in embedding}
     before |= {name: before[name][chosen] for name, chosen in rows.items() if name in before}
-    return batch_distances({"before": before, "after": embedding}, run.config.seed)
+    chosen = chosen_distances([x.shape[0] for x in embedding.values()])
+    spaces = {"before": before, "after": embedding}
+    return batch_distances(spaces, run.config.seed, draws=chosen.draws, pairs=chosen.pairs)
 
 
 def _scores(study: Study, name: str, probability: FloatArray) -> Scores:

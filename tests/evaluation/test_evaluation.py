@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from calib.data.study import FloatArray
-from calib.evaluation.distances import batch_distances, most_rows, summarise
+from calib.evaluation.distances import DRAWS, PAIRS, batch_distances, chosen_distances, most_rows, summarise
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
 
 
@@ -90,3 +90,34 @@ def test_distances_of_batches_with_few_rows() -> None:
     rng = np.random.default_rng(0)
     data = {"a": rng.normal(size=(7, 2)), "b": rng.normal(size=(30, 2))}
     assert np.isfinite(batch_distances({"x": data}, seed=0, rows=20, draws=2)["mmd2"]).all()
+
+
+@pytest.mark.parametrize("sizes", [[1330, 1305, 1345], [100] * 3, [10] * 9, [600] * 20, [10] * 9 + [5000]])
+def test_distances_are_drawn_again_and_again_where_rows_are_left_out_or_batches_are_few(
+    sizes: list[int],
+) -> None:
+    chosen = chosen_distances(sizes)
+    assert chosen.draws == DRAWS
+    assert len(chosen.pairs) == len(sizes) * (len(sizes) - 1) // 2
+    assert chosen.rule.startswith(f"all pairs of batches; {DRAWS} draws of at most")
+
+
+def test_many_small_batches_have_one_draw_of_some_pairs() -> None:
+    assert chosen_distances([10] * 10).rule == "all pairs of batches; all rows in one draw"
+    for count in (33, 200, 501, 2000):
+        chosen = chosen_distances([2] * count)
+        assert chosen.draws == 1
+        assert len(chosen.pairs) <= max(PAIRS, count)
+        partners = np.bincount(np.ravel(chosen.pairs), minlength=count)
+        assert set(partners) == {2 * max(PAIRS // count, 1)}
+        assert all(i < j for i, j in chosen.pairs)
+        assert f"{count} are many; all rows in one draw" in chosen.rule
+    data = {str(i): np.random.default_rng(i).normal(size=(10, 3)) for i in range(200)}
+    chosen = chosen_distances([10] * 200)
+    table = batch_distances({"before": data, "after": data}, 0, draws=chosen.draws, pairs=chosen.pairs)
+    assert len(table.to_csv()) < 300_000
+    every = batch_distances({"before": data}, 0, draws=1)
+    both = table.merge(every, on=["space", "kernel", "widths", "batch_a", "batch_b", "draw"])
+    assert len(both) == len(chosen.pairs) * 2
+    np.testing.assert_array_equal(both["mmd2_x"], both["mmd2_y"])
+    assert summarise(table)["before"]["fixed"]["0-1"]["sd"] == 0

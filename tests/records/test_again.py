@@ -91,18 +91,20 @@ def test_a_kill_between_two_moves_is_mended(
 ) -> None:
     path = tmp_path / "x-1"
     made(path, "old", "only_old.txt")
-    new = made(path, "new", "only_new.txt")
+    with monkeypatch.context() as changed:
+        changed.setattr(Record, "settle", lambda self: None)
+        new = made(path, "new", "only_new.txt")
     assert Record(path).read()["value"] == "new"  # type: ignore[index]
     assert json.loads((path / RESULT).read_text())["value"] == "old"
     count = 0
 
     def killed(before: Any) -> Any:
-        def step(*given: Any) -> Any:
+        def step(*given: Any, **options: Any) -> Any:
             nonlocal count
             count += 1
             if count > moves:
                 raise Killed
-            return before(*given)
+            return before(*given, **options)
 
         return step
 
@@ -125,10 +127,14 @@ def test_a_kill_between_two_moves_is_mended(
     assert Record(path).read() == found
 
 
-def test_a_damaged_new_record_does_not_hide_the_old_one(tmp_path: Path) -> None:
+def test_a_damaged_new_record_does_not_hide_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "x-1"
     made(path, "old")
-    made(path, "new")
+    with monkeypatch.context() as changed:
+        changed.setattr(Record, "settle", lambda self: None)
+        made(path, "new")
     (path / NEXT / RESULT).write_text("{")
     assert Record(path).read()["value"] == "old"  # type: ignore[index]
     with Record(path).locked():

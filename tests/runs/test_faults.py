@@ -17,8 +17,10 @@ from calib.records.record import RESULT
 from tests.conftest import SMALL, fast
 from tests.faults import (
     SWEEP,
+    alive,
     called,
     content,
+    descendants,
     killed,
     results,
     script,
@@ -111,6 +113,43 @@ def test_a_killed_run_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert len(results(tmp_path)) == 3
     assert results(tmp_path) | before == results(tmp_path)
+
+
+@pytest.mark.parametrize("script_of", [sweep, script], ids=["run.py", "reproduce.py"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_children_end_with_their_parent(
+    number: signal.Signals, script_of: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    tiny = ("seed=0,1,2,3", f"out={tmp_path}", *TINY, "method.epochs=2000", "hydra.launcher.n_jobs=2")
+    series = (*SWEEP, "--jobs", "2", "--out", str(tmp_path))
+    command = script_of(*(tiny if script_of is sweep else series))
+    process = started(command)
+    wait_for(lambda: list(tmp_path.rglob("run.log")), process)
+    wait_for(lambda: [p for w in workers(process.pid) for p in workers(w)], process)
+    family = descendants(process.pid)
+    assert len(family) >= 3, "two workers and a training at least"
+    os.kill(process.pid, number)  # to the parent alone
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == (143 if number == signal.SIGTERM else -9), told
+    assert "Traceback" not in told
+    until = time.monotonic() + 20
+    while left := [pid for pid in family if alive(pid)]:
+        assert time.monotonic() < until, f"{len(left)} of {len(family)} processes go on"
+        time.sleep(0.1)
+    again = called([*command[:2], *(part.replace("epochs=2000", "epochs=1") for part in command[2:])])
+    assert again.returncode == 0, again.stderr
+    assert "Another process is making the record" not in again.stdout + again.stderr
+
+
+def test_a_single_run_that_is_terminated_leaves_no_lock(tmp_path: Path) -> None:
+    process = started([sys.executable, sweep()[1], f"out={tmp_path}", *TINY, "method.epochs=2000"])
+    wait_for(lambda: list(tmp_path.rglob("run.log")), process)
+    os.kill(process.pid, signal.SIGTERM)
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == 143, told
+    assert "Traceback" not in told
+    assert not list(tmp_path.rglob(".*"))
+    assert not results(tmp_path)
 
 
 def test_a_killed_worker_is_replaced(tmp_path: Path, undisturbed: dict[str, object]) -> None:
