@@ -1,5 +1,6 @@
 """Tests that the files around the code agree with each other."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -93,3 +94,19 @@ def test_the_package_holds_every_folder_and_the_configuration() -> None:
         ".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "calib").rglob("__init__.py")
     }
     assert set(listed) == folders | {"calib.conf", "hydra_plugins"}
+
+
+def test_importing_beside_a_clone_of_the_same_name(tmp_path: Path) -> None:
+    """Check that a clone's folder is not taken for the package: the installed path has to win over it."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["tool"]["distutils"]["editable_wheel"]["mode"] == "compat"  # puts the clone on the path
+    (tmp_path / "calib").symlink_to(ROOT, target_is_directory=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import calib; print(calib.__version__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.strip()
