@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from calib.comparators.clusters import louvain, neighbours, shared_neighbours
 from calib.comparators.metaneighbor import best_pairs, compared, similarity
 from calib.data.study import FloatArray, Samples
-from calib.errors import check_flag, check_number
+from calib.errors import CalibError, check_flag, check_number
 from calib.layers import glorot_linear
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.runtime import Runtime
@@ -112,6 +112,7 @@ class Bermuda:
         """Return the code of every sample ``(samples, code)``, by batch.
 
         Raises:
+            CalibError: a batch has one sample.
             DivergedError: a loss is no longer finite.
         """
         positive = [batch.dense.clip(min=0) if self.log else batch.dense for batch in batches]
@@ -143,6 +144,10 @@ class Bermuda:
         comparable = [self._comparable(data) for data in x]
         clusters = []
         for data, name in zip(comparable, names, strict=True):
+            if len(data) < 2:
+                raise CalibError(
+                    f"BERMUDA needs two samples of a batch, and batch '{name}' has one; leave it out."
+                )
             cluster = self._clusters(data, runtime.derived_seed(f"BERMUDA: clusters of {name}"))
             log.info("BERMUDA: batch %s has clusters of %s samples", name, np.bincount(cluster).tolist())
             clusters.append(cluster)

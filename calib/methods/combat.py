@@ -89,7 +89,8 @@ def combat(
         ``(samples, features)``. A feature that is constant within a batch is returned as it is.
 
     Raises:
-        CalibError: fewer than two batches or features, or covariates confounded with the batches.
+        CalibError: fewer than two batches or features, one sample in each batch, or covariates confounded
+            with the batches.
     """
     x = np.asarray(x, np.float64)
     levels, owner = np.unique(batch, return_inverse=True)
@@ -116,6 +117,12 @@ def combat(
     design = np.hstack([one_hot, kept])
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise CalibError("ComBat cannot tell the covariates from the batches; drop a covariate.")
+
+    if len(x) <= design.shape[1]:
+        raise CalibError(
+            f"ComBat has {len(x)} samples for {len(levels)} batches, so no differences within a batch; leave "
+            "out batches of one sample."
+        )
 
     effects = _least_squares(design, y)
     share = sizes / len(x) if ref is None else np.eye(len(levels))[ref]

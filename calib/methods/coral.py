@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib.data.study import FloatArray, Samples
-from calib.errors import check_number
+from calib.errors import CalibError, check_number
 from calib.runtime import Runtime
 
 Array = NDArray[np.floating]
@@ -30,7 +30,16 @@ class Coral:
         self.ridge = ridge
 
     def map(self, source: Samples, target: Samples, runtime: Runtime) -> FloatArray:
-        """Return the source's rows ``(samples, features)`` with the target's covariance."""
+        """Return the source's rows ``(samples, features)`` with the target's covariance.
+
+        Raises:
+            CalibError: a batch has one sample, and so no covariance.
+        """
+        for batch in (source, target):
+            if len(batch) < 2:
+                raise CalibError(
+                    f"CORAL needs two samples of a batch, and batch '{batch.name}' has one; leave it out."
+                )
         return coral(source.dense, target.dense, self.ridge).astype(runtime.numpy_dtype)
 
 

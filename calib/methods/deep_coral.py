@@ -7,13 +7,30 @@ The training is in ``alignment.py``.
 import torch
 from torch import Tensor
 
-from calib.methods.alignment import Aligned, AlignmentLoss
+from calib.data.study import Task
+from calib.errors import CalibError
+from calib.methods.alignment import Aligned, AlignmentLoss, FittedAligned
+from calib.runtime import Runtime
 
 
 class DeepCoral(Aligned):
     """A method with the CORAL loss on the features, between the rows of all sources and of all targets."""
 
     aligned_by = "CORAL loss"
+
+    def fit(self, task: Task, runtime: Runtime) -> FittedAligned:
+        """Train on all batches; targets take part without labels.
+
+        Raises:
+            CalibError: a mini-batch has one row of the sources or of the targets, and so no covariance.
+        """
+        rows = min(self.schedule.batch_size, max(map(len, task.batches)))
+        if rows * min(len(task.sources), len(task.targets)) < 2:
+            raise CalibError(
+                "DeepCORAL needs two rows of sources and two of targets in a mini-batch; choose batches "
+                "with more samples, or a larger method.batch_size."
+            )
+        return super().fit(task, runtime)
 
     def alignment(self, features: int, batches: int, generator: torch.Generator) -> "CoralLoss":
         """Return the CORAL loss, which has no parameters."""

@@ -70,6 +70,13 @@ PLAIN: dict[str, Any] = {
     "classes": ["case", "control"],
     "rare": False,
     "unlabelled": 0,
+    "partial": 0,
+    "single": None,
+    "one class": (),
+    "absent": (),
+    "paired": None,
+    "copies": 0,
+    "exclude": None,
     "features": 5,
     "values": "plain",
     "cell": None,
@@ -81,6 +88,7 @@ PLAIN: dict[str, Any] = {
     "spoil": None,
     "subject": True,
     "impute": "median",
+    "filled": "leave_out",
     "method": "baseline",
     "protocol": "paper",
     "transform": None,
@@ -97,6 +105,13 @@ ODD: dict[str, st.SearchStrategy[Any]] = {
     "classes": st.lists(NAMES, min_size=1, max_size=4, unique=True),
     "rare": st.just(True),
     "unlabelled": st.sampled_from([1, 2, 12]),
+    "partial": st.sampled_from([0.1, 0.5, 0.9]),
+    "single": st.one_of(st.just("epsilon"), st.just("casee"), NAMES),
+    "one class": st.sampled_from([(0,), (2,), (0, 1), (0, 1, 2)]),
+    "absent": st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=8),
+    "paired": st.sampled_from(["refuse", "split"]),
+    "copies": st.sampled_from([1, 5]),
+    "exclude": st.sampled_from(["QC", "north", "QC,case", ""]),
     "features": st.sampled_from([1, 2, 17]),
     "values": st.sampled_from(list(VALUES)),
     "cell": st.sampled_from(CELLS),
@@ -108,6 +123,7 @@ ODD: dict[str, st.SearchStrategy[Any]] = {
     "spoil": st.sampled_from(["cut", "flip", "nothing", "ragged"]),
     "subject": st.just(False),
     "impute": st.sampled_from([None, "mean", "zero"]),
+    "filled": st.just("other_batches"),
     "method": st.sampled_from(["combat", "joint"]),
     "protocol": st.just("released"),
     "transform": st.sampled_from(["none", "arcsinh", "log2"]),
@@ -141,7 +157,20 @@ def table(case: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:
     x = VALUES[case["values"]](rng, shape)
     weights = (0.1 if case["rare"] else 1.0) ** np.arange(len(case["classes"]))
     label = np.array(case["classes"], object)[rng.choice(len(weights), len(owner), p=weights / weights.sum())]
+    for number in case["one class"]:
+        label[owner == [*case["batches"], None, None][number]] = case["classes"][
+            number % len(case["classes"])
+        ]
+    if case["single"] is not None:
+        label[rng.integers(len(label))] = case["single"]
+    subject = [f"s{i // 2}" if case["paired"] else f"s{i // 2} {one}" for i, one in enumerate(label)]
+    label[rng.random(len(label)) < case["partial"]] = None
     label[np.isin(owner, np.array(case["batches"][: case["unlabelled"]], object))] = None
+    for row in range(min(case["copies"], len(x) - 1)):
+        x[-1 - row] = x[row]
+    x = x.astype(float)
+    for number, feature in case["absent"]:
+        x[owner == case["batches"][number % len(case["batches"])], feature % case["features"]] = np.nan
     made = pd.DataFrame(x, columns=[f"f{i}" for i in range(shape[1])])
     if case["cell"] is not None:
         made = made.astype(object)
@@ -149,7 +178,9 @@ def table(case: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:
     made.insert(0, "label", label)
     made.insert(0, "batch", owner)
     if case["subject"]:
-        made["subject"] = [f"s{i // 2}" for i in range(len(owner))]
+        made["subject"] = subject
+    if case["exclude"] is not None:
+        made.insert(1, "type", np.where(rng.random(len(owner)) < 0.2, "QC", "sample"))
     change = {
         "twice": lambda t: t.set_axis([*t.columns[:-1], t.columns[-2]], axis=1),
         "odd": lambda t: t.rename(columns={"f0": case["name"]}),
@@ -174,7 +205,8 @@ def written(case: dict[str, Any], folder: Path, rng: np.random.Generator) -> Pat
             file.write_bytes(b"PAR1")
     elif case["kind"] == "h5ad":
         features = [c for c in made.columns if str(c).startswith("f")]
-        obs = {c: made[c].astype(str).tolist() for c in ("batch", "label", "subject") if c in made}
+        columns = [c for c in ("batch", "label", "subject", "type") if c in made]
+        obs = {c: [None if cell is None else str(cell) for cell in made[c].tolist()] for c in columns}
         numbers = made[features].apply(pd.to_numeric, errors="coerce").to_numpy(float)
         try:
             write_h5ad(file, obs, list(map(str, features)), numbers)
@@ -220,7 +252,10 @@ def configured(case: dict[str, Any], file: Path, out: Path) -> DictConfig:
         "label": "label",
         "subject": "subject" if case["subject"] else None,
         "n_sources": case["sources"],
-    } | ({} if h5ad else {"impute": case["impute"]})
+        "subject_labels": case["paired"] or "refuse",
+    } | ({} if h5ad else {"impute": case["impute"], "missing_features": case["filled"]})
+    if case["exclude"] is not None:
+        dataset["exclude"] = {"type": case["exclude"].split(",")}
     split = case["split"]
     if split == "first":
         split = "+".join(case["batches"][:-1]) + ":" + case["batches"][-1]

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from calib.config import build
 from calib.data.simulate import simulate
-from calib.data.study import LabelledSamples, LabelledTask, Task
-from calib.errors import CalibError
+from calib.data.study import LabelledSamples, LabelledTask, Samples, Task
+from calib.errors import CalibError, DivergedError
 from calib.methods.base import AnyMethod, Fitted
 from calib.methods.nearest_source import SourceSelection
 from calib.runs.run import method_settings
@@ -46,6 +46,12 @@ def task_of(method: AnyMethod) -> Task | LabelledTask:
     return Task(sources, [study.batches["3"].unlabelled()], 3)
 
 
+def first_rows(batch: Samples, size: int) -> Samples:
+    """Return the first rows of a batch."""
+    parts = {"x": batch.x[:size], "replicate": None if batch.replicate is None else batch.replicate[:size]}
+    return replace(batch, **parts, **({"y": batch.y[:size]} if isinstance(batch, LabelledSamples) else {}))
+
+
 def checked_and_fitted(method: AnyMethod, task: Task | LabelledTask, runtime: Runtime, name: str) -> Fitted:
     method.check_classes(task, name)
     return method.fit(task, runtime)
@@ -68,6 +74,29 @@ def test_a_source_of_one_class_and_a_class_of_one_sample(name: str) -> None:
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-5)
     for batch in task.batches:
         assert np.isfinite(np.asarray(fitted.transform(batch))).all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 0, 0)])
+@pytest.mark.slow
+def test_batches_of_one_sample_give_a_result_or_a_sentence(name: str, sizes: tuple[int, ...]) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    method = built(name)
+    task, runtime = task_of(method), Runtime.from_names(0, "cpu", "float32", progress=False)
+    short = [first_rows(batch, size or len(batch)) for batch, size in zip(task.batches, sizes, strict=True)]
+    task = replace(task, sources=short[:2], targets=short[2:])  # type: ignore[arg-type]
+    if isinstance(task, LabelledTask):
+        task = replace(task, subjects={"3": None})
+    try:
+        fitted = checked_and_fitted(method, task, runtime, name)
+    except DivergedError as error:
+        pytest.fail(str(error))
+    except CalibError:
+        return
+    for batch in task.batches:
+        assert np.isfinite(np.asarray(fitted.transform(batch))).all()
+    assert np.isfinite(fitted.predict_proba(task.targets[0])).all()
 
 
 def test_the_nearest_source_is_refused_only_if_it_has_one_class() -> None:
