@@ -41,7 +41,8 @@ from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
 from calib.report.paper import ONE_SOURCE, PROTOCOLS, spelled
 from calib.report.printed import METHODS, printed_tables
 from calib.report.results import results_table
-from calib.runs.series import PLAN, Planner, Series, read_series, read_variants
+from calib.runs.planner import Planner
+from calib.runs.series import PLAN, Series, read_series, read_variants
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

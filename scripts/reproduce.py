@@ -20,8 +20,9 @@ from calib.report.assemble import write_report
 from calib.runs.cli import explain
 from calib.runs.launch import carry_out_all
 from calib.runs.options import add_run_options, local_jobs, numbers, several, show_progress
+from calib.runs.planner import Planner
 from calib.runs.schedule import guessed_seconds, plan_table, schedule
-from calib.runs.series import PLAN, Planner, read_series
+from calib.runs.series import PLAN, read_series
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

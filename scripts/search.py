@@ -31,9 +31,9 @@ from calib.report.search_table import caption, search_table, summary
 from calib.runs.cli import explain
 from calib.runs.launch import carry_out_all
 from calib.runs.options import add_run_options, numbers, show_progress
+from calib.runs.planner import Job
 from calib.runs.schedule import guessed_seconds, schedule
 from calib.runs.search import Search, choose
-from calib.runs.series import Job
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

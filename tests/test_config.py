@@ -27,8 +27,8 @@ from calib.registry import KINDS, find, registered
 from calib.report.assemble import write_report
 from calib.report.exhibits import Table, write_table
 from calib.runs.experiment import run
+from calib.runs.planner import Job
 from calib.runs.run import load, plan
-from calib.runs.series import Job
 from tests.conftest import ROOT, compose, small_run
 from tests.made_h5ad import write_h5ad
 from tests.report.test_page import Read

@@ -16,9 +16,10 @@ from calib.errors import CalibError, DivergedError
 from calib.layers import BatchNorm, default_linear
 from calib.methods.joint import Joint
 from calib.runs.experiment import run
+from calib.runs.planner import Planner
 from calib.runs.run import load, plan
 from calib.runs.schedule import overrides, schedule, together
-from calib.runs.series import Planner, Series
+from calib.runs.series import Series
 from calib.runtime import Runtime
 from calib.seeds import LinearStack, stacked
 from tests.conftest import CONF, SMALL, compose, fast, small_run

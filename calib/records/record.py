@@ -44,12 +44,14 @@ class Finished:
         result: content of its ``result.json``.
         path: folder of its record.
         walks: names of the walks of the plan that have the run.
+        series: names of the lists of the plan that have the run.
     """
 
     variant: str
     result: Mapping[str, Any]
     path: Path
     walks: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
 
 
 class Record:

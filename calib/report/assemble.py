@@ -22,7 +22,7 @@ from calib.report.page.parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed import Lines, printed_tables
 from calib.report.results import results_table
-from calib.runs.series import Job
+from calib.runs.planner import Job
 
 
 def write_report(

@@ -16,7 +16,8 @@ from calib.data.study import FloatArray, Study
 from calib.evaluation.intervals import SEED, Estimate, Runs, Tally, estimate, shared_seeds, tallies
 from calib.records.predictions_file import Predictions, read_predictions
 from calib.records.record import Finished
-from calib.runs.series import Job, Place
+from calib.runs.planner import Job
+from calib.runs.series import Place
 
 CONVERGED, ARCSINH, LOGISTIC = "converged", "arcsinh", "logistic"
 """Names of variants in conf/reproduce.yaml."""

@@ -10,7 +10,7 @@ from calib.evaluation.metrics import METRICS
 from calib.records.record import Finished
 
 WALKS = " | "
-"""Separator of the names in the column ``walks``."""
+"""Separator of the names in the columns ``walks`` and ``series``."""
 
 
 def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
     """
     return pd.DataFrame(
         [
-            {"variant": run.variant, "walks": WALKS.join(run.walks)} | row
+            {"variant": run.variant, "walks": WALKS.join(run.walks), "series": WALKS.join(run.series)} | row
             for run in finished
             for row in result_rows(run.result)
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from calib.runs.series import Job
+from calib.runs.planner import Job
 
 SECONDS = "seconds.yaml"
 """File of the configuration folder with guesses of the time that runs take."""

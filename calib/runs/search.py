@@ -15,8 +15,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from calib.config import compose
 from calib.data.split import Split, leave_one_source_out, make_task, parse_splits
 from calib.errors import CalibError, check_choice, check_number
+from calib.runs.planner import Job
 from calib.runs.run import load, plan
-from calib.runs.series import Job
 
 RULE = (
     "the highest mean accuracy over sources left out and seeds; among equal ones the setting that changes "

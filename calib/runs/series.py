@@ -1,22 +1,24 @@
 """Series of runs: the lists of conf/reproduce.yaml, and the runs that they stand for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, product
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from calib.config import build, compose
-from calib.data.split import all_splits
-from calib.data.study import Study
 from calib.errors import CalibError, check_choice
-from calib.records.record import Finished
-from calib.runs.run import Run, load, plan
 
 PLAN = "reproduce.yaml"
 """File of the configuration folder that lists the series."""
+
+LISTS = ("studies", "methods", "protocols", "seeds", "variants", "adding", "single")
+WORDS = ("with", "walk", "end")
+"""Keys of an entry that hold a list, and those that hold a text."""
+
+STEPS = ("adding", "single", "end")
+"""Keys of an entry that make steps of a walk."""
 
 VARIANTS = "variants"
 """Key of that file for the named variants."""
@@ -90,42 +92,6 @@ class Place:
     option: str
 
 
-@dataclass(frozen=True)
-class Job:
-    """A planned run and its names in the plan.
-
-    Attributes:
-        overrides: overrides that make the run.
-        variant: words of the plan that say what is set beside the published values; "" for nothing.
-        run: the run and its key.
-        series: names of the lists in conf/reproduce.yaml that have the run.
-        places: steps of walks that use the run.
-    """
-
-    overrides: tuple[str, ...]
-    variant: str
-    run: Run
-    series: tuple[str, ...] = ()
-    places: tuple[Place, ...] = ()
-
-    @property
-    def correction(self) -> tuple[object, ...] | None:
-        """Return the values that runs with the same stored correction share; None without a correction."""
-        corrector: Any = getattr(self.run.method, "corrector", None)
-        if not getattr(corrector, "stored", False):  # a correction with source labels is never stored
-            return None
-        config, scaling = self.run.config, self.run.data["scaling"]
-        seed = config.seed if corrector.uses_seed else None
-        return self.run.study.name, config.method.name, scaling, self.variant, seed
-
-    @property
-    def finished(self) -> Finished | None:
-        """Return the record, or None if there is none."""
-        walks = tuple(dict.fromkeys(place.walk for place in self.places))
-        result = self.run.record.result()
-        return None if result is None else Finished(self.variant, result, self.run.record.path, walks)
-
-
 def read_variants(file: Path) -> dict[str, str]:
     """Return the overrides of every named variant of a plan, by name."""
     return {str(name): str(text) for name, text in _contents(file)[VARIANTS].items()}
@@ -153,7 +119,12 @@ def _contents(file: Path) -> dict[str, Any]:
 
 
 def _series(name: str, entry: Mapping[str, Any]) -> Series:
-    """Return an entry of the plan as a series, with its variants written out."""
+    """Return an entry of the plan as a series, with its variants written out.
+
+    Raises:
+        CalibError: the entry has an unknown key, a value of another kind, or steps without the walk's name.
+    """
+    _check_entry(name, entry)
     fields = dict(entry)
     common, adding, single = fields.pop("with", ""), fields.pop("adding", None), fields.pop("single", None)
     if adding is not None:
@@ -163,6 +134,21 @@ def _series(name: str, entry: Mapping[str, Any]) -> Series:
         fields["options"] = fields["variants"] = list(single)
     variants = [f"{common} {variant}".strip() for variant in fields.pop("variants", [""])]
     return Series(**fields, variants=variants, name=name)
+
+
+def _check_entry(name: str, entry: object) -> None:
+    """Raise CalibError unless an entry of the plan can be read."""
+    if not isinstance(entry, Mapping):
+        raise CalibError(f"An entry of '{name}' in conf/{PLAN} is no table of keys: {entry}.")
+    for key, value in entry.items():
+        check_choice(f"Key of an entry of '{name}' in conf/{PLAN}", key, (*LISTS, *WORDS))
+        if key in LISTS and not isinstance(value, list):
+            raise CalibError(f"{key}: {value} of '{name}' in conf/{PLAN} must be a list, as in [{value}].")
+    if steps := [key for key in STEPS if key in entry]:
+        if "walk" not in entry:
+            raise CalibError(f"{steps[0]}: of '{name}' in conf/{PLAN} needs the walk's name, walk: <name>.")
+        if "variants" in entry:
+            raise CalibError(f"An entry of '{name}' in conf/{PLAN} has variants: and {steps[0]}:; keep one.")
 
 
 def expand(variant: str, names: Mapping[str, str]) -> tuple[str, ...]:
@@ -177,75 +163,3 @@ def expand(variant: str, names: Mapping[str, str]) -> tuple[str, ...]:
             check_choice("variant", word, names)
         overrides += names.get(word, word).split()
     return tuple(overrides)
-
-
-class Planner:
-    """Plans the runs of series; ``refused`` maps each study or run that cannot be planned to the reason."""
-
-    def __init__(self, conf: Path, out: Path, device: str = "cpu") -> None:
-        self.conf, self.out, self.device = conf, out, device
-        self.names = read_variants(conf / PLAN)
-        self.refused: dict[str, str] = {}
-        self._loaded: dict[str, tuple[Study, dict[str, str]] | None] = {}
-        self._studies: dict[str, None] = {}
-
-    def as_loaded(self) -> dict[str, Study]:
-        """Return every study that could be loaded, by name, with its values as in the file, not scaled."""
-        studies = [build(compose(self.conf, f"dataset={name}").dataset) for name in self._studies]
-        return {study.name: study for study in studies}
-
-    def jobs(self, series: Sequence[Series]) -> list[Job]:
-        """Return every run of the series once, with all its places in walks."""
-        planned: dict[Path, Job] = {}
-        for entry in series:
-            for job in self._of_series(entry):
-                known = planned.setdefault(job.run.record.path, job)
-                names = tuple(dict.fromkeys((*known.series, *job.series)))
-                places = tuple(dict.fromkeys((*known.places, *job.places)))
-                planned[job.run.record.path] = replace(known, series=names, places=places)
-        return list(planned.values())
-
-    def _of_series(self, series: Series) -> Iterator[Job]:
-        """Yield the runs of one series."""
-        options = series.options or series.variants
-        steps = list(enumerate(zip(series.variants, options, strict=True)))
-        for study, method, (step, (variant, option)), protocol in product(
-            series.studies, series.methods, steps, series.protocols
-        ):
-            place = (Place(series.walk, step, option),) if series.walk else ()
-            yield from self._splits(study, method, variant, protocol, series, place)
-        for study, method in product(series.studies, series.methods) if series.end else ():
-            place = (Place(series.walk, len(steps), ""),)
-            yield from self._splits(study, method, series.variants[0], series.end, series, place)
-
-    def _splits(
-        self, study: str, method: str, variant: str, protocol: str, series: Series, places: tuple[Place, ...]
-    ) -> Iterator[Job]:
-        """Yield the runs of every seed and split; nothing if they cannot be planned."""
-        given = (f"dataset={study}", f"method={method}", f"protocol={protocol}")
-        where = (f"out={self.out}", f"device={self.device}", *expand(variant, self.names))
-        try:
-            config = compose(self.conf, *given, *where)
-            loaded = self._load(study, config)
-            if loaded is None:
-                return
-            for seed, split in product(series.seeds, all_splits(loaded[0])):
-                seeded = config.copy()  # to compose it anew takes a hundred times as long
-                seeded.seed = seed
-                overrides = (*given, f"seed={seed}", *where, split.override)
-                yield Job(overrides, variant, plan(seeded, *loaded, split), (series.name,), places)
-        except CalibError as error:
-            self.refused[" ".join((study, method, protocol, variant)).strip()] = str(error)
-
-    def _load(self, name: str, config: DictConfig) -> tuple[Study, dict[str, str]] | None:
-        """Return a study, scaled as the protocol says, and its checksums; None if it cannot be loaded."""
-        scaling = (config.protocol.transform, config.protocol.batch_scale, config.dtype)
-        wanted = f"{OmegaConf.to_yaml(config.dataset, resolve=True)}{scaling}"
-        if wanted not in self._loaded:
-            try:
-                self._loaded[wanted] = load(config)
-                self._studies[name] = None
-            except CalibError as error:
-                self._loaded[wanted] = None
-                self.refused[name] = str(error)
-        return self._loaded[wanted]

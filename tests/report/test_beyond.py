@@ -23,7 +23,8 @@ from calib.report.exhibits import MISSING, Table, markdown
 from calib.report.groups import ARCSINH, LOGISTIC, Group, average, difference, group_jobs
 from calib.report.paper import ONE_SOURCE
 from calib.runs.outcome import predictions
-from calib.runs.series import Job, Planner, Series
+from calib.runs.planner import Job, Planner
+from calib.runs.series import Series
 from tests.conftest import CONF, SMALL
 
 STUDY = " ".join(o.replace(" ", "") for o in SMALL)

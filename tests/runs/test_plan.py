@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from calib.errors import CalibError
-from calib.runs.series import PLAN, Planner, Series, expand, read_series, read_variants
+from calib.runs.planner import Planner
+from calib.runs.series import PLAN, Series, expand, read_series, read_variants
 from tests.conftest import CONF
 from tests.without_files import load_without_files
 
@@ -27,7 +28,7 @@ LISTS = [
 def test_a_list_plans_the_same_runs_as_ever(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("calib.runs.series.load", load_without_files)
+    monkeypatch.setattr("calib.runs.planner.load", load_without_files)
     planner = Planner(CONF, tmp_path)
     found: dict[tuple[str, str], set[str]] = {}
     for job in planner.jobs(read_series(CONF / PLAN, name)):
@@ -80,3 +81,29 @@ def test_numbers_are_named_by_their_ends() -> None:
     for name, text in read_variants(CONF / PLAN).items():
         numbered = name.endswith(("_source", "_sources", "_subjects"))
         assert numbered == text.startswith(("dataset.n_sources=", "method.subjects=")), name
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (
+            "{studies: [mi], methods: [joint], wlak: x}",
+            "Key of an entry of 'odd' .*wlak.* did you mean 'walk'",
+        ),
+        ("{studies: [mi], methods: [joint], adding: [a=1]}", "adding: of 'odd' .* needs the walk's name"),
+        ("{studies: [mi], methods: [joint], variants: {a: b=1}}", "variants: .* must be a list"),
+        ("{studies: mi, methods: [joint]}", r"studies: mi of 'odd' .* must be a list, as in \[mi\]"),
+        (
+            "{studies: [mi], methods: [joint], walk: w, adding: [a=1], variants: [b=1]}",
+            "variants: and adding:",
+        ),
+        ("joint", "is no table of keys: joint"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_is_refused_in_one_sentence(
+    entry: str, sentence: str, tmp_path: Path
+) -> None:
+    file = tmp_path / PLAN
+    file.write_text(f"variants: {{}}\nodd:\n  - {entry}\n")
+    with pytest.raises(CalibError, match=sentence):
+        read_series(file, "odd")

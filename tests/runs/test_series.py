@@ -21,8 +21,9 @@ from hydra.errors import MissingConfigException
 from calib.errors import CalibError
 from calib.records.record import RESULT
 from calib.runs.launch import carry_out_all
+from calib.runs.planner import Planner
 from calib.runs.schedule import guessed_seconds, plan_table, schedule
-from calib.runs.series import Planner, Series, read_series
+from calib.runs.series import Series, read_series
 from tests.conftest import CONF, ROOT, SMALL, fast
 
 FILE = CONF / "reproduce.yaml"

@@ -29,9 +29,10 @@ from calib.records.record import RESULT
 from calib.runs.cli import choose_launch, explain, main
 from calib.runs.experiment import run
 from calib.runs.launch import carry_out_all
+from calib.runs.planner import Planner
 from calib.runs.run import Run
 from calib.runs.schedule import guessed_seconds, schedule
-from calib.runs.series import PLAN, Planner, Series, read_series
+from calib.runs.series import PLAN, Series, read_series
 from hydra_plugins import calib_slurm
 from hydra_plugins.calib_slurm import ArrayLauncher
 from tests.conftest import CONF, ROOT, SMALL, fast

@@ -19,7 +19,7 @@ from calib.report.page.page import Section
 from calib.report.page.parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed import METHODS
-from calib.runs.series import Job
+from calib.runs.planner import Job
 
 TABLES: Mapping[str, Callable[[str, pd.DataFrame], Table]] = {
     "comparison": comparison_table,

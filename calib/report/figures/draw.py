@@ -13,8 +13,8 @@ from calib.report.figures.gallery import Gallery, map_folder
 from calib.report.figures.split_figures import MAPPED, draw_split
 from calib.report.figures.study_figures import draw_study
 from calib.report.figures.tsne import MapSettings, make_maps
+from calib.runs.planner import Job
 from calib.runs.run import Run
-from calib.runs.series import Job
 
 
 @dataclass
