@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed  ## install everything into .venv (about a minute; TORCH_INDEX=<address> for another torch)
+setup: $(VENV)/.installed  ## install everything into .venv (1 to 2 minutes); a small torch with TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -44,10 +44,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup  ## every method on the embedded study, with tables, figures and page (no download, two minutes)
+demo: setup  ## every method on the simulated study demo, with tables, figures and page (no download, 2 minutes)
 	$(BIN)/python scripts/reproduce.py --series demo --out $(OUT)
 
-test: setup  ## fast tests (under five minutes)
+test: setup  ## fast tests (3 to 9 minutes)
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: setup  ## slow tests: whole trainings, real data where CALIB_DATA_DIR names it
