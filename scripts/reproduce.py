@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--series",
         default="paper",
-        help="lists of conf/reproduce.yaml: paper, demo, notes, beyond, named, ... (default paper)",
+        help="series of conf/reproduce.yaml: paper, demo, notes, beyond, named, ... (default paper)",
     )
     add("--studies", type=several, help="only these, such as mi,chd")
     add("--methods", type=several, help="only these, such as joint,combat")

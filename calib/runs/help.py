@@ -17,7 +17,7 @@ WIDTH = 100
 EXAMPLES = """\
 calib: multi-batch calibration for classification in omics (Niu et al. 2021), recomputed.
 
-  python run.py                                the embedded demo study
+  python run.py                                the simulated study demo
   python run.py dataset=mi split=12_3          the joint model on MI, sources 1 and 2, target 3
   python run.py -m dataset=chd split=all method=baseline,joint seed=0,1,2
   python run.py -m +search=weights_grid dataset=mi split=12_3
