@@ -83,7 +83,7 @@ def test_labels_and_subjects_that_are_spelt_alike(tmp_path: Path, caplog: pytest
     caplog.clear()
     merged = table(made, tmp_path, classes={"Case": "case", "case": "case", "control": "control"})
     assert merged.classes == ["case", "control"]
-    assert not caplog.records
+    assert not any("labels" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize("labels", [("x", "x "), ("x", " x"), ("x y", "x  y"), ("\u00e9", "e\u0301")])
