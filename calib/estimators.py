@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from calib.config import build, compose
 from calib.data.matrix import dense
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.data.transform import checked
+from calib.data.transform import checked, own_unit
 from calib.errors import DataError, DivergedError
 from calib.failures import NO_SOLUTION
 from calib.methods.base import Corrector, Fitted, class_probabilities
@@ -44,6 +44,8 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         epochs, batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
             dropout, reconstruct_targets: as in ``calib.methods.joint.Joint``.
         protocol: ``"paper"`` (the text), ``"released"`` (what the authors' code does) or a ``Protocol``.
+        unit: value by which the protocol's arcsinh, if it has one, divides the data; None: that of the data
+            themselves (``calib.data.transform.own_unit``).
         unlabelled: value that marks a missing label in ``y``, as None and NaN do.
         random_state: seed, or a ``RandomState`` from which a seed is drawn.
         device, dtype: device and number type of the training.
@@ -72,6 +74,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         dropout: float = 0.5,
         reconstruct_targets: bool = False,
         protocol: str | Protocol = "paper",
+        unit: float | None = None,
         unlabelled: object = None,
         random_state: Any = 0,
         device: str = "cpu",
@@ -92,6 +95,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.dropout = dropout
         self.reconstruct_targets = reconstruct_targets
         self.protocol = protocol
+        self.unit = unit
         self.unlabelled = unlabelled
         self.random_state = random_state
         self.device = device
@@ -129,9 +133,11 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         y_index = np.full(len(x), -1, np.int64)
         y_index[has_label] = index
 
+        parts = _batches(batch, len(x))
+        self._unit = own_unit([x[rows] for rows in parts.values()]) if self.unit is None else self.unit
         self._protocol = protocol_named(self.protocol) if isinstance(self.protocol, str) else self.protocol
         sources, targets = [], []
-        for name, rows in _batches(batch, len(x)).items():
+        for name, rows in parts.items():
             values = self._prepared(x[rows], f"Batch '{name}'")
             if has_label[rows].all():
                 sources.append(LabelledSamples(name, values, y_index[rows]))
@@ -147,7 +153,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
         runtime = Runtime.from_names(int(seed), self.device, self.dtype, self.progress)
-        not_of_joint = ("protocol", "unlabelled", "random_state", "device", "dtype", "progress")
+        not_of_joint = ("protocol", "unit", "unlabelled", "random_state", "device", "dtype", "progress")
         settings = {k: value for k, value in self.get_params(deep=False).items() if k not in not_of_joint}
         method = Joint(**settings, protocol=self._protocol)
         with torchs_own_defaults():
@@ -199,7 +205,8 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Return a batch transformed and scaled as the protocol says."""
         protocol, names = self._protocol, feature_names(self)
         with _as_value_errors():
-            return dense(checked(x, protocol.transform, protocol.batch_scale, self.dtype, place, names))
+            made = checked(x, protocol.transform, protocol.batch_scale, self.dtype, place, names, self._unit)
+            return dense(made)
 
 
 class BatchCorrector(BaseEstimator):
@@ -215,6 +222,7 @@ class BatchCorrector(BaseEstimator):
     Args:
         method: name of the comparator, as in ``conf/method``: ``combat``, ``normae``, ``bermuda``, ``desc``.
         settings: values that replace the published ones, as under ``corrector`` in its YAML file.
+        unit: value by which a method's arcsinh, if it has one, divides the data; None: that of the data.
         random_state, device, dtype, progress: as in ``JointCalibrator``.
 
     Attributes:
@@ -226,6 +234,7 @@ class BatchCorrector(BaseEstimator):
         self,
         method: str = "combat",
         settings: dict[str, Any] | None = None,
+        unit: float | None = None,
         random_state: int = 0,
         device: str = "cpu",
         dtype: str = "float32",
@@ -233,6 +242,7 @@ class BatchCorrector(BaseEstimator):
     ) -> None:
         self.method = method
         self.settings = settings
+        self.unit = unit
         self.random_state = random_state
         self.device = device
         self.dtype = dtype
@@ -259,6 +269,7 @@ class BatchCorrector(BaseEstimator):
                 f"method={self.method} needs labels of some batches; use it from the command line."
             )
         runtime = Runtime.from_names(self.random_state, self.device, self.dtype, self.progress)
+        runtime.unit = own_unit([x[rows] for rows in groups.values()]) if self.unit is None else self.unit
         names = feature_names(self)
         with _as_value_errors(), torchs_own_defaults():
             batches = [

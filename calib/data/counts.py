@@ -18,7 +18,7 @@ from calib.data.figshare import locate_published
 from calib.data.genes import FLAVORS, chosen_genes, common_genes, detected_genes, normalised
 from calib.data.h5ad import read_h5ad
 from calib.data.sheet import Sheet, as_study, class_indices
-from calib.data.study import IntArray, Study
+from calib.data.study import IntArray, Study, in_unit
 from calib.errors import CalibError, DataError, check_choice, check_number
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def load_counts_study(
     sha256: str | None = None,
     figshare: Mapping[str, int] | None = None,
     n_sources: int = 2,
+    unit: float | None = None,
 ) -> Study:
     """Return a study of raw counts after the paper's preparation, which uses no label.
 
@@ -50,7 +51,7 @@ def load_counts_study(
 
     Args:
         name: name of the study.
-        path, batch, label, batches, layer, sha256, n_sources: see ``h5ad.load_h5ad_study``.
+        path, batch, label, batches, layer, sha256, n_sources, unit: see ``h5ad.load_h5ad_study``.
         cell_types: cell types in the order of the class index, each with its expected number of cells in
             each batch. Spellings may differ in case and in the characters between words.
         min_genes: least number of detected genes of a cell that is kept; 0 keeps all cells.
@@ -83,7 +84,8 @@ def load_counts_study(
         "batches": [batch, list(batches.values())],
         "steps": [layer, min_genes, total],
     }
-    return as_study(name, chosen_genes(cells, genes, flavor, name, origin), y, list(cell_types), n_sources)
+    chosen = chosen_genes(cells, genes, flavor, name, origin)
+    return in_unit(as_study(name, chosen, y, list(cell_types), n_sources), unit)
 
 
 def spelling(labels: pd.Series) -> pd.Series:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calib.data.downloads import locate
 from calib.data.replicates import find_replicates, infer_subjects
-from calib.data.study import Batch, Study
+from calib.data.study import Batch, Study, in_unit
 from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame, whole_numbers
 from calib.errors import DataError, check_choice
 
@@ -27,6 +27,7 @@ def load_csv_study(
     replicates: int | None = None,
     impute: Impute | None = None,
     n_sources: int = 2,
+    unit: float | None = None,
 ) -> Study:
     """Return a study read from one CSV file for each batch.
 
@@ -42,6 +43,7 @@ def load_csv_study(
         impute: value that replaces missing and infinite values, feature by feature within the batch; None
             refuses them.
         n_sources: number of source batches in ``split=all``.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
 
     Raises:
         DataError: a file is missing, damaged, or does not fit the others; the message names file, line
@@ -65,7 +67,7 @@ def load_csv_study(
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
     if len(batches) < 2:
         raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
-    return Study(name, batches, features, list(classes.values()), n_sources)
+    return in_unit(Study(name, batches, features, list(classes.values()), n_sources), unit)
 
 
 def _labels(table: pd.DataFrame, label: str, values: Sequence[str], file: Path) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from calib.data.downloads import locate
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
-from calib.data.study import Study
+from calib.data.study import Study, in_unit
 from calib.data.table_files import matching
 from calib.errors import CalibError, DataError, nearest
 
@@ -38,6 +38,7 @@ def load_h5ad_study(
     features: str | Sequence[str] | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
+    unit: float | None = None,
 ) -> Study:
     """Return a study read from h5ad files, with the stored values unchanged.
 
@@ -53,6 +54,7 @@ def load_h5ad_study(
         features: patterns of the features that are used, such as ``ENSG*``; None: all.
         sha256: checksum that the file must have; None accepts any.
         n_sources: number of source batches in ``split=all``.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
@@ -65,7 +67,7 @@ def load_h5ad_study(
     ]
     sheet = joined(sheets)
     y, names = labelled(sheet, classes, positive, unlabelled)
-    return as_study(name, sheet, y, names, n_sources)
+    return in_unit(as_study(name, sheet, y, names, n_sources), unit)
 
 
 def read_h5ad(

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.data.cautions import Caution
 from calib.data.matrix import Matrix, blocks, dense, pieces
-from calib.errors import DataError
+from calib.errors import DataError, check_number
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
@@ -115,6 +115,8 @@ class Study:
         classes: class names in the order of the class index; with two classes the second is the positive one.
         n_sources: number of source batches in ``split=all``.
         cautions: warnings of the reading, which do not count in the checksum.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves
+            (``data.transform.own_unit``). The checksum leaves it out, and the key of a run has it.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Study:
     classes: Sequence[str]
     n_sources: int = 2
     cautions: Sequence[Caution] = ()
+    unit: float | None = None
 
     def sha256(self) -> str:
         """Return the checksum of all that decides results: names, values, labels and subjects.
@@ -141,6 +144,17 @@ class Study:
                 digest.update(b"reference")
                 digest.update(np.ascontiguousarray(dense(batch.reference), np.float64).tobytes())
         return digest.hexdigest()
+
+
+def in_unit(study: Study, unit: float | None) -> Study:
+    """Return the study with its setting ``dataset.unit``.
+
+    Raises:
+        CalibError: the unit is no number above 0.
+    """
+    if unit is not None:
+        check_number("dataset.unit", unit, least=float(np.finfo(np.float32).tiny))
+    return replace(study, unit=unit if unit is None else float(unit))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pandas as pd
 from calib.data.downloads import locate
 from calib.data.references import marked, set_apart, with_references
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
-from calib.data.study import Study
+from calib.data.study import Study, in_unit
 from calib.data.table_files import IMPUTE, Impute, filled, matching, numbers, read_frame
 from calib.errors import DataError, check_choice, nearest
 
@@ -36,6 +36,7 @@ def load_table_study(
     impute: Impute | None = None,
     sha256: str | None = None,
     n_sources: int = 2,
+    unit: float | None = None,
     reference: str | None = None,
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
@@ -52,6 +53,7 @@ def load_table_study(
         impute: value that replaces missing and infinite values; see ``table_files.filled``.
         sha256: checksum of a single file; None accepts any.
         n_sources: number of source batches in ``split=all``.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
         reference: column that marks reference samples, which need no label; None: there are none.
 
     Raises:
@@ -65,7 +67,7 @@ def load_table_study(
         joined([as_sheet(read_frame(file), file, *named, reference=reference) for file in files])
     )
     y, names = labelled(sheet, classes, positive, unlabelled)
-    study = as_study(name, complete(sheet, impute), y, names, n_sources)
+    study = in_unit(as_study(name, complete(sheet, impute), y, names, n_sources), unit)
     return study if references is None else with_references(study, complete(references, impute))
 
 

@@ -149,7 +149,7 @@ class FittedAligned:
     def prepared(self, samples: Samples) -> Matrix:
         """Return the data of a batch, transformed and scaled as the network takes them."""
         method = self._method
-        return prepared_batch(samples, method.transform, method.batch_scale, self._runtime.numpy_dtype)
+        return prepared_batch(samples, method.transform, method.batch_scale, self._runtime)
 
     def transform(self, samples: Samples) -> FloatArray:
         """Return the features ``(samples, last hidden width)`` of a batch."""

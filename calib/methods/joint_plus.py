@@ -74,7 +74,7 @@ class JointPlus(Method):
             DataError: the batch has no two different rows, and so no scale of its own.
         """
         protocol = self.joint.protocol
-        x = prepared_batch(batch, protocol.transform, protocol.batch_scale, runtime.numpy_dtype)
+        x = prepared_batch(batch, protocol.transform, protocol.batch_scale, runtime)
         return replace(batch, x=x)
 
     def _train(self, task: Task, runtime: Runtime, when: str) -> "FittedJointPlus":

@@ -27,7 +27,7 @@ from calib.records.corrections import Corrections
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
 from calib.runs.models import MODEL, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
-from calib.runs.run import Run, each_seed, load, plan
+from calib.runs.run import Run, each_seed, load, plan, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
@@ -203,7 +203,9 @@ def write(
         assert isinstance(trained.fitted, Savable)  # ``plan`` refuses other methods
         sources, targets = _training_batches(run)
         known = training_statistics({**sources, **targets})
-        save_model(record, trained.fitted, run.study, known, training_rows(sources, targets))
+        save_model(
+            record, trained.fitted, run.study, known, training_rows(sources, targets), units_in(run.data)
+        )
     return record.finish(result)
 
 
@@ -248,6 +250,7 @@ def _runtime(run: Run) -> Runtime:
     """Return the device, number type, seed and stored corrections of a run."""
     config = run.config
     runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
+    runtime.unit = units_in(run.data)[1]
     runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
     return runtime
 

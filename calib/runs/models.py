@@ -23,10 +23,10 @@ from calib.files import read_arrays
 from calib.methods.base import Savable
 from calib.records.record import Record
 from calib.runs.run import method_settings
-from calib.runtime import Runtime
+from calib.runtime import PAPERS_UNIT, Runtime
 
 MODEL = "model.npz"
-FEATURES, CLASSES = "study/features", "study/classes"
+FEATURES, CLASSES, UNITS = "study/features", "study/classes", "study/units"
 REFERENCE = "reference/"
 """Prefix of the arrays that hold the statistics of the training batches (``novelty.TrainingStatistics``)."""
 ROWS = "training/"
@@ -42,6 +42,7 @@ class Model:
         classes: names of the classes in the order of the class index.
         training_statistics: statistics of its training batches, None where they were too few or too small.
         training_rows: checksums of the samples of its training, None in a model saved before there were any.
+        unit: value by which the protocol's arcsinh divides the data as loaded.
     """
 
     config: DictConfig
@@ -50,16 +51,23 @@ class Model:
     fitted: Savable
     training_statistics: TrainingStatistics | None = None
     training_rows: TrainingRows | None = None
+    unit: float = PAPERS_UNIT
 
 
 def save_model(
-    record: Record, fitted: Savable, study: Study, known: TrainingStatistics | None, rows: TrainingRows
+    record: Record,
+    fitted: Savable,
+    study: Study,
+    known: TrainingStatistics | None,
+    rows: TrainingRows,
+    units: tuple[float, float] = (PAPERS_UNIT, PAPERS_UNIT),
 ) -> None:
     """Write a trained method and the statistics of its training batches into its record.
 
     Args:
         known: those statistics, or None where there are too few batches or samples.
         rows: checksums of the samples of these batches.
+        units: values by which arcsinh divides: the data as loaded, and the data that the method gets.
     """
     statistics = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
     state = {
@@ -68,6 +76,7 @@ def save_model(
         **{ROWS + name: value for name, value in vars(rows).items()},
         FEATURES: np.array(study.features, np.str_),
         CLASSES: np.array(study.classes, np.str_),
+        UNITS: np.array(units),
     }
     record.write_arrays(MODEL, state)
 
@@ -91,6 +100,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     with _damage_named(files[0], DamagedError):
         state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = state.pop(FEATURES).tolist(), state.pop(CLASSES).tolist()
+        units = state.pop(UNITS, np.full(2, PAPERS_UNIT)).tolist()  # a model of an older version has none
         statistics, rows = (
             {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
             for prefix in (REFERENCE, ROWS)
@@ -102,6 +112,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         config.protocol.update(changes or {})
         settings = OmegaConf.create(_with_changes(method_settings(config), changes or {}))
         runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
+        runtime.unit = units[1]
     method = build(settings)
     with _damage_named(files[0], KeyError, ValueError, RuntimeError):  # arrays do not fit the networks
         fitted = method.restore(state, len(features), len(classes), runtime)
@@ -112,6 +123,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         fitted,
         TrainingStatistics(**statistics) if statistics else None,
         TrainingRows(**rows) if rows else None,
+        units[0],
     )
 
 

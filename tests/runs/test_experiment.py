@@ -217,9 +217,7 @@ def test_a_diverged_run_leaves_its_error_and_no_result(tmp_path: Path) -> None:
 
 def test_a_divergence_in_the_last_update_is_noticed(tmp_path: Path) -> None:
     lr = "method.classifier.lr=1e30"
-    with pytest.raises(
-        DivergedError, match=r"no numbers .*lower the learning rate|no longer"
-    ):
+    with pytest.raises(DivergedError, match=r"no numbers .*lower the learning rate|no longer"):
         run(
             small_run(
                 "baseline", tmp_path, lr, "method.classifier.epochs=1", "method.classifier.batch_size=24"
