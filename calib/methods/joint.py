@@ -83,6 +83,10 @@ class Joint(Method):
         check_number("dropout", dropout, least=0, below=1)
         check_flag("reconstruct_targets", reconstruct_targets)
 
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return the weights of C and of every R, which have two layers as wide as the data."""
+        return 2 * features**2 * (1 + (batches if self.reconstruct_targets else sources))
+
     def networks(self, task: Task, runtime: Runtime) -> Networks:
         """Return untrained networks for a task."""
         reconstructed = task.batches if self.reconstruct_targets else task.sources

@@ -53,6 +53,10 @@ class JointPlus(Method):
         """Return the versions of the method and of the joint model."""
         return [self.version, *self.joint.versions]
 
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return the weights of all members, which are trained together."""
+        return self.members * self.joint.most_weights(features, sources, batches)
+
     def fit(self, task: Task, runtime: Runtime) -> "FittedJointPlus":
         """Train all members; then, ``rounds`` times, train again with the targets' confident predictions."""
         ready = replace(

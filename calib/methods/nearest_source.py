@@ -64,6 +64,10 @@ class SourceSelection(Method):
         """Return the versions of this method and of the wrapped one."""
         return [self.version, *self.method.versions]
 
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return the weights of the wrapped method."""
+        return self.method.most_weights(features, sources, batches)
+
     @property
     def why_two_classes(self) -> str:
         """Return why the wrapped method needs two classes in each source, or "" if it does not."""

@@ -25,6 +25,7 @@ from calib.evaluation.novelty import training_statistics
 from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
+from calib.runs.input_checks import before_training
 from calib.runs.models import MODEL, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, plan, units_in
@@ -140,7 +141,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         settings = OmegaConf.merge(run.config, {"split": run.split.label})  # in place of split=all
         run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
         code = revision()
-        warnings = logged(cautions(run.study, run.split))
+        warnings = logged([*cautions(run.study, run.split), *before_training(run, task)])
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
         warnings += logged(after_training(run, task, trained.fitted, outcome))
