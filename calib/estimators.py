@@ -26,10 +26,15 @@ from calib.methods.joint import Joint
 from calib.protocol import Protocol
 from calib.runs.run import method_settings
 from calib.runtime import Runtime, torchs_own_defaults
+from calib.training import Epochs
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 """Folder of the configuration: inside an installed package, or beside the package in the repository."""
+
+
+LENGTH = {"least": 100, "iterations": 1000}
+"""The rule for the number of epochs, as in ``conf/method/joint.yaml``."""
 
 
 class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -41,7 +46,9 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         model.predict_proba(X[plate == "new"])
 
     Args:
-        epochs, batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
+        epochs: number of epochs, or a rule as in ``training.Schedule``; None: 100, or more until there are
+            1000 iterations.
+        batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
             dropout, reconstruct_targets: as in ``calib.methods.joint.Joint``.
         protocol: ``"paper"`` (the text), ``"released"`` (what the authors' code does) or a ``Protocol``.
         unit: value by which the protocol's arcsinh, if it has one, divides the data; None: that of the data
@@ -60,7 +67,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        epochs: int = 100,
+        epochs: Epochs | None = None,
         batch_size: int = 128,
         lr: float = 1e-3,
         learning_step: int = 10_000,
@@ -155,6 +162,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         runtime = Runtime.from_names(int(seed), self.device, self.dtype, self.progress)
         not_of_joint = ("protocol", "unit", "unlabelled", "random_state", "device", "dtype", "progress")
         settings = {k: value for k, value in self.get_params(deep=False).items() if k not in not_of_joint}
+        settings["epochs"] = LENGTH if self.epochs is None else self.epochs
         method = Joint(**settings, protocol=self._protocol)
         with torchs_own_defaults():
             self._fitted = method.fit(Task(sources, targets, len(self.classes_)), runtime)

@@ -22,7 +22,7 @@ from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_ar
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 from calib.seeds import stacked, train_seeds
-from calib.training import Losses, Pool, Schedule, Step, train
+from calib.training import Epochs, Losses, Pool, Schedule, Step, train
 
 
 class Networks(nn.Module):
@@ -55,7 +55,7 @@ class Joint(Method):
 
     def __init__(
         self,
-        epochs: int,
+        epochs: Epochs,
         batch_size: int,
         lr: float,
         learning_step: int,
