@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from calib.config import build, compose
 from calib.data.matrix import dense
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.data.transform import checked
+from calib.data.transform import checked, own_unit
 from calib.errors import DataError, DivergedError
 from calib.failures import NO_SOLUTION
 from calib.methods.base import Corrector, Fitted, class_probabilities
@@ -26,6 +26,10 @@ from calib.protocol import Protocol
 from calib.registry import CONF
 from calib.runs.run import method_settings
 from calib.runtime import Runtime, torchs_own_defaults
+from calib.training import Epochs
+
+LENGTH = {"least": 100, "iterations": 1000}
+"""The rule for the number of epochs, as in ``conf/method/joint.yaml``."""
 
 
 class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -37,9 +41,13 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         model.predict_proba(X[plate == "new"])
 
     Args:
-        epochs, batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
+        epochs: number of epochs, or a rule as in ``training.Schedule``; None: 100, or more until there are
+            1000 iterations.
+        batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
             dropout, reconstruct_targets: as in ``calib.methods.joint.Joint``.
         protocol: ``"paper"`` (the text), ``"released"`` (what the authors' code does) or a ``Protocol``.
+        unit: value by which the protocol's arcsinh, if it has one, divides the data; None: that of the data
+            themselves (``calib.data.transform.own_unit``).
         unlabelled: value that marks a missing label in ``y``, as None and NaN do.
         random_state: seed, or a ``RandomState`` from which a seed is drawn.
         device, dtype: device and number type of the training.
@@ -54,7 +62,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        epochs: int = 100,
+        epochs: Epochs | None = None,
         batch_size: int = 128,
         lr: float = 1e-3,
         learning_step: int = 10_000,
@@ -68,6 +76,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         dropout: float = 0.5,
         reconstruct_targets: bool = False,
         protocol: str | Protocol = "paper",
+        unit: float | None = None,
         unlabelled: object = None,
         random_state: Any = 0,
         device: str = "cpu",
@@ -88,6 +97,7 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.dropout = dropout
         self.reconstruct_targets = reconstruct_targets
         self.protocol = protocol
+        self.unit = unit
         self.unlabelled = unlabelled
         self.random_state = random_state
         self.device = device
@@ -125,9 +135,11 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         y_index = np.full(len(x), -1, np.int64)
         y_index[has_label] = index
 
+        parts = _batches(batch, len(x))
+        self._unit = own_unit([x[rows] for rows in parts.values()]) if self.unit is None else self.unit
         self._protocol = protocol_named(self.protocol) if isinstance(self.protocol, str) else self.protocol
         sources, targets = [], []
-        for name, rows in _batches(batch, len(x)).items():
+        for name, rows in parts.items():
             values = self._prepared(x[rows], f"Batch '{name}'")
             if has_label[rows].all():
                 sources.append(LabelledSamples(name, values, y_index[rows]))
@@ -143,8 +155,9 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
         runtime = Runtime.from_names(int(seed), self.device, self.dtype, self.progress)
-        not_of_joint = ("protocol", "unlabelled", "random_state", "device", "dtype", "progress")
+        not_of_joint = ("protocol", "unit", "unlabelled", "random_state", "device", "dtype", "progress")
         settings = {k: value for k, value in self.get_params(deep=False).items() if k not in not_of_joint}
+        settings["epochs"] = LENGTH if self.epochs is None else self.epochs
         method = Joint(**settings, protocol=self._protocol)
         with torchs_own_defaults():
             self._fitted = method.fit(Task(sources, targets, len(self.classes_)), runtime)
@@ -195,7 +208,8 @@ class JointCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Return a batch transformed and scaled as the protocol says."""
         protocol, names = self._protocol, feature_names(self)
         with _as_value_errors():
-            return dense(checked(x, protocol.transform, protocol.batch_scale, self.dtype, place, names))
+            made = checked(x, protocol.transform, protocol.batch_scale, self.dtype, place, names, self._unit)
+            return dense(made)
 
 
 class BatchCorrector(BaseEstimator):
@@ -211,6 +225,7 @@ class BatchCorrector(BaseEstimator):
     Args:
         method: name of the comparator, as in ``conf/method``: ``combat``, ``normae``, ``bermuda``, ``desc``.
         settings: values that replace the published ones, as under ``corrector`` in its YAML file.
+        unit: value by which a method's arcsinh, if it has one, divides the data; None: that of the data.
         random_state, device, dtype, progress: as in ``JointCalibrator``.
 
     Attributes:
@@ -222,6 +237,7 @@ class BatchCorrector(BaseEstimator):
         self,
         method: str = "combat",
         settings: dict[str, Any] | None = None,
+        unit: float | None = None,
         random_state: int = 0,
         device: str = "cpu",
         dtype: str = "float32",
@@ -229,6 +245,7 @@ class BatchCorrector(BaseEstimator):
     ) -> None:
         self.method = method
         self.settings = settings
+        self.unit = unit
         self.random_state = random_state
         self.device = device
         self.dtype = dtype
@@ -255,6 +272,7 @@ class BatchCorrector(BaseEstimator):
                 f"method={self.method} needs labels of some batches; use it from the command line."
             )
         runtime = Runtime.from_names(self.random_state, self.device, self.dtype, self.progress)
+        runtime.unit = own_unit([x[rows] for rows in groups.values()]) if self.unit is None else self.unit
         names = feature_names(self)
         with _as_value_errors(), torchs_own_defaults():
             batches = [

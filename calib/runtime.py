@@ -16,6 +16,10 @@ from calib.errors import CalibError, DivergedError, check_choice
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
+PAPERS_UNIT = 100.0
+"""Value by which arcsinh divides in the paper's studies, intensities of MALDI mass spectrometry."""
+
+
 class StoredCorrections(Protocol):
     """The corrections of a study that are kept for later runs, as in ``calib.records.corrections``."""
 
@@ -47,7 +51,7 @@ def torchs_own_defaults() -> Iterator[None]:
 
 @dataclass
 class Runtime:
-    """Device, number type, seed, history and stored corrections of one run.
+    """Device, number type, seed, history, stored corrections and unit of one run.
 
     Each named purpose has a random stream of its own. So two runtimes with the same seed and stage give the
     same numbers, in whatever order their generators are made.
@@ -60,6 +64,8 @@ class Runtime:
     history: list[dict[str, float | int | str]] = field(default_factory=list)
     corrections: StoredCorrections | None = None
     stage: str = ""
+    unit: float = PAPERS_UNIT
+    """Value of the data by which arcsinh divides them, where a method takes it (``data.transform``)."""
 
     def within(self, stage: str) -> "Runtime":
         """Return this runtime for one of several trainings, named ``stage`` in random streams and history."""

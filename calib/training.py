@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calib.data.matrix import Matrix, Rows
-from calib.errors import check_choice, check_flag, check_number
+from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
 Losses = Mapping[str, tuple[float, Tensor]]
 """Name of a loss -> (its weight, its value for each seed ``(seeds,)``); a step minimises the weighted sum."""
+
+
+Epochs = int | Mapping[str, int]
+"""A number of epochs, or a rule; see ``Schedule``."""
 
 
 class EarlyStop:
@@ -48,8 +52,10 @@ class Schedule:
     """The length and the speed of a training.
 
     Attributes:
-        epochs: number of epochs. An epoch has as many iterations as the longest batch has full mini-batches;
-            rows left over wait for the next shuffle.
+        epochs: number of epochs, or the rule of a study without published values, as in ``{"least": 100,
+            "iterations": 1000}``: so many epochs as give that many iterations, and at least so many. An epoch
+            has as many iterations as the longest batch has full mini-batches; rows left over wait for the
+            next shuffle.
         batch_size: rows of each batch in a mini-batch; the size of the longest batch where that is smaller.
         lr: Adam's (or AdamW's) learning rate at the start.
         learning_step: iterations (paper) or epochs (released) over which the learning rate falls by a factor
@@ -60,14 +66,24 @@ class Schedule:
         CalibError: a value is not a number, or is too small.
     """
 
-    epochs: int
+    epochs: Epochs
     batch_size: int
     lr: float
     learning_step: int
     weight_decay: float
 
     def __post_init__(self) -> None:
-        for key, least in (("epochs", 1), ("batch_size", 2), ("learning_step", 1)):
+        if isinstance(self.epochs, Mapping):
+            if set(self.epochs) != {"least", "iterations"}:
+                raise CalibError(
+                    f"epochs={dict(self.epochs)} is no rule; write a number, as 100, or a rule, as in "
+                    "{least: 100, iterations: 1000}."
+                )
+            for key, value in self.epochs.items():
+                check_number(f"epochs.{key}", value, least=1, whole=True)
+        else:
+            check_number("epochs", self.epochs, least=1, whole=True)
+        for key, least in (("batch_size", 2), ("learning_step", 1)):
             check_number(key, getattr(self, key), least, whole=True)
         for key in ("lr", "weight_decay"):
             check_number(key, getattr(self, key), least=0)
@@ -76,6 +92,12 @@ class Schedule:
         """Return the rows of each batch in a mini-batch and the mini-batches in an epoch, for these sizes."""
         rows = min(self.batch_size, max(sizes))
         return rows, max(sizes) // rows
+
+    def epochs_for(self, sizes: Sequence[int]) -> int:
+        """Return the number of epochs of batches of these sizes."""
+        if not isinstance(self.epochs, Mapping):
+            return self.epochs
+        return max(self.epochs["least"], -(-self.epochs["iterations"] // self.minibatches(sizes)[1]))
 
     def lr_at(self, epoch: int, iteration: int, decay: str) -> float:
         """Return the learning rate in ``epoch`` (from 1) and ``iteration`` (from 0, over all epochs)."""
@@ -179,9 +201,11 @@ def train(
     """
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
     sampling = [runtime.generator(f"{training}: mini-batches") for runtime in runtimes]
-    epochs, (rows, iterations) = schedule.epochs, schedule.minibatches(sizes)
+    epochs, (rows, iterations) = schedule.epochs_for(sizes), schedule.minibatches(sizes)
     if limit is not None:
         epochs, iterations = 1, min(limit, iterations)
+    elif isinstance(schedule.epochs, Mapping):
+        log.info("%s: %d epochs, which are %d iterations", training, epochs, epochs * iterations)
     if min(sizes) < rows:
         log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", min(sizes))
     for module in modules:

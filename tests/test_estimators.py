@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import calib
 from calib.data.split import make_task, parse_split
 from calib.errors import CalibError
-from calib.estimators import BatchCorrector, JointCalibrator, protocol_named
+from calib.estimators import LENGTH, BatchCorrector, JointCalibrator, protocol_named
 from calib.methods.joint import Joint
 from calib.runs.run import load, method_settings, plan
 from calib.runtime import Runtime
@@ -43,7 +43,8 @@ def table() -> dict[str, np.ndarray]:
 
 
 def test_defaults_are_those_of_the_configuration() -> None:
-    configured = method_settings(compose("dataset=mi", "method=joint"))
+    configured = method_settings(compose("dataset=table", "dataset.path=x", "method=joint"))
+    assert configured.pop("epochs") == LENGTH
     signature = inspect.signature(JointCalibrator)
     ours = {name: parameter.default for name, parameter in signature.parameters.items()}
     assert {name: ours[name] for name in configured if name not in ("_target_", "protocol")} == {

@@ -10,9 +10,11 @@ from calib.data.study import LabelledSamples, Samples, Task
 from calib.errors import CalibError, DivergedError
 from calib.methods.joint import Joint
 from calib.protocol import Protocol
+from calib.runs.run import method_settings
 from calib.runtime import Runtime
 from calib.seeds import stacked
 from calib.training import Pool, Schedule, Step, lockstep, train
+from tests.conftest import compose
 
 
 def generator() -> torch.Generator:
@@ -165,3 +167,29 @@ def test_protocol_refuses_unknown_choices(protocol: Protocol) -> None:
         replace(protocol, mmd_pairs="means")
     with pytest.raises(CalibError, match="kernel_widths"):
         replace(protocol, kernel_widths=[1, 0])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "epochs"),
+    [([24, 20], 1000), ([129, 100], 1000), ([1300, 900], 100), ([640, 640], 200), ([100_000], 100)],
+)
+def test_the_rule_for_the_number_of_epochs(sizes: list[int], epochs: int) -> None:
+    schedule = Schedule({"least": 100, "iterations": 1000}, 128, 1e-3, 10_000, 0)
+    assert schedule.epochs_for(sizes) == epochs
+    assert Schedule(7, 128, 1e-3, 10_000, 0).epochs_for(sizes) == 7
+
+
+@pytest.mark.parametrize("rule", [{"least": 1}, {"least": 1, "iterations": 0}, {}, {"epochs": 3}])
+def test_a_rule_for_epochs_is_checked(rule: dict[str, int]) -> None:
+    with pytest.raises(CalibError, match="epochs"):
+        Schedule(rule, 128, 1e-3, 10_000, 0)
+
+
+def test_only_studies_without_published_values_follow_the_rule() -> None:
+    """The printed lengths and rates are those of the paper's own studies."""
+    for dataset in ("mi", "chd", "pancreas", "pancreas_mini", "demo"):
+        for method in ("joint", "joint_plus", "baseline", "dann", "standardise_network", "cross_validation"):
+            settings = method_settings(compose(f"dataset={dataset}", f"method={method}"))
+            assert "'iterations'" not in str(settings), (dataset, method)
+    own = compose("dataset=table", "dataset.path=x", "method=baseline").method.classifier
+    assert (own.epochs, own.lr) == ({"least": 100, "iterations": 1000}, 1e-3)

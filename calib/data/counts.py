@@ -19,7 +19,7 @@ from calib.data.genes import FLAVORS, chosen_genes, common_genes, detected_genes
 from calib.data.h5ad import as_batches, read_h5ad
 from calib.data.settings import Word, as_optional_word, as_sources, as_text, as_word
 from calib.data.sheet import Sheet, as_study, class_indices
-from calib.data.study import IntArray, Study
+from calib.data.study import IntArray, Study, in_unit
 from calib.errors import CalibError, DataError, check_choice, check_number
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ def load_counts_study(
     sha256: str | None = None,
     figshare: Mapping[str, int] | None = None,
     n_sources: int = 2,
+    unit: float | None = None,
 ) -> Study:
     """Return a study of raw counts after the paper's preparation, which uses no label.
 
@@ -51,7 +52,7 @@ def load_counts_study(
 
     Args:
         name: name of the study.
-        path, batch, label, batches, layer, sha256, n_sources: see ``h5ad.load_h5ad_study``.
+        path, batch, label, batches, layer, sha256, n_sources, unit: see ``h5ad.load_h5ad_study``.
         cell_types: cell types in the order of the class index, each with its expected number of cells in
             each batch. Spellings may differ in case and in the characters between words.
         min_genes: least number of detected genes of a cell that is kept; 0 keeps all cells.
@@ -90,7 +91,7 @@ def load_counts_study(
         "steps": [layer, min_genes, total],
     }
     kept = chosen_genes(cells, genes, flavor, study_name, origin)
-    study = as_study(study_name, kept, y, list(cell_types), sources)
+    study = in_unit(as_study(study_name, kept, y, list(cell_types), sources), unit)
     checked = all(expected is not None for expected in cell_types.values())
     return replace(study, implied=("names",) if checked else None)  # the cells are the published ones
 

@@ -25,7 +25,7 @@ from calib.data.settings import (
     spelled,
 )
 from calib.data.sheet import text
-from calib.data.study import Batch, Study
+from calib.data.study import Batch, Study, in_unit
 from calib.data.table_columns import check_ignored, nameless_columns
 from calib.data.table_files import IMPUTE, Impute, filled, fitting, numbers, read_frame
 from calib.errors import CalibError, DataError, check_choice, check_number
@@ -41,6 +41,7 @@ def load_csv_study(
     replicates: int | None = None,
     impute: Impute | None = None,
     n_sources: int = 2,
+    unit: float | None = None,
 ) -> Study:
     """Return a study read from one CSV file for each batch, with the batches in the order of ``files``.
 
@@ -57,6 +58,7 @@ def load_csv_study(
         impute: value that replaces missing and infinite values, feature by feature within the batch; None
             refuses them.
         n_sources: number of source batches in ``split=all``.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
 
     Raises:
         DataError: a file is missing, damaged, or does not fit the others; the message names file, line
@@ -100,7 +102,7 @@ def load_csv_study(
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
     study = Study(study_name, batches, features, list(names.values()), sources, cautions, implied=implied)
     warn_of_columns(study)
-    return study
+    return in_unit(study, unit)
 
 
 def _files(files: object) -> dict[str, Mapping[str, str | None]]:

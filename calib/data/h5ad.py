@@ -34,7 +34,7 @@ from calib.data.settings import (
 )
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
-from calib.data.study import Study
+from calib.data.study import Study, in_unit
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
 from calib.errors import CalibError, DataError, check_choice, check_number, nearest
@@ -62,6 +62,7 @@ def load_h5ad_study(
     subject_labels: SubjectLabels = "refuse",
     exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
     normalise: float | None = None,
+    unit: float | None = None,
 ) -> Study:
     """Return a study read from h5ad files, with the stored values unchanged unless they are to be normalised.
 
@@ -81,6 +82,7 @@ def load_h5ad_study(
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
         exclude: column of ``obs`` -> its value or values whose cells are left out; None: none.
         normalise: sum to which each cell's counts are scaled before log(1 + x); None: values as they are.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
@@ -109,7 +111,7 @@ def load_h5ad_study(
     if named is None and batch is not None:
         sheet = in_natural_order(sheet)
     y, names = labelled(sheet, *label_settings(sheet, *labels))
-    study = as_study(study_name, sheet, y, names, sources)
+    study = in_unit(as_study(study_name, sheet, y, names, sources), unit)
     return with_subject_labels(study, subject_labels, REMEDY)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.data.study import Batch, Study
+from calib.data.study import Batch, Study, in_unit
 from calib.errors import CalibError, check_number
+from calib.runtime import PAPERS_UNIT
 
 Array = NDArray[np.float64]
 
@@ -26,10 +27,13 @@ class Truth:
     informative: NDArray[np.int64]
 
 
-def demo_study(name: str, **settings: Any) -> Study:
-    """Return the simulated study called ``name``; the settings are those of ``simulate``."""
+def demo_study(name: str, unit: float | None = PAPERS_UNIT, **settings: Any) -> Study:
+    """Return the simulated study called ``name``; the other settings are those of ``simulate``.
+
+    ``unit`` is the value by which arcsinh divides; None: that of the data themselves.
+    """
     study, _ = simulate(**settings)
-    return replace(study, name=name)
+    return in_unit(replace(study, name=name), unit)
 
 
 def simulate(
@@ -93,7 +97,7 @@ def simulate(
             name, measured, label[owner].astype(np.int64), owner.astype(np.int64), replicate=owner
         )
     names = [f"feature_{index:02d}" for index in range(features)]
-    study = Study("demo", batches, names, ["control", "case"], n_sources)
+    study = Study("demo", batches, names, ["control", "case"], n_sources, unit=PAPERS_UNIT)
     return study, Truth(clean, chosen)
 
 

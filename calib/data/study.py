@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calib.data.cautions import Caution
 from calib.data.matrix import Matrix, blocks, dense, pieces
-from calib.errors import DataError
+from calib.errors import DataError, check_number
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
@@ -121,6 +121,8 @@ class Study:
             (``overlaps.row_marks``); empty where they have not been computed.
         implied: attributes of the batches that the file and the published settings decide, so that the
             checksum leaves them out; None: a ``replicate`` that is the subject.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves
+            (``data.transform.own_unit``). The checksum leaves it out, and the key of a run has it.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Study:
     cautions: Sequence[Caution] = ()
     marks: Mapping[str, IntArray] = field(default_factory=dict)
     implied: Sequence[str] | None = None
+    unit: float | None = None
 
     def sha256(self) -> str:
         """Return the checksum of all that reaches a method or a file of the record.
@@ -164,6 +167,17 @@ class Study:
             usual.add("replicate")
         found = {one.name: getattr(batch, one.name) for one in fields(batch) if one.name not in usual}
         return {name: np.ascontiguousarray(value) for name, value in found.items() if value is not None}
+
+
+def in_unit(study: Study, unit: float | None) -> Study:
+    """Return the study with its setting ``dataset.unit``.
+
+    Raises:
+        CalibError: the unit is no number above 0.
+    """
+    if unit is not None:
+        check_number("dataset.unit", unit, least=float(np.finfo(np.float32).tiny))
+    return replace(study, unit=unit if unit is None else float(unit))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from calib.data.references import marked, set_apart, with_references
 from calib.data.settings import Word, as_mapping, as_optional_word, as_paths, as_sources, as_text, as_words
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
-from calib.data.study import Study
+from calib.data.study import Study, in_unit
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_columns import Columns, check_ignored
 from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame
@@ -48,6 +48,7 @@ def load_table_study(
     missing_features: MissingFeatures = "leave_out",
     subject_labels: SubjectLabels = "refuse",
     exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
+    unit: float | None = None,
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
@@ -68,6 +69,7 @@ def load_table_study(
         impute: value that replaces missing and infinite values; see ``table_files.filled``.
         sha256: checksum of a single file; None accepts any.
         n_sources: number of source batches in ``split=all``.
+        unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
         reference: column that marks reference samples, which need no label; None: there are none.
         missing_features: what becomes of a feature that a whole batch lacks, where ``impute`` is mean or
             median; see ``missing_features.with_shared_features``.
@@ -99,7 +101,7 @@ def load_table_study(
     sheet, references = set_apart(_read(files, columns, out))
     y, names = labelled(sheet, *label_settings(sheet, *labels))
     sheet, references = with_shared_features(sheet, references, impute, missing_features)
-    study = as_study(study_name, complete(sheet, impute), y, names, sources)
+    study = in_unit(as_study(study_name, complete(sheet, impute), y, names, sources), unit)
     study = with_subject_labels(study, subject_labels, REMEDY)
     warn_of_columns(study)
     return study if references is None else with_references(study, complete(references, impute))

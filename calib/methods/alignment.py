@@ -21,7 +21,7 @@ from calib.methods.base import Method, State
 from calib.methods.network import NEVER, ORDINARY, FeatureNetwork
 from calib.nets import arrays, load_arrays, probabilities
 from calib.runtime import Runtime
-from calib.training import Losses, Pool, Schedule, Step, train
+from calib.training import Epochs, Losses, Pool, Schedule, Step, train
 
 
 class AlignmentLoss(nn.Module):
@@ -62,7 +62,7 @@ class Aligned(Method):
 
     def __init__(
         self,
-        epochs: int,
+        epochs: Epochs,
         batch_size: int,
         lr: float,
         weight_decay: float,
@@ -94,7 +94,7 @@ class Aligned(Method):
         alignment.to(runtime.device, runtime.dtype)
         pool = Pool([fitted.prepared(b) for b in task.batches], [b.y for b in task.sources], runtime)
         sources, iterations = len(task.sources), count()
-        last = self.schedule.epochs * self.schedule.minibatches(pool.sizes)[1]
+        last = self.schedule.epochs_for(pool.sizes) * self.schedule.minibatches(pool.sizes)[1]
         noise = runtime.generator("dropout", on_device=True)
 
         def losses(rows: Tensor) -> Losses:
@@ -149,7 +149,7 @@ class FittedAligned:
     def prepared(self, samples: Samples) -> Matrix:
         """Return the data of a batch, transformed and scaled as the network takes them."""
         method = self._method
-        return prepared_batch(samples, method.transform, method.batch_scale, self._runtime.numpy_dtype)
+        return prepared_batch(samples, method.transform, method.batch_scale, self._runtime)
 
     def transform(self, samples: Samples) -> FloatArray:
         """Return the features ``(samples, last hidden width)`` of a batch."""

@@ -129,6 +129,19 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """
         return [self.fit(task, runtime) for runtime in runtimes]
 
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return about how many weights are trained at once, where networks are as wide as the data.
+
+        Args:
+            features: number of features.
+            sources: number of sources.
+            batches: number of all batches.
+
+        Returns:
+            The number, 0 for a method whose networks are narrow or that has none.
+        """
+        return 0
+
     @property
     def judges_new_batches(self) -> bool:
         """Return whether ``fit`` returns a ``Savable``, which predicts batches it has not seen."""

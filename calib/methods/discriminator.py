@@ -15,7 +15,7 @@ from calib.nets import Discriminator, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 from calib.seeds import stacked
-from calib.training import Losses, Pool, Schedule, Step, train
+from calib.training import Epochs, Losses, Pool, Schedule, Step, train
 
 
 class DiscriminatorClassifier:
@@ -31,7 +31,7 @@ class DiscriminatorClassifier:
 
     def __init__(
         self,
-        epochs: int,
+        epochs: Epochs,
         batch_size: int,
         lr: float,
         learning_step: int,

@@ -58,6 +58,10 @@ class FewerSubjects(Method):
         sources = [self._reduced(s, kept[s.name]) if s.name in kept else s for s in task.sources]
         return FittedFewer(self.method.fit(replace(task, sources=sources), runtime), kept)
 
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return the weights of the wrapped method."""
+        return self.method.most_weights(features, sources, batches)
+
     @property
     def why_two_classes(self) -> str:
         """Return why the wrapped method needs two classes in each source, or "" if it does not."""

@@ -56,7 +56,9 @@ class Harmony:
             CalibError: harmonypy is not installed.
         """
         harmonypy = _harmonypy()
-        x = np.concatenate([dense(prepared(b.x, self.transform, "none", "float64")) for b in batches])
+        x = np.concatenate(
+            [dense(prepared(b.x, self.transform, "none", "float64", runtime.unit)) for b in batches]
+        )
         seed = runtime.derived_seed("Harmony") % 2**31  # scikit-learn and harmonypy accept no larger one
         pca = PCA(min(self.components, *x.shape), random_state=seed)
         corrected = harmonypy.run_harmony(

@@ -22,7 +22,7 @@ from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_ar
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 from calib.seeds import stacked, train_seeds
-from calib.training import Losses, Pool, Schedule, Step, train
+from calib.training import Epochs, Losses, Pool, Schedule, Step, train
 
 
 class Networks(nn.Module):
@@ -55,7 +55,7 @@ class Joint(Method):
 
     def __init__(
         self,
-        epochs: int,
+        epochs: Epochs,
         batch_size: int,
         lr: float,
         learning_step: int,
@@ -82,6 +82,10 @@ class Joint(Method):
             check_number(key, getattr(self, key), least=1, whole=True)
         check_number("dropout", dropout, least=0, below=1)
         check_flag("reconstruct_targets", reconstruct_targets)
+
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return the weights of C and of every R, which have two layers as wide as the data."""
+        return 2 * features**2 * (1 + (batches if self.reconstruct_targets else sources))
 
     def networks(self, task: Task, runtime: Runtime) -> Networks:
         """Return untrained networks for a task."""

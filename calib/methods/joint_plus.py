@@ -53,6 +53,10 @@ class JointPlus(Method):
         """Return the versions of the method and of the joint model."""
         return [self.version, *self.joint.versions]
 
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return the weights of all members, which are trained together."""
+        return self.members * self.joint.most_weights(features, sources, batches)
+
     def fit(self, task: Task, runtime: Runtime) -> "FittedJointPlus":
         """Train all members; then, ``rounds`` times, train again with the targets' confident predictions."""
         ready = replace(
@@ -74,7 +78,7 @@ class JointPlus(Method):
             DataError: the batch has no two different rows, and so no scale of its own.
         """
         protocol = self.joint.protocol
-        x = prepared_batch(batch, protocol.transform, protocol.batch_scale, runtime.numpy_dtype)
+        x = prepared_batch(batch, protocol.transform, protocol.batch_scale, runtime)
         return replace(batch, x=x)
 
     def _train(self, task: Task, runtime: Runtime, when: str) -> "FittedJointPlus":

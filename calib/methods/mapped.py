@@ -57,7 +57,7 @@ class MapThenClassify(Method):
     def fit(self, task: Task, runtime: Runtime) -> "FittedMaps":
         """Map and train for one target after another; each target has random streams of its own."""
         x: dict[str, Matrix] = {
-            batch.name: prepared_batch(batch, self.transform, self.batch_scale, runtime.numpy_dtype)
+            batch.name: prepared_batch(batch, self.transform, self.batch_scale, runtime)
             for batch in task.batches
         }
         shown, classifiers = dict(x), {}

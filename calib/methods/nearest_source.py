@@ -64,6 +64,10 @@ class SourceSelection(Method):
         """Return the versions of this method and of the wrapped one."""
         return [self.version, *self.method.versions]
 
+    def most_weights(self, features: int, sources: int, batches: int) -> int:
+        """Return the weights of the wrapped method."""
+        return self.method.most_weights(features, sources, batches)
+
     @property
     def why_two_classes(self) -> str:
         """Return why the wrapped method needs two classes in each source, or "" if it does not."""
@@ -121,16 +125,16 @@ def source_distances(
         target: the target batch.
         distance_on: ``standardised`` scales every feature to mean 0 and variance 1 in each batch, so only
             differences remain that scaling by batch cannot remove; ``data`` scales over target and sources
-            together, so that a shift of a whole batch counts. Both scale arcsinh(x / 100), which is linear
-            for data that have a small scale already.
+            together, so that a shift of a whole batch counts. Both scale arcsinh of the values in the
+            study's unit.
         runtime: seed of the draws, and the dtype.
     """
     batches = [target, *sources]
-    dtype = runtime.numpy_dtype
     if distance_on == "standardised":
-        x = [prepared_batch(batch, "arcsinh", "standardise", dtype) for batch in batches]
+        x = [prepared_batch(batch, "arcsinh", "standardise", runtime) for batch in batches]
     else:
-        pooled = prepared(np.concatenate([batch.dense for batch in batches]), "arcsinh", "standardise", dtype)
+        everything = np.concatenate([batch.dense for batch in batches])
+        pooled = prepared(everything, "arcsinh", "standardise", runtime.numpy_dtype, runtime.unit)
         x = pieces(pooled, batches)
     space = {batch.name: rows for batch, rows in zip(batches, x, strict=True)}
     rows = min(most_rows(len(batches)), *(len(source) for source in sources))

@@ -21,7 +21,7 @@ from calib.losses import classification_loss
 from calib.methods.base import State
 from calib.nets import arrays, load_arrays
 from calib.runtime import Runtime
-from calib.training import Losses, Rules, Schedule, Step, train
+from calib.training import Epochs, Losses, Rules, Schedule, Step, train
 
 ORDINARY = Rules(
     redraw_each_repetition=False,  # the training has one step, which is not repeated
@@ -103,7 +103,7 @@ class NetworkClassifier:
         self,
         widths: Sequence[int],
         dropout: float,
-        epochs: int,
+        epochs: Epochs,
         batch_size: int,
         lr: float,
         weight_decay: float,

@@ -72,7 +72,7 @@ class Transformed:
     """A corrector that transforms intensities and gives them to another corrector.
 
     Args:
-        transform: ``none``, ``arcsinh`` of x/100 or ``log2`` of x+1, in addition to the protocol's transform.
+        transform: ``none``, ``arcsinh`` of x/unit or ``log2`` of x+1, after the protocol's transform.
         corrector: gets the transformed data.
     """
 
@@ -102,7 +102,7 @@ class Transformed:
         """Return the corrected data of every batch, in the unit of the transform."""
 
         def ready(x: Matrix) -> Matrix:
-            return prepared(x, self.transform, "none", runtime.numpy_dtype)
+            return prepared(x, self.transform, "none", runtime.numpy_dtype, runtime.unit)
 
         transformed = [
             replace(b, x=ready(b.x), reference=None if b.reference is None else ready(b.reference))

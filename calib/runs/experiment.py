@@ -25,9 +25,10 @@ from calib.evaluation.novelty import training_statistics
 from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.provenance import hardware, made_elsewhere, peak_memory_mb, revision, versions
+from calib.runs.input_checks import before_training
 from calib.runs.models import MODEL, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
-from calib.runs.run import Run, each_seed, load, plan
+from calib.runs.run import Run, each_seed, load, plan, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
@@ -143,7 +144,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         settings = OmegaConf.merge(run.config, {"split": run.split.label})  # in place of split=all
         run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
         code = revision()
-        warnings = logged(cautions(run.study, run.split))
+        warnings = logged([*cautions(run.study, run.split), *before_training(run, task)])
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
         warnings += logged(after_training(run, task, trained.fitted, outcome))
@@ -206,7 +207,9 @@ def write(
         assert isinstance(trained.fitted, Savable)  # ``plan`` refuses other methods
         sources, targets = _training_batches(run)
         known = training_statistics({**sources, **targets})
-        save_model(record, trained.fitted, run.study, known, training_rows(sources, targets))
+        save_model(
+            record, trained.fitted, run.study, known, training_rows(sources, targets), units_in(run.data)
+        )
     return record.finish(result)
 
 
@@ -252,6 +255,7 @@ def _runtime(run: Run) -> Runtime:
     """Return the device, number type, seed and stored corrections of a run."""
     config = run.config
     runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
+    runtime.unit = units_in(run.data)[1]
     runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
     return runtime
 

@@ -24,10 +24,10 @@ from calib.records.record import Record
 from calib.registry import METHOD, PROTOCOL
 from calib.runs.received import read_settings
 from calib.runs.run import method_settings
-from calib.runtime import Runtime, torchs_own_defaults
+from calib.runtime import PAPERS_UNIT, Runtime, torchs_own_defaults
 
 MODEL = "model.npz"
-FEATURES, CLASSES = "study/features", "study/classes"
+FEATURES, CLASSES, UNITS = "study/features", "study/classes", "study/units"
 REFERENCE = "reference/"
 """Prefix of the arrays that hold the statistics of the training batches (``novelty.TrainingStatistics``)."""
 ROWS = "training/"
@@ -43,6 +43,7 @@ class Model:
         classes: names of the classes in the order of the class index.
         training_statistics: statistics of its training batches, None where they were too few or too small.
         training_rows: checksums of the samples of its training, None in a model saved before there were any.
+        unit: value by which the protocol's arcsinh divides the data as loaded.
     """
 
     config: DictConfig
@@ -51,16 +52,23 @@ class Model:
     fitted: Savable
     training_statistics: TrainingStatistics | None = None
     training_rows: TrainingRows | None = None
+    unit: float = PAPERS_UNIT
 
 
 def save_model(
-    record: Record, fitted: Savable, study: Study, known: TrainingStatistics | None, rows: TrainingRows
+    record: Record,
+    fitted: Savable,
+    study: Study,
+    known: TrainingStatistics | None,
+    rows: TrainingRows,
+    units: tuple[float, float] = (PAPERS_UNIT, PAPERS_UNIT),
 ) -> None:
     """Write a trained method and the statistics of its training batches into its record.
 
     Args:
         known: those statistics, or None where there are too few batches or samples.
         rows: checksums of the samples of these batches.
+        units: values by which arcsinh divides: the data as loaded, and the data that the method gets.
     """
     statistics = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
     state = {
@@ -69,6 +77,7 @@ def save_model(
         **{ROWS + name: value for name, value in vars(rows).items()},
         FEATURES: np.array(study.features, np.str_),
         CLASSES: np.array(study.classes, np.str_),
+        UNITS: np.array(units),
     }
     record.write_arrays(MODEL, state)
 
@@ -93,6 +102,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     with _damage_named(files[0]):
         state = read_arrays(files[0], FEATURES, CLASSES)
         features, classes = (_names(state.pop(key), key) for key in (FEATURES, CLASSES))
+        units = _units(state.pop(UNITS, np.full(2, PAPERS_UNIT)))  # a model of an older version has none
         for name, array in state.items():
             if array.dtype.kind not in "fiub" and name not in (f"{REFERENCE}names", f"{ROWS}names"):
                 raise ValueError(f"{name} holds no numbers")
@@ -106,11 +116,12 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
     config.protocol.update(changes or {})
     with _damage_named(files[1]):
         runtime = Runtime.from_names(config.seed, config.device, config.dtype, progress=False)
+        runtime.unit = units[1]
         build(config.protocol, PROTOCOL)
         method = build(OmegaConf.create(_with_changes(method_settings(config), changes or {})), METHOD)
     with _damage_named(files[0]):  # arrays that do not fit the networks
         fitted = method.restore(state, len(features), len(classes), runtime)
-    return Model(config, features, classes, fitted, known, samples)
+    return Model(config, features, classes, fitted, known, samples, units[0])
 
 
 def _names(array: NDArray[Any], key: str) -> list[str]:
@@ -152,6 +163,17 @@ def _training_rows(arrays: Mapping[str, Any]) -> TrainingRows:
     if shapes != [batches, batches, batches, (int(np.sum(known.sizes)),)] or np.min(known.sizes) < 0:
         raise ValueError(f"the arrays {ROWS}* do not fit each other")
     return known
+
+
+def _units(array: NDArray[Any]) -> list[float]:
+    """Return the two units that an archive holds: that of the protocol's transform, and the methods'.
+
+    Raises:
+        ValueError: they are no two finite numbers above 0.
+    """
+    if array.shape != (2,) or array.dtype.kind != "f" or not (np.isfinite(array) & (array > 0)).all():
+        raise ValueError(f"{UNITS} is no pair of positive numbers")
+    return [float(unit) for unit in array]
 
 
 @contextmanager

@@ -165,7 +165,15 @@ def _probability(model: Model, batch: Batch, own_statistics: bool) -> FloatArray
         )
     protocol = model.config.protocol
     place = f"Batch '{batch.name}'"
-    x = checked(batch.x, protocol.transform, protocol.batch_scale, model.config.dtype, place, model.features)
+    x = checked(
+        batch.x,
+        protocol.transform,
+        protocol.batch_scale,
+        model.config.dtype,
+        place,
+        model.features,
+        model.unit,
+    )
     return class_probabilities(model.fitted, Samples(batch.name, x, replicate=batch.replicate))
 
 

@@ -1,6 +1,7 @@
 """A run: study, split, method and seed, and the key that stands for everything that decides its result."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from calib.config import build
 from calib.data.overlaps import with_marks
 from calib.data.split import Split
 from calib.data.study import Study
-from calib.data.transform import prepare
+from calib.data.transform import prepare, unit_of
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.failures import in_one_sentence
 from calib.files import short_hash
@@ -19,7 +20,7 @@ from calib.methods.base import AnyMethod
 from calib.protocol import Protocol
 from calib.records.record import Record, run_record
 from calib.registry import LOADER, METHOD, PROTOCOL
-from calib.runtime import DTYPES
+from calib.runtime import DTYPES, PAPERS_UNIT
 
 RECORD_VERSION = 2
 """Raised when a change to code that all methods share (training, metrics, distances) gives other numbers."""
@@ -31,6 +32,9 @@ MAX_SEED = 2**32 - 1
 
 AS_PRINTED = "as_printed"
 """The choice of ``training`` that takes what the paper prints."""
+
+UNITS = "units"
+"""Key of ``Run.data`` for the values by which arcsinh divides (``data.transform.own_unit``)."""
 
 DESCRIPTION = ("name", "card")
 """Keys of a method's YAML that cannot change a result."""
@@ -75,7 +79,17 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     scaling = f"{protocol.transform} {protocol.batch_scale}"
     data = {"data_sha256": sha256, "scaling": scaling, "dtype": config.dtype}
     with in_one_sentence(f"Scaling study '{study.name}'"):
-        return prepare(study, protocol.transform, protocol.batch_scale, config.dtype), data
+        unit = unit_of(study)
+        prepared = prepare(study, protocol.transform, protocol.batch_scale, config.dtype, unit)
+    if {unit, prepared.unit} != {PAPERS_UNIT}:  # left out of the paper's studies, which so keep their keys
+        data[UNITS] = f"{unit!r} {prepared.unit!r}"
+    return prepared, data
+
+
+def units_in(data: Mapping[str, str]) -> tuple[float, float]:
+    """Return the unit of a study's values as loaded, and of those that methods get, from ``Run.data``."""
+    loaded, given = data.get(UNITS, f"{PAPERS_UNIT} {PAPERS_UNIT}").split()
+    return float(loaded), float(given)
 
 
 def seeds_of(config: DictConfig) -> list[int]:

@@ -21,6 +21,8 @@ from calib.runs.run import Run
 
 NEAR_CHANCE = 0.98
 """Share of the chance's loss above which a loss is no better than chance."""
+LITTLE = 0.25
+"""Share of the way from the largest class's share to 1 below which an accuracy is hardly better than that."""
 ONE_CLASS = 0.95
 """Share of the samples above which the answers are those of one class."""
 RANKED = 0.75
@@ -70,11 +72,14 @@ def no_better_than_chance(sources: Answers, faster: str) -> Iterator[Caution]:
     loss = float(-np.log(np.maximum(probability[np.arange(len(y)), y] / total, LEAST)).mean())
     shares = np.unique(y, return_counts=True)[1] / len(y)
     chance = float(-(shares * np.log(shares)).sum())
-    if chance > 0 and loss >= NEAR_CHANCE * chance:
+    accuracy = float((probability.argmax(axis=1) == y).mean())
+    guessed = shares.max() + LITTLE * (1 - shares.max())  # a model that is merely too sure is above it
+    if chance > 0 and loss >= NEAR_CHANCE * chance and accuracy <= guessed:
         yield Caution(
             "no_better_than_chance",
-            f"The training has not learnt its own sources: their mean loss is {loss:.3f}, and that of "
-            f"guessing by the class mix is {chance:.3f}; {faster}.",
+            f"The trained model cannot tell the classes of its own sources: their mean loss is {loss:.3f}, "
+            f"that of guessing by the class mix {chance:.3f}, and {accuracy:.0%} of the answers are right; "
+            f"{faster}.",
         )
 
 
@@ -126,7 +131,7 @@ def _ranked(auc: float | None) -> str:
     """Return a part of a sentence, if the probabilities rank the classes although one class is answered."""
     if auc is None or auc < RANKED:
         return ""
-    return f" and their probabilities rank the classes (AUC {auc:.3f}), so the training ended too early"
+    return f" and their probabilities rank the classes (AUC {auc:.3f})"
 
 
 def _how_to_train_more(run: Run) -> str:
@@ -142,6 +147,11 @@ def _lengths(node: Any, place: str) -> Iterable[tuple[str, Any]]:
     """Return the settings of epochs and learning rates within a method, by their keys."""
     if not isinstance(node, dict):
         return []
-    own = [(f"{place}.{key}", node[key]) for key in ("epochs", "lr") if key in node]
+    own = [(f"{place}.{key}", _plainly(node[key])) for key in ("epochs", "lr") if key in node]
     inner = (_lengths(value, f"{place}.{key}") for key, value in node.items() if key != "card")
     return [*own, *(pair for pairs in inner for pair in pairs)]
+
+
+def _plainly(value: Any) -> Any:
+    """Return a setting, and a rule for the number of epochs as its smallest number."""
+    return value["least"] if isinstance(value, dict) else value

@@ -54,7 +54,9 @@ def joint_products(method: AnyMethod, task: Task) -> list[Product]:
     batches, sources = len(task.batches), len(task.sources)
     z, zs = batches * rows, sources * rows
     rs = z if method.reconstruct_targets else zs
-    iterations = method.schedule.epochs * (max(len(b.x) for b in task.batches) // rows)
+    iterations = method.schedule.epochs_for([len(b.x) for b in task.batches]) * (
+        max(len(b.x) for b in task.batches) // rows
+    )
     a, b = method.lambda1 * iterations, method.lambda2 * iterations
 
     def linear(rows: int, fan_in: int, fan_out: int, times: int) -> list[Product]:

@@ -146,8 +146,9 @@ def test_null_is_a_value_and_the_command_line_has_the_last_word() -> None:
     assert (bermuda.normalise, bermuda.log) == (None, False)
     assert compose("dataset=mi", "method=bermuda").method.corrector.normalise == 10000
     without = compose("dataset=pancreas", "method=bermuda", "~tuned").method
-    assert (without.corrector.normalise, without.classifier.lr) == (10000, 1e-4)
-    assert compose("dataset=table", "dataset.path=x", "method=joint", "~tuned").method.epochs == 100
+    assert (without.corrector.normalise, without.classifier.lr) == (10000, 1e-3)
+    own = compose("dataset=table", "dataset.path=x", "method=joint", "~tuned").method.epochs
+    assert own == {"least": 100, "iterations": 1000}
     assert compose("dataset=mi", "tuned.joint.lr=7").method.lr == 7
     config = compose("dataset=pancreas", "training=converged", "protocol.optimizer=per_step", "method.lr=3")
     assert (config.protocol.optimizer, config.method.lr, config.method.epochs) == ("per_step", 3, 55)

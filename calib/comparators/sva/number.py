@@ -30,9 +30,17 @@ def by_permutation(x: Array, model: Array, permutations: int, rng: np.random.Gen
         model: design of the classes ``(samples, columns)``.
         permutations: number of permutations; each shuffles every feature's residuals independently.
         rng: source of the permutations.
+
+    Raises:
+        CalibError: there are fewer samples or features than classes.
     """
-    rest = residuals(x, model)
     number = min(x.shape) - model.shape[1]
+    if number < 0:
+        raise CalibError(
+            f"number=be needs at least as many samples and features as classes, {model.shape[1]}, and there "
+            f"are {x.shape[0]} samples and {x.shape[1]} features; take a method other than SVA."
+        )
+    rest = residuals(x, model)
     observed = _shares(rest, number)
     reached = np.zeros(number)
     for _ in range(permutations):
