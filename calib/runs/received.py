@@ -25,6 +25,7 @@ Kinds = tuple[type, ...]
 
 TEXT: Kinds = (str,)
 MAYBE: Kinds = (str, NoneType)
+WORD: Kinds = (str, int, float, NoneType)
 
 FIELDS: Mapping[str, Kinds] = {
     "seed": (int,),
@@ -39,10 +40,10 @@ FIELDS: Mapping[str, Kinds] = {
 
 OPTIONAL: Mapping[str, Kinds] = {
     "method.name": TEXT,
-    **{f"dataset.{key}": MAYBE for key in ("batch", "label", "subject", "sample", "reference", "layer")},
+    **{f"dataset.{key}": WORD for key in ("batch", "label", "subject", "sample", "reference", "layer")},
     "dataset.impute": MAYBE,
     "dataset.classes": (dict, NoneType),
-    "dataset.unlabelled": (list, str, NoneType),
+    "dataset.unlabelled": (list, *WORD),
     "dataset.replicates": (int, NoneType),
 }
 """The settings that a model may have, and the kinds of their values."""
@@ -127,5 +128,12 @@ def _check_kinds(settings: Mapping[str, Any]) -> None:
             raise ValueError(f"{key}={value} is below {least}")
 
 
-WORDS = {str: "a text", int: "a whole number", dict: "a group of settings", list: "a list", NoneType: "null"}
+WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    dict: "a group of settings",
+    list: "a list",
+    NoneType: "null",
+}
 """The kinds of values as messages call them."""

@@ -226,15 +226,17 @@ def test_a_divergence_in_the_last_update_is_noticed(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("result.json"))
 
 
-def test_a_forced_run_that_fails_leaves_no_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forced_run_that_fails_leaves_the_finished_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(small_run("joint", tmp_path))
-    monkeypatch.setattr(calib.runs.outcome, "batch_distances", lambda *_: 1 / 0)
+    (folder,) = tmp_path.glob("runs/*/*/*")
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    monkeypatch.setattr(calib.runs.outcome, "batch_distances", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(small_run("joint", tmp_path, "force=true"))
-    (folder,) = tmp_path.glob("runs/*/*/*")
-    assert {file.name for file in folder.iterdir()} == {
-        "config.yaml", "error.txt", "history.csv", "run.log",
-    }  # fmt: skip
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert (folder / ".next" / "error.txt").is_file()
 
 
 def test_a_target_without_labels_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
