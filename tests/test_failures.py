@@ -1,6 +1,7 @@
 """Tests that failures of the machine and of numerical libraries are one sentence each."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -80,8 +81,9 @@ def test_a_path_that_hydra_cannot_read(name: str, tmp_path: Path) -> None:
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("Error: The value of dataset.path cannot be read")
-    quoted = line.partition("as in ")[2].strip('."')
+    assert line.startswith("Error: dataset.path=")
+    assert "cannot be read" in line
+    (quoted,) = shlex.split(line.partition("write it as ")[2].removesuffix("."))
     done = subprocess.run([*COMMAND, "dataset=table", quoted], capture_output=True, text=True, check=False)
     assert f"{name}.csv" in done.stderr  # now the file is looked for
     assert "cannot be read:" not in done.stderr

@@ -149,7 +149,7 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     for sentence in filter(None, map(how_to_write, overrides)):
         return sentence
     if isinstance(error, OverrideParseException):
-        return _unreadable(str(error.override))
+        return f"The argument {error.override} cannot be read; write key=value, as in split=12_3."
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = str(error.missing_cfg_file).rpartition("/")
         if wrong.startswith("submitit"):
@@ -169,18 +169,6 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         return f"{text.splitlines()[0].split('Ambiguous value for ')[-1]}: {advice}."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:2]) or type(error).__name__
-
-
-def _unreadable(override: str) -> str:
-    """Return the sentence for an argument that is not in Hydra's grammar, with the quotes that it needs."""
-    key, equals, value = override.partition("=")
-    if not equals:
-        return f"The argument {override} is no setting; write key=value, as in split=12_3."
-    inner = value.strip("'\"").replace("'", r"\'")
-    return (
-        f"The value of {key} cannot be read: {value}; a value with spaces, commas or any of "
-        f"= ( ) [ ] {{ }} : # needs quotes within quotes, as in \"{key}='{inner}'\"."
-    )
 
 
 def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
