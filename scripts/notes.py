@@ -36,7 +36,7 @@ from calib.report.doc_tables import (
     settings_table,
     single_source_table,
 )
-from calib.report.exhibits import Outcome, Table, Verdict, markdown
+from calib.report.exhibits import Ruling, Table, Verdict, markdown
 from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
 from calib.report.paper import ONE_SOURCE, PROTOCOLS, spelled
 from calib.report.printed import METHODS, printed_tables
@@ -131,7 +131,7 @@ def printed(results: pd.DataFrame, number: str, study: str, protocol: str) -> st
 def read_verdicts() -> list[Verdict]:
     """Return the committed verdicts."""
     rows = pd.read_csv(CLAIMS, dtype=str, keep_default_na=False).to_dict("records")
-    return [Verdict(**{**row, "outcome": Outcome(row["outcome"])}) for row in rows]
+    return [Verdict(**{**row, "outcome": Ruling(row["outcome"])}) for row in rows]
 
 
 def claims(_: pd.DataFrame) -> str:

@@ -28,7 +28,7 @@ from calib.report.assemble import write_report
 from calib.report.exhibits import Table, write_table
 from calib.runs.experiment import run
 from calib.runs.planner import Job
-from calib.runs.run import load, plan
+from calib.runs.run import load, make_run
 from tests.conftest import ROOT, compose, small_run
 from tests.made_h5ad import write_h5ad
 from tests.report.test_page import Read
@@ -271,7 +271,7 @@ def test_names_from_data_are_shown_and_not_run(tmp_path: Path, monkeypatch: pyte
         study, data = load(config)
         (split,) = parse_splits(config.split, study)
         run(config)
-        jobs.append(Job((f"method={method}",), "", plan(config, study, data, split)))
+        jobs.append(Job((f"method={method}",), "", make_run(config, study, data, split)))
     assert len(list(tmp_path.glob("runs/*/*/*/result.json"))) == 2
     raw = build(small_run("joint", tmp_path).dataset)
     page = write_report(jobs, {study.name: raw}, tmp_path, 1, {f"{NAMES[1]}": NAMES[0]})

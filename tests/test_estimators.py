@@ -17,7 +17,7 @@ from calib.data.split import make_task, parse_split
 from calib.errors import CalibError
 from calib.estimators import LENGTH, BatchCorrector, JointCalibrator, protocol_named
 from calib.methods.joint import Joint
-from calib.runs.run import load, method_settings, plan
+from calib.runs.run import load, make_run, method_settings
 from calib.runtime import Runtime
 from tests.conftest import CONF, SMALL, compose
 
@@ -57,7 +57,7 @@ def test_it_is_the_same_engine(table: dict[str, np.ndarray]) -> None:
     config = compose(*SMALL, "method.epochs=3", "method.batch_size=8", "protocol=released")
     study, data = load(config)
     split = parse_split("12_3", study)
-    fitted = plan(config, study, data, split).method.fit(make_task(study, split), Runtime(0))
+    fitted = make_run(config, study, data, split).method.fit(make_task(study, split), Runtime(0))
     model = JointCalibrator(**SETTINGS, protocol="released").fit(table["x"], table["y"], table["plate"])
     new = table["plate"] == "plate 3"
     expected = study.batches["3"].unlabelled()

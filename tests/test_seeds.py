@@ -17,7 +17,7 @@ from calib.layers import BatchNorm, default_linear
 from calib.methods.joint import Joint
 from calib.runs.experiment import run
 from calib.runs.planner import Planner
-from calib.runs.run import load, plan
+from calib.runs.run import load, make_run
 from calib.runs.schedule import overrides, schedule, together
 from calib.runs.series import Series
 from calib.runtime import Runtime
@@ -62,7 +62,7 @@ def test_odd_shapes_and_other_options_keep_the_bytes(changes: list[str]) -> None
     )
     study, data = load(config)
     split = parse_split("12_3", study)
-    task, method = make_task(study, split), plan(config, study, data, split).method
+    task, method = make_task(study, split), make_run(config, study, data, split).method
     runtimes = [Runtime.from_names(seed, "cpu", config.dtype, progress=False) for seed in range(3)]
     for seed, fitted in enumerate(method.fit_seeds(task, runtimes)):
         alone = Runtime.from_names(seed, "cpu", config.dtype, progress=False)
@@ -156,6 +156,6 @@ def test_trained_networks_are_in_test_mode(study: Study) -> None:
     config = compose("dataset=demo", *fast("joint"))
     task = make_task(study, parse_split("12_3", study))
     task = replace(task, sources=[replace(s, x=s.x.astype("float32")) for s in task.sources])
-    method = plan(config, *load(config), parse_split("12_3", study)).method
+    method = make_run(config, *load(config), parse_split("12_3", study)).method
     for fitted in method.fit_seeds(task, [Runtime(0), Runtime(1)]):
         assert not any(module.training for module in fitted.networks.modules())

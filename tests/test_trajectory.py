@@ -14,7 +14,7 @@ from calib.data.split import make_task, parse_split
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.methods.joint import FittedJoint, Joint, Networks
 from calib.protocol import Protocol
-from calib.runs.run import load, plan
+from calib.runs.run import load, make_run
 from calib.runtime import Runtime
 from calib.seeds import stacked
 from calib.training import Pool, train
@@ -141,7 +141,7 @@ def test_released_code_on_mi(
     study, data = load(config)
     split = parse_split("12_3", study)
     task = make_task(study, split)
-    joint = plan(config, study, data, split).method
+    joint = make_run(config, study, data, split).method
     runtime = Runtime.from_names(0, config.device, config.dtype, progress=False)
     networks = joint.networks(task, runtime)
     for name, module in modules(networks):

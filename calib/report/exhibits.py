@@ -38,7 +38,7 @@ class Table:
     command: str = ""
 
 
-class Outcome(StrEnum):
+class Ruling(StrEnum):
     """The outcome of judging a claim."""
 
     YES = "reproduced"
@@ -65,7 +65,7 @@ class Verdict:
     protocol: str
     printed: str
     ours: str
-    outcome: Outcome
+    outcome: Ruling
     rule: str
 
 

@@ -28,7 +28,7 @@ from calib.records.provenance import hardware, made_elsewhere, peak_memory_mb, r
 from calib.runs.input_checks import before_training
 from calib.runs.models import MODEL, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
-from calib.runs.run import Run, each_seed, load, plan, units_in
+from calib.runs.run import Run, each_seed, load, make_run, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
@@ -63,7 +63,7 @@ def run(config: DictConfig) -> list[Result]:
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     results = []
     for split in parse_splits(config.split, study):
-        runs = [plan(own, study, data, split) for own in each_seed(config)]
+        runs = [make_run(own, study, data, split) for own in each_seed(config)]
         done = {run.key: result for run in runs if (result := recorded(run)) is not None}
         with ExitStack() as locks:
             for run in sorted(runs, key=lambda run: run.record.path):  # the same order in every process
@@ -204,7 +204,7 @@ def write(
     record.write_table("mmd.csv", outcome.distances, digits=7)
     record.write_arrays("embedding.npz", embedding_arrays(outcome))
     if run.config.save_model:
-        assert isinstance(trained.fitted, Savable)  # ``plan`` refuses other methods
+        assert isinstance(trained.fitted, Savable)  # ``make_run`` refuses other methods
         sources, targets = _training_batches(run)
         known = training_statistics({**sources, **targets})
         save_model(

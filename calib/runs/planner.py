@@ -13,7 +13,7 @@ from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.records.record import Finished
-from calib.runs.run import Run, load, plan
+from calib.runs.run import Run, load, make_run
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
 
 
@@ -109,7 +109,7 @@ class Planner:
                 seeded = config.copy()  # to compose it anew takes a hundred times as long
                 seeded.seed = seed
                 overrides = (*given, f"seed={seed}", *where, split.override)
-                yield Job(overrides, variant, plan(seeded, *loaded, split), (series.name,), places)
+                yield Job(overrides, variant, make_run(seeded, *loaded, split), (series.name,), places)
         except CalibError as error:
             self.refused[" ".join((study, method, protocol, variant)).strip()] = str(error)
 

@@ -133,7 +133,7 @@ def check_training(config: DictConfig) -> None:
         )
 
 
-def plan(config: DictConfig, study: Study, data: dict[str, str], split: Split) -> Run:
+def make_run(config: DictConfig, study: Study, data: dict[str, str], split: Split) -> Run:
     """Return the configured run, with its method built and its key computed; nothing is written.
 
     Raises:

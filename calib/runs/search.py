@@ -16,7 +16,7 @@ from calib.config import compose
 from calib.data.split import Split, leave_one_source_out, make_task, parse_splits
 from calib.errors import CalibError, check_choice, check_number
 from calib.runs.planner import Job
-from calib.runs.run import load, plan
+from calib.runs.run import load, make_run
 
 RULE = (
     "the highest mean accuracy over sources left out and seeds; among equal ones the setting that changes "
@@ -140,7 +140,7 @@ class Search:
             for key, value in {"seed": seed, **setting.values}.items():
                 OmegaConf.update(config, key, value)
             overrides = (*self._given, f"seed={seed}", *setting.overrides, split.override)
-            run = plan(config, self.study, self._data, split)
+            run = make_run(config, self.study, self._data, split)
             jobs.append(Job(overrides, " ".join(setting.overrides), run))
         return jobs
 

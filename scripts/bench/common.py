@@ -8,7 +8,7 @@ from calib.config import compose
 from calib.data.split import make_task, parse_split
 from calib.data.study import Task
 from calib.methods.base import AnyMethod
-from calib.runs.run import load, plan
+from calib.runs.run import load, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
@@ -23,7 +23,7 @@ def prepared(*overrides: str) -> tuple[AnyMethod, Task]:
     config = compose(CONF, *overrides)
     study, data = load(config)
     split = parse_split("1_2" if study.n_sources == 1 else SPLITS[config.dataset.name], study)
-    return plan(config, study, data, split).method, make_task(study, split)
+    return make_run(config, study, data, split).method, make_task(study, split)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -23,7 +23,7 @@ from calib.data.study import Batch, Study
 from calib.errors import CalibError
 from calib.records.provenance import peak_memory_mb
 from calib.runs.experiment import run
-from calib.runs.run import plan
+from calib.runs.run import make_run
 from calib.runtime import Runtime
 
 FEATURES, BATCHES, CLASSES = 500, 10, 4
@@ -106,7 +106,7 @@ def train_once(cells: int) -> tuple[int, float, float]:
     )
     study = simulated_study(cells)
     split = parse_split(SPLIT, study)
-    method, task = plan(config, study, {}, split).method, make_task(study, split)
+    method, task = make_run(config, study, {}, split).method, make_task(study, split)
     started = time.process_time()  # other programs have less effect on it than on the clock
     method.fit(task, Runtime(0))
     seconds = (time.process_time() - started) / epochs

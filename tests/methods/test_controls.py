@@ -30,7 +30,7 @@ from calib.methods.standardise import RankNormal, Standardise, Transformed
 from calib.records.corrections import Corrections
 from calib.runs.experiment import run
 from calib.runs.models import load_model
-from calib.runs.run import load, method_settings, plan
+from calib.runs.run import load, make_run, method_settings
 from calib.runtime import Runtime
 from tests.conftest import compose, small_run
 
@@ -504,7 +504,7 @@ def test_what_cannot_be_saved_says_why(name: str, why: str, tmp_path: Path) -> N
     config = small_run(name, tmp_path, "save_model=true")
     study, data = load(config)
     with pytest.raises(CalibError, match=f"method={name} .*{why}"):
-        plan(config, study, data, parse_split("12_3", study))
+        make_run(config, study, data, parse_split("12_3", study))
 
 
 def test_a_batch_that_combat_has_not_seen_is_refused(study: Study) -> None:

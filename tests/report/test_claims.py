@@ -18,7 +18,7 @@ from calib.report.claims.rules import all_or_none, near, side
 from calib.report.claims.runs import StudyRuns
 from calib.report.claims.tables import claims_table
 from calib.report.claims.verdicts import data_claims, verdicts
-from calib.report.exhibits import MISSING, Outcome, Verdict, write_table
+from calib.report.exhibits import MISSING, Ruling, Verdict, write_table
 from calib.report.paper import ONE_SOURCE
 from calib.runs.outcome import predictions
 
@@ -163,25 +163,25 @@ def test_tallies_count_by_subject_or_by_sample() -> None:
 @pytest.mark.parametrize(
     ("value", "low", "high", "outcome"),
     [
-        (0.816, 0.80, 0.83, Outcome.YES),
-        (0.786, 0.77, 0.80, Outcome.YES),  # exactly the band
-        (0.780, 0.77, 0.787, Outcome.OPEN),
-        (0.860, 0.845, 0.88, Outcome.OPEN),
-        (0.750, 0.74, 0.76, Outcome.NO),
-        (0.900, 0.89, 0.91, Outcome.NO),
+        (0.816, 0.80, 0.83, Ruling.YES),
+        (0.786, 0.77, 0.80, Ruling.YES),  # exactly the band
+        (0.780, 0.77, 0.787, Ruling.OPEN),
+        (0.860, 0.845, 0.88, Ruling.OPEN),
+        (0.750, 0.74, 0.76, Ruling.NO),
+        (0.900, 0.89, 0.91, Ruling.NO),
     ],
 )
-def test_near_the_printed_value(value: float, low: float, high: float, outcome: Outcome) -> None:
+def test_near_the_printed_value(value: float, low: float, high: float, outcome: Ruling) -> None:
     assert near(value, low, high, 0.816) == outcome
 
 
 def test_sides_of_a_bound() -> None:
     outcomes = [side(Estimate(0, low, high, 1), 0.1) for low, high in ((0.11, 0.2), (0, 0.2), (0, 0.09))]
-    assert outcomes == [Outcome.YES, Outcome.OPEN, Outcome.NO]
+    assert outcomes == [Ruling.YES, Ruling.OPEN, Ruling.NO]
     assert [all_or_none(h) for h in ([True], [True, False], [False])] == [
-        Outcome.YES,
-        Outcome.OPEN,
-        Outcome.NO,
+        Ruling.YES,
+        Ruling.OPEN,
+        Ruling.NO,
     ]
 
 
@@ -284,7 +284,7 @@ def test_nothing_run_is_said_to_be_nothing(name: str) -> None:
     if name == "chd":
         study = replace(study, batches={**study.batches, "4": replace(study.batches["3"], name="4")})
     found = [v for v in verdicts([], {name: study}) if v.protocol]
-    assert {v.outcome for v in found} == {Outcome.MISSING}
+    assert {v.outcome for v in found} == {Ruling.MISSING}
     assert all("0." not in v.ours for v in found)
     claims = [v.claim for v in found]
     assert ("level of joint's average accuracy" in claims) == (name != "demo")
@@ -292,8 +292,8 @@ def test_nothing_run_is_said_to_be_nothing(name: str) -> None:
     assert [v.printed == MISSING for v in beats] == [name == "demo"] * 2
 
 
-@pytest.mark.parametrize(("other", "outcome"), [(0.5, Outcome.YES), (0.8, Outcome.OPEN), (1.0, Outcome.NO)])
-def test_better_worse_or_undecided(bench: Bench, other: float, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("other", "outcome"), [(0.5, Ruling.YES), (0.8, Ruling.OPEN), (1.0, Ruling.NO)])
+def test_better_worse_or_undecided(bench: Bench, other: float, outcome: Ruling) -> None:
     bench.run("joint", 0.8, seeds=[0, 1])
     bench.run("combat", other, seeds=[0, 1, 2])
     found = bench.verdict("joint beats ComBat")
@@ -314,7 +314,7 @@ def test_incomplete_seeds_do_not_count(bench: Bench) -> None:
     assert "; 1 seed)" in bench.verdict("joint beats DESC").ours
     bench.run("bermuda", 0.4, seeds=[0], splits=2)
     found = bench.verdict("joint beats BERMUDA")
-    assert (found.outcome, found.ours) == (Outcome.MISSING, "no complete seed of BERMUDA")
+    assert (found.outcome, found.ours) == (Ruling.MISSING, "no complete seed of BERMUDA")
     bench.run("normae", 0.4, seeds=[7])
     assert bench.verdict("joint beats NormAE").ours == "no seed in common"
 
@@ -322,14 +322,14 @@ def test_incomplete_seeds_do_not_count(bench: Bench) -> None:
 def test_other_methods_may_come_from_the_paper_s_protocol_but_joint_may_not(bench: Bench) -> None:
     bench.run("joint")
     bench.run("normae", 0.4)
-    assert bench.verdict("joint beats NormAE", "released").outcome == Outcome.MISSING
+    assert bench.verdict("joint beats NormAE", "released").outcome == Ruling.MISSING
     bench.run("joint", protocol="released")
     found = bench.verdict("joint beats NormAE", "released")
-    assert found.outcome == Outcome.YES
+    assert found.outcome == Ruling.YES
     assert found.ours.endswith("; NormAE under protocol paper")
     bench.run("normae", 1.0, protocol="released")
     found = bench.verdict("joint beats NormAE", "released")
-    assert found.outcome == Outcome.NO
+    assert found.outcome == Ruling.NO
     assert "under" not in found.ours
 
 
@@ -340,18 +340,18 @@ def test_level_and_gain_beside_the_printed_ones(bench_of: BenchOf) -> None:
     level, gain = bench.verdict("level of joint"), bench.verdict("joint gains about ten points")
     assert level.printed == "0.816"
     assert level.ours.startswith("0.855 (")
-    assert level.outcome == Outcome.OPEN
+    assert level.outcome == Ruling.OPEN
     assert gain.printed == "+0.112"
     assert gain.ours.startswith("+0.112 (")
-    assert gain.outcome == Outcome.YES
+    assert gain.outcome == Ruling.YES
 
 
 def test_pairwise_is_averaged_over_single_sources_and_timed_by_pair(bench: Bench) -> None:
     bench.run("joint", 0.8, seconds=10)
     bench.run("pairwise", 0.4, seconds=30)
-    assert bench.verdict("joint beats pairwise").outcome == Outcome.YES
+    assert bench.verdict("joint beats pairwise").outcome == Ruling.YES
     faster = bench.verdict("joint is faster")
-    assert faster.outcome == Outcome.YES
+    assert faster.outcome == Ruling.YES
     assert faster.ours.startswith(
         "joint 10 s, pairwise 60 s, 6 times as long"
     )  # two pairs end in each target
@@ -365,8 +365,8 @@ def test_pairwise_is_averaged_over_single_sources_and_timed_by_pair(bench: Bench
     ]
 
 
-@pytest.mark.parametrize(("joint", "outcome"), [(1.0, Outcome.YES), (0.6, Outcome.OPEN), (0.4, Outcome.NO)])
-def test_share_of_the_way_to_the_ceiling(bench: Bench, joint: float, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("joint", "outcome"), [(1.0, Ruling.YES), (0.6, Ruling.OPEN), (0.4, Ruling.NO)])
+def test_share_of_the_way_to_the_ceiling(bench: Bench, joint: float, outcome: Ruling) -> None:
     bench.run("joint", joint)
     bench.run("baseline", 0.4)
     bench.run("cross_validation", 1.0)
@@ -380,43 +380,43 @@ def test_a_ceiling_below_the_baseline_decides_nothing(bench: Bench) -> None:
     bench.run("baseline", 0.8)
     bench.run("cross_validation", 0.5)
     found = bench.verdict("joint approaches")
-    assert found.outcome == Outcome.OPEN
+    assert found.outcome == Ruling.OPEN
     assert found.ours.startswith("the ceiling is not surely above the baseline")
 
 
 @pytest.mark.parametrize(
     ("after", "raw", "outcome"),
     [
-        (0.2, 0.9, Outcome.YES),
-        (0.9, 0.5, Outcome.NO),
-        (FLOOR * 1.05, FLOOR, Outcome.OPEN),
-        (FLOOR * 2, FLOOR, Outcome.NO),
-        (FLOOR / 9, FLOOR, Outcome.YES),
+        (0.2, 0.9, Ruling.YES),
+        (0.9, 0.5, Ruling.NO),
+        (FLOOR * 1.05, FLOOR, Ruling.OPEN),
+        (FLOOR * 2, FLOOR, Ruling.NO),
+        (FLOOR / 9, FLOOR, Ruling.YES),
     ],
 )
-def test_distances_below_raw_and_the_floor(bench: Bench, after: float, raw: float, outcome: Outcome) -> None:
+def test_distances_below_raw_and_the_floor(bench: Bench, after: float, raw: float, outcome: Ruling) -> None:
     bench.run("joint", seeds=[0, 1], after={"fixed": after, "raw": raw})
     found = bench.verdict("batches come closer: MMD below raw (kernel widths of the paper)")
     assert found.outcome == outcome
     assert "of 6 runs" in found.ours
     assert ("at the floor: " in found.ours) == (raw == FLOOR)
-    assert bench.verdict("batches come closer: MMD below raw (kernel widths fitted").outcome == Outcome.YES
+    assert bench.verdict("batches come closer: MMD below raw (kernel widths fitted").outcome == Ruling.YES
 
 
 def test_distances_against_other_methods(bench: Bench) -> None:
     claim = "batches come closer than by other methods: MMD (kernel widths fitted"
     bench.run("joint", after={"median": 0.3})
-    assert bench.verdict(claim).outcome == Outcome.MISSING
+    assert bench.verdict(claim).outcome == Ruling.MISSING
     for method in ("combat", "normae", "bermuda"):
         bench.run(method, after={"median": 0.4})
-    assert bench.verdict(claim).outcome == Outcome.OPEN  # DESC has not been run
+    assert bench.verdict(claim).outcome == Ruling.OPEN  # DESC has not been run
     assert bench.verdict(claim).ours.endswith("not run: DESC")
     bench.run("desc", after={"median": 0.5})
-    assert bench.verdict(claim).outcome == Outcome.YES
+    assert bench.verdict(claim).outcome == Ruling.YES
     bench.finished = [f for f in bench.finished if f.result["method"] != "combat"]
     bench.run("combat", after={"median": 0.1})
     found = bench.verdict(claim)
-    assert found.outcome == Outcome.NO
+    assert found.outcome == Ruling.NO
     assert "ComBat 0.100 (0 of 3), NormAE 0.400 (3 of 3)" in found.ours
 
 
@@ -426,7 +426,7 @@ def test_what_is_at_the_floor_with_joint_decides_nothing(bench: Bench) -> None:
     for method in ("combat", "normae", "bermuda", "desc"):
         bench.run(method, after={"fixed": FLOOR if method == "combat" else 0.9})
     found = bench.verdict(claim)
-    assert found.outcome == Outcome.OPEN
+    assert found.outcome == Ruling.OPEN
     assert "ComBat 0." in found.ours
     assert found.ours.endswith("at the floor: joint, ComBat")
 
@@ -438,12 +438,12 @@ def test_maps_are_judged_by_silhouettes_that_are_given(bench: Bench) -> None:
     given = {
         f.path: dict(zip(("batch", "class"), levels[f.result["method"]], strict=True)) for f in bench.finished
     }
-    assert bench.verdict("batches mix", silhouettes=given).outcome == Outcome.YES
-    assert bench.verdict("classes separate: ", silhouettes=given).outcome == Outcome.YES
-    assert bench.verdict("classes separate more", silhouettes=given).outcome == Outcome.NO
-    assert bench.verdict("classes separate more").outcome == Outcome.MISSING
+    assert bench.verdict("batches mix", silhouettes=given).outcome == Ruling.YES
+    assert bench.verdict("classes separate: ", silhouettes=given).outcome == Ruling.YES
+    assert bench.verdict("classes separate more", silhouettes=given).outcome == Ruling.NO
+    assert bench.verdict("classes separate more").outcome == Ruling.MISSING
     given[bench.finished[0].path] = {"batch": 0.9, "class": float("nan")}
-    assert bench.verdict("batches mix", silhouettes=given).outcome == Outcome.OPEN
+    assert bench.verdict("batches mix", silhouettes=given).outcome == Ruling.OPEN
     assert "in 2 of 2 runs" in bench.verdict("classes separate: ", silhouettes=given).ours
 
 
@@ -456,18 +456,18 @@ def test_cohorts_are_compared_by_samples() -> None:
         return Study(name, batches, ["p"], ["control", "case"])
 
     found, features = data_claims(sized("mi", (1330, 1305, 1345), (266, 262, 268)))
-    assert found.outcome == Outcome.YES
+    assert found.outcome == Ruling.YES
     assert found.ours == "1330, 1305, 1345 samples; 266, 262 (+1), 268 (−1) subjects"
-    assert features.outcome == Outcome.MISSING
-    assert data_claims(sized("mi", (1330, 1305, 1344), (266, 261, 269)))[0].outcome == Outcome.NO
+    assert features.outcome == Ruling.MISSING
+    assert data_claims(sized("mi", (1330, 1305, 1344), (266, 261, 269)))[0].outcome == Ruling.NO
     (cells,) = data_claims(sized("pancreas", (1004, 638, 2394), (3, 3, 3)))
-    assert cells.outcome == Outcome.NO  # 1 feature instead of 325
+    assert cells.outcome == Ruling.NO  # 1 feature instead of 325
     assert "4036 samples" in cells.ours
     assert data_claims(sized("mine", (3, 3), (2, 2))) == []
 
 
-@pytest.mark.parametrize(("features", "outcome"), [(82, Outcome.YES), (87, Outcome.YES), (88, Outcome.NO)])
-def test_common_features_are_counted(features: int, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("features", "outcome"), [(82, Ruling.YES), (87, Ruling.YES), (88, Ruling.NO)])
+def test_common_features_are_counted(features: int, outcome: Ruling) -> None:
     def batch(name: str) -> Batch:
         y = np.arange(20) % 2
         x = np.random.default_rng(0).uniform(90, 110, (20, features + 3)) * np.where(
@@ -535,8 +535,8 @@ def test_batches_without_subjects_or_labels(tmp_path: Path) -> None:
         table.loc[table["batch"] == "NA", "subject"] = ""
         table.to_csv(one.path / "predictions.csv", index=False)
     bench.study = replace(study, batches=batches)
-    assert bench.verdict("joint beats ComBat").outcome == Outcome.YES
+    assert bench.verdict("joint beats ComBat").outcome == Ruling.YES
     unlabelled = replace(batches["01"], y=None)
     bench.study = replace(study, batches={**batches, "01": unlabelled}, n_sources=2)
     assert StudyRuns(bench.study, []).lines("joint") == []  # its only target has no labels
-    assert bench.verdict("joint beats ComBat").outcome == Outcome.MISSING
+    assert bench.verdict("joint beats ComBat").outcome == Ruling.MISSING

@@ -32,7 +32,7 @@ from calib.report.figures.study_figures import draw_study
 from calib.report.figures.style import DPI, WIDTH, batch_look, class_look, in_style, literal, save, styled
 from calib.report.figures.tsne import Map, MapSettings, make_maps, project, record_map
 from calib.runs.experiment import run
-from calib.runs.run import load, plan
+from calib.runs.run import load, make_run
 from tests.conftest import ROOT, SMALL, compose
 
 ODD = ["<script>alert(1)</script>", "cost $x_1$ or $", "_hidden\nname that goes on and on and on"]
@@ -351,13 +351,13 @@ def test_a_split_is_drawn_as_far_as_it_was_run(tmp_path: Path) -> None:
     study, data = load(config)
     splits = all_splits(study)
     runs = {
-        name: plan(compose(f"out={tmp_path}", f"method={name}", *small), study, data, splits[0])
+        name: make_run(compose(f"out={tmp_path}", f"method={name}", *small), study, data, splits[0])
         for name in ("joint", "recon_t")
     }
     folder = tmp_path / "figures"
     gallery = draw_split(runs, folder)
     assert gallery.missing == ["demo 12_3 recon_t, protocol paper, seed 0 has not been run."]
-    joints = {one.label: {0: plan(config, study, data, one)} for one in splits}
+    joints = {one.label: {0: make_run(config, study, data, one)} for one in splits}
     whole = draw_study(study, {"paper": joints}, folder)
     assert "Joint training on demo split 13_2, protocol paper, has not been run." in whole.missing
     drawn = [*gallery.drawn, *whole.drawn]

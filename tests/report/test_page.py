@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from calib.errors import CalibError
-from calib.report.exhibits import MISSING, Outcome, Table, Verdict, write_table
+from calib.report.exhibits import MISSING, Ruling, Table, Verdict, write_table
 from calib.report.figures.gallery import Drawn
 from calib.report.page.page import Content, Section, overview, write_page
 from calib.report.page.parts import IMAGE_WIDTH, Shown
@@ -97,10 +97,10 @@ def made_verdicts() -> list[Verdict]:
     many = [
         Verdict(claim, study, protocol, ".816", ".747, 95% interval .721 to .773", outcome, "The rule.")
         for claim in claims
-        for study, outcome in zip(("mi", "chd", "pancreas"), Outcome, strict=False)
+        for study, outcome in zip(("mi", "chd", "pancreas"), Ruling, strict=False)
         for protocol in ("paper", "released")
     ]
-    return [*many, Verdict("cohort sizes", "mi", "", "3980", "3980", Outcome.MISSING, "Equal.")]
+    return [*many, Verdict("cohort sizes", "mi", "", "3980", "3980", Ruling.MISSING, "Equal.")]
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_everything_is_there(content: Content, file: Path) -> None:
                  "make report", "0f" * 32, "failed: the loss", "95% interval .721", "The rule."):  # fmt: skip
         assert said in read.text
     counts = Counter(verdict.outcome for verdict in content.verdicts)
-    for outcome in Outcome:
+    for outcome in Ruling:
         assert f"{counts[outcome]} {outcome}" in read.text
     assert {"table_1b", "table_2b", "timing", "maps", "losses", "verdict-1", "verdict-73"} <= set(read.ids)
 
@@ -164,7 +164,7 @@ def test_names_are_shown_not_run(content: Content, file: Path) -> None:
         drawn = content.sections[0].figures[0]
         shown = replace(drawn, command=odd, figure=replace(drawn.figure, title=odd))
         shown = replace(shown, figure=replace(shown.figure, name=odd, caption=odd))
-        verdict = Verdict(odd, odd, odd, odd, odd, Outcome.YES, odd)
+        verdict = Verdict(odd, odd, odd, odd, odd, Ruling.YES, odd)
         section = Section(odd, odd, [table], [shown])
         write_page(file, Content([verdict], [section], [odd], {odd: {odd: odd}}, {odd: odd}, odd, odd))
         read = Read(file)
@@ -217,9 +217,9 @@ def test_the_overview_spans_protocols() -> None:
     first = next(iter(found["rows"].values()))
     assert [cell["span"] for cell in first] == [1] * 6
     assert [cell["verdicts"][0][0] for cell in first] == list(range(6))
-    alone = overview([Verdict("c", "mi", "", "", "", Outcome.YES, "")])
+    alone = overview([Verdict("c", "mi", "", "", "", Ruling.YES, "")])
     assert alone["studies"] == {"mi": [""]}
-    both = overview([Verdict("c", "mi", p, "", "", Outcome.YES, "") for p in ("", "paper", "paper")])
+    both = overview([Verdict("c", "mi", p, "", "", Ruling.YES, "") for p in ("", "paper", "paper")])
     assert [len(cell["verdicts"]) for cell in both["rows"]["c"]] == [3]
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.data.split import all_splits
 from calib.errors import CalibError
-from calib.runs.run import plan
+from calib.runs.run import make_run
 from tests.conftest import CONF, METHODS, ROOT, compose
 from tests.without_files import load_without_files
 
@@ -62,7 +62,7 @@ def key(config: DictConfig) -> str:
         CalibError: the combination is refused.
     """
     study, data = load_without_files(config)
-    return plan(config, study, data, all_splits(study)[0]).key
+    return make_run(config, study, data, all_splits(study)[0]).key
 
 
 def keys(

@@ -23,7 +23,7 @@ from calib.methods.discriminator import DiscriminatorClassifier
 from calib.records.record import run_record
 from calib.report.results import result_rows
 from calib.runs.experiment import run
-from calib.runs.run import load, plan
+from calib.runs.run import load, make_run
 from tests.conftest import METHODS, compose, small_run
 
 
@@ -170,7 +170,7 @@ def key_of(method: str, out: Path, *overrides: str) -> str:
     config = small_run(method, out, *overrides)
     study, data = load(config)
     (split,) = parse_splits(config.split, study)
-    return plan(config, study, data, split).key
+    return make_run(config, study, data, split).key
 
 
 def test_what_cannot_change_a_result_leaves_the_key(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from calib.data.study import FloatArray
 from calib.evaluation.intervals import SEED, Estimate, estimate, shared_seeds
 from calib.report.claims.rules import BAND, NAMES, all_or_none, near, side
 from calib.report.claims.runs import FALLBACK, CompleteRuns, StudyRuns
-from calib.report.exhibits import MISSING, Outcome, Verdict
+from calib.report.exhibits import MISSING, Ruling, Verdict
 from calib.report.numbers import number, seeds_text, signed
 from calib.report.paper import paper_accuracy, paper_numbers
 
@@ -120,7 +120,7 @@ def ceiling(runs: StudyRuns, protocol: str) -> Verdict:
     result, top = _estimate(_share, methods), _average(methods[2], methods)
     if np.isnan([result.value, result.low, result.high]).any():
         span = _estimate(lambda _, base, top: top - base, methods)
-        ours, outcome = f"the ceiling is not surely above the baseline: {_difference(span)}", Outcome.OPEN
+        ours, outcome = f"the ceiling is not surely above the baseline: {_difference(span)}", Ruling.OPEN
     else:
         ours = (
             f"{number(result.value, 2)} of the way ({number(result.low, 2)} to {number(result.high, 2)}; "
@@ -231,4 +231,4 @@ def _elsewhere(methods: Sequence[CompleteRuns], protocol: str) -> str:
 
 def _missing(runs: StudyRuns, claim: str, protocol: str, printed: str, rule: str, reason: str) -> Verdict:
     """Return the verdict on a claim that cannot be judged."""
-    return Verdict(claim, runs.study.name, protocol, printed, reason, Outcome.MISSING, rule)
+    return Verdict(claim, runs.study.name, protocol, printed, reason, Ruling.MISSING, rule)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from calib.evaluation.intervals import Estimate
-from calib.report.exhibits import Outcome
+from calib.report.exhibits import Ruling
 
 NAMES = {
     "joint": "joint",
@@ -22,25 +22,25 @@ BAND = 0.03
 """Largest distance from a printed value that still counts as reproduced."""
 
 
-def near(value: float, low: float, high: float, printed: float, band: float = BAND) -> Outcome:
+def near(value: float, low: float, high: float, printed: float, band: float = BAND) -> Ruling:
     """Return YES within the band around the printed value, OPEN if only the interval reaches it, else NO."""
     slack = band + 1e-9  # a difference of exactly the band is within it, whatever its last bit
     if abs(value - printed) <= slack:
-        return Outcome.YES
-    return Outcome.OPEN if low <= printed + slack and high >= printed - slack else Outcome.NO
+        return Ruling.YES
+    return Ruling.OPEN if low <= printed + slack and high >= printed - slack else Ruling.NO
 
 
-def side(estimate: Estimate, bound: float) -> Outcome:
+def side(estimate: Estimate, bound: float) -> Ruling:
     """Return YES if the whole interval is above the bound, NO if all of it is below, else OPEN."""
-    return Outcome.YES if estimate.low > bound else Outcome.NO if estimate.high < bound else Outcome.OPEN
+    return Ruling.YES if estimate.low > bound else Ruling.NO if estimate.high < bound else Ruling.OPEN
 
 
-def all_or_none(held: Sequence[bool]) -> Outcome:
+def all_or_none(held: Sequence[bool]) -> Ruling:
     """Return YES if the claim holds every time, NO if it never does, else OPEN."""
-    return Outcome.YES if all(held) else Outcome.OPEN if any(held) else Outcome.NO
+    return Ruling.YES if all(held) else Ruling.OPEN if any(held) else Ruling.NO
 
 
-def ahead_of_all(held: Mapping[str, Sequence[bool]], undecided: Collection[str], absent: bool) -> Outcome:
+def ahead_of_all(held: Mapping[str, Sequence[bool]], undecided: Collection[str], absent: bool) -> Ruling:
     """Return NO if joint is behind a method in every run, YES if it is ahead of all in every run, else OPEN.
 
     Args:
@@ -49,7 +49,7 @@ def ahead_of_all(held: Mapping[str, Sequence[bool]], undecided: Collection[str],
         absent: whether a method has not been run.
     """
     if any(not any(ahead) for method, ahead in held.items() if method not in undecided):
-        return Outcome.NO
+        return Ruling.NO
     if absent or undecided or not all(all(ahead) for ahead in held.values()):
-        return Outcome.OPEN
-    return Outcome.YES
+        return Ruling.OPEN
+    return Ruling.YES

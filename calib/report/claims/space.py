@@ -12,7 +12,7 @@ from calib.losses import PAPER_WIDTHS
 from calib.records.record import Finished
 from calib.report.claims.rules import BAND, NAMES, ahead_of_all, all_or_none, near
 from calib.report.claims.runs import FALLBACK, Cell, StudyRuns
-from calib.report.exhibits import MISSING, Outcome, Verdict
+from calib.report.exhibits import MISSING, Ruling, Verdict
 from calib.report.numbers import number
 from calib.report.paper import DISTANCES, MAP_FIGURES, paper_numbers
 
@@ -125,7 +125,7 @@ def _below_raw(
     ours = f"joint {_mean(values)}, raw {_mean(raw)}: lower in {sum(lower)} of {len(lower)} runs"
     ours += _at_floor({"joint": values, "raw": raw}, bound)
     flat = _is_flat(values, bound) and _is_flat(raw, bound)
-    outcome = Outcome.OPEN if flat else all_or_none(lower)
+    outcome = Ruling.OPEN if flat else all_or_none(lower)
     return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, RUNS_RULE)
 
 
@@ -239,4 +239,4 @@ def _at_floor(values: Mapping[str, Values], bound: float | None) -> str:
 
 def _missing(runs: StudyRuns, claim: str, protocol: str, printed: str, rule: str) -> Verdict:
     """Return the verdict on a claim whose runs are missing."""
-    return Verdict(claim, runs.study.name, protocol, printed, MISSING, Outcome.MISSING, rule)
+    return Verdict(claim, runs.study.name, protocol, printed, MISSING, Ruling.MISSING, rule)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from calib.evaluation.intervals import DRAWS
-from calib.report.exhibits import MISSING, Outcome, Table, Verdict, markdown
+from calib.report.exhibits import MISSING, Ruling, Table, Verdict, markdown
 from calib.report.paper import PROTOCOLS, spelled
 
 
@@ -29,7 +29,7 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
             text for p in protocols for text in ((line[p].ours, line[p].outcome) if p in line else ("", ""))
         ]
         rows.append([study, claim, first.printed, *cells, str(rules[first.rule])])
-    counts = [f"{n} {outcome}" for outcome in Outcome if (n := sum(v.outcome == outcome for v in verdicts))]
+    counts = [f"{n} {outcome}" for outcome in Ruling if (n := sum(v.outcome == outcome for v in verdicts))]
     caption = (
         f"{', '.join(counts)}, of {len(verdicts)}. Accuracies are means over target batches of the mean over "
         f"their splits, at sample level; in brackets the 95 % interval of {DRAWS} bootstrap draws of whole "
@@ -47,7 +47,7 @@ def verdict_counts(verdicts: Sequence[Verdict]) -> str:
     """Return the number of claims with each outcome, by study, as Markdown."""
     studies = list(dict.fromkeys(verdict.study for verdict in verdicts))
     rows = []
-    for outcome in Outcome:
+    for outcome in Ruling:
         each = [sum(v.study == study and v.outcome is outcome for v in verdicts) for study in studies]
         if any(each):
             rows.append([str(outcome), *map(str, each), str(sum(each))])

@@ -10,7 +10,7 @@ from calib.records.record import Finished
 from calib.report.claims.accuracy import accuracy_claims
 from calib.report.claims.runs import StudyRuns
 from calib.report.claims.space import distance_claims, map_claims
-from calib.report.exhibits import MISSING, Outcome, Verdict
+from calib.report.exhibits import MISSING, Ruling, Verdict
 from calib.report.numbers import MINUS
 from calib.report.paper import COHORTS, COMMON_FEATURES, PROTOCOLS
 
@@ -97,7 +97,7 @@ def _cohort(study: Study) -> Verdict:
         printed.append(f"{cohort.features} features")
         ours.append(f"{len(study.features)} features")
         same &= len(study.features) == cohort.features
-    outcome = Outcome.YES if same else Outcome.NO
+    outcome = Ruling.YES if same else Ruling.NO
     return Verdict("cohort sizes", study.name, "", "; ".join(printed), "; ".join(ours), outcome, COHORT_RULE)
 
 
@@ -113,8 +113,8 @@ def _features(study: Study) -> Verdict:
     try:
         counts = overlaps(differential(p_values(study)))
     except CalibError:  # a batch or class is missing, so nothing can be tested
-        return Verdict(claim, study.name, "", str(printed), MISSING, Outcome.MISSING, FEATURES_RULE)
+        return Verdict(claim, study.name, "", str(printed), MISSING, Ruling.MISSING, FEATURES_RULE)
     common = next(iter(counts.values()))
-    outcome = Outcome.YES if abs(common - printed) <= FEATURES else Outcome.NO
+    outcome = Ruling.YES if abs(common - printed) <= FEATURES else Ruling.NO
     ours = f"{common} of {len(study.features)}"
     return Verdict(claim, study.name, "", str(printed), ours, outcome, FEATURES_RULE)

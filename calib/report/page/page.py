@@ -10,11 +10,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.records.record import Record
-from calib.report.exhibits import MISSING, Outcome, Table, Verdict
+from calib.report.exhibits import MISSING, Ruling, Table, Verdict
 from calib.report.page.parts import Shown, anchor, gap, seen_figure, seen_table
 
-SHORT = {Outcome.YES: "yes", Outcome.NO: "no", Outcome.OPEN: "undecided", Outcome.MISSING: "not run"}
-"""Outcome -> its short name in the overview."""
+SHORT = {Ruling.YES: "yes", Ruling.NO: "no", Ruling.OPEN: "undecided", Ruling.MISSING: "not run"}
+"""Ruling -> its short name in the overview."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def page(content: Content, folder: Path) -> str:
     counts = Counter(verdict.outcome for verdict in content.verdicts)
     return environment.get_template("page.html").render(
         content=content,
-        counts={outcome: counts[outcome] for outcome in Outcome},
+        counts={outcome: counts[outcome] for outcome in Ruling},
         short=SHORT,
         overview=overview(content.verdicts),
         claims=[
