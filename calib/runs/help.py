@@ -147,7 +147,10 @@ def _leaves(written: Any, values: Any, hidden: Sequence[str], place: str = "") -
         if key in hidden or written[key] == "${protocol}":  # whose settings are listed once, by themselves
             continue
         if isinstance(value, dict) and value:
-            yield from _leaves(written[key], value, hidden, f"{place}{key}.")
+            parts = (
+                written[key] if isinstance(written[key], dict) else value
+            )  # else it refers to another part
+            yield from _leaves(parts, value, hidden, f"{place}{key}.")
         else:
             yield f"{place}{key}", value
 
