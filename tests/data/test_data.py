@@ -191,7 +191,7 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_simulated_study_is_deterministic_skewed_and_has_its_truth() -> None:
     settings = compose().dataset
-    arguments = {k: v for k, v in settings.items() if k not in ("_target_", "name")}
+    arguments = {k: v for k, v in settings.items() if k not in ("_target_", "name", "unit")}
     (study, truth), (again, _) = simulate(**arguments), simulate(**arguments)
     assert study.sha256() == again.sha256() == build(settings).sha256()
     assert study.sha256() != simulate(**arguments | {"seed": 1})[0].sha256()

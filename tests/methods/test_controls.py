@@ -71,7 +71,7 @@ def test_parts_give_the_settings_that_the_methods_had() -> None:
         },
     }
     for name, corrector in correctors.items():
-        config = compose("dataset=table", f"method={name}")
+        config = compose("dataset=mi", f"method={name}")
         protocol = OmegaConf.to_container(config.protocol)
         assert method_settings(config) == {
             "_target_": "calib.methods.corrected.CorrectThenClassify",

@@ -154,7 +154,7 @@ def test_gaps_in_reference_samples(load: Callable[..., Study], frame: pd.DataFra
 def test_reference_samples_are_scaled_with_their_batch(scale: str) -> None:
     rng = np.random.default_rng(0)
     x, reference = rng.normal(2, 3, (9, 4)), rng.normal(2, 3, (3, 4))
-    study = Study("s", {"a": Batch("a", x, reference=reference)}, list("wxyz"), ["0", "1"])
+    study = Study("s", {"a": Batch("a", x, reference=reference)}, list("wxyz"), ["0", "1"], unit=100.0)
     batch = prepare(study, "arcsinh", scale, "float64").batches["a"]  # type: ignore[arg-type]
     assert batch.reference is not None
     both = np.concatenate([batch.dense, batch.reference])
