@@ -56,6 +56,7 @@ def test_every_setting_has_a_line_of_comment(file: Path) -> None:
         "kind",
         "fast",
         "uses_seed",
+        "assumes",
         "defaults",
         "hydra",
         "protocol",
