@@ -12,12 +12,7 @@ from pathlib import Path
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import (
-    ConfigCompositionException,
-    HydraException,
-    MissingConfigException,
-    OverrideParseException,
-)
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -148,8 +143,6 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     overrides = [argument for argument in quote_splits(arguments) if not argument.startswith("-")]
     for sentence in filter(None, map(how_to_write, overrides)):
         return sentence
-    if isinstance(error, OverrideParseException):
-        return f"The argument {error.override} cannot be read; write key=value, as in split=12_3."
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = str(error.missing_cfg_file).rpartition("/")
         if wrong.startswith("submitit"):

@@ -88,12 +88,9 @@ def one_class_of_sources(sources: Answers, study: Study, faster: str) -> Iterato
     for name, (probability, y) in sources.items():
         answer, share = _most(probability.argmax(axis=1))
         if share >= ONE_CLASS and _mixed(y):
-            yield Caution(
-                "one_class_answered",
-                f"Source '{name}': {share:.0%} of its samples are answered '{study.classes[answer]}', though "
-                f"only {(y == answer).mean():.0%} are of this class{_ranked(score(probability, y)['auc'])}; "
-                f"{faster}.",
-            )
+            auc = score(probability, y)["auc"]
+            fact = f"only {(y == answer).mean():.0%} are of this class{_ranked(auc)}"
+            yield _one_class(f"Source '{name}'", share, study.classes[answer], fact, faster)
 
 
 def one_class_of_targets(run: Run, outcome: Outcome, faster: str) -> Iterator[Caution]:
@@ -109,11 +106,14 @@ def one_class_of_targets(run: Run, outcome: Outcome, faster: str) -> Iterator[Ca
             continue
         auc = None if y is None else outcome.scores[name]["auc"]
         mix = "those of the sources" if y is None else "they"
-        yield Caution(
-            "one_class_answered",
-            f"Target '{name}': {share:.0%} of its samples are answered '{study.classes[answer]}', though "
-            f"{mix} are of several classes{_ranked(auc)}, so do not use these answers; {faster}.",
-        )
+        fact = f"{mix} are of several classes{_ranked(auc)}, so do not use these answers"
+        yield _one_class(f"Target '{name}'", share, study.classes[answer], fact, faster)
+
+
+def _one_class(batch: str, share: float, answer: str, fact: str, faster: str) -> Caution:
+    """Return the warning that nearly all samples of a batch get one answer, against a fact."""
+    text = f"{batch}: {share:.0%} of its samples are answered '{answer}', though {fact}; {faster}."
+    return Caution("one_class_answered", text)
 
 
 def _most(answers: IntArray | NDArray[np.intp]) -> tuple[int, float]:
