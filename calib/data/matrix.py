@@ -1,5 +1,6 @@
 """Data matrices that may be sparse: their rows as arrays and tensors, with the same results as dense data."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence, Sized
 from math import prod
 from typing import Any, TypeAlias
@@ -14,6 +15,9 @@ from calib.runtime import Runtime
 
 Matrix: TypeAlias = NDArray[np.floating] | sparse.csr_array
 """Data ``(samples, features)``, dense or sparse."""
+
+Checksums: TypeAlias = NDArray[np.uint64]
+"""A number for each row ``(samples,)``."""
 
 BLOCK = 2**25
 """Most numbers of a block of rows: 128 MB in float32."""
@@ -51,6 +55,17 @@ def blocks(x: Matrix) -> Iterator[slice]:
     samples, features = x.shape
     step = max(BLOCK // max(features, 1), 1)
     return (slice(start, min(start + step, samples)) for start in range(0, max(samples, 1), step))
+
+
+def row_checksums(x: Matrix) -> Checksums:
+    """Return a checksum of the values of each row ``(samples,)``, as rounded to float32."""
+    found = np.empty(x.shape[0], np.uint64)
+    for rows in blocks(x):
+        with np.errstate(over="ignore"):  # values that are too large for float32 become infinite
+            values = np.ascontiguousarray(dense(x[rows]), np.float32) + np.float32(0)  # -0 becomes 0
+        digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in values)
+        found[rows] = np.frombuffer(b"".join(digests), "<u8")
+    return found
 
 
 def pieces(x: NDArray[Any], parts: Sequence[Sized]) -> list[NDArray[Any]]:

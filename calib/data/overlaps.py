@@ -8,12 +8,9 @@ import numpy as np
 import pandas as pd
 
 from calib.data.cautions import Caution, counted, listed
-from calib.data.matrix import Matrix, dense
+from calib.data.matrix import Matrix, blocks, dense, row_checksums
 from calib.data.split import Split
 from calib.data.study import Batch, IntArray, Study
-
-CHUNK = 2**17
-"""Most numbers that are looked at at once, so that they stay in the processor's cache."""
 
 NUMBERED = re.compile(r"(line )?\d+")
 """Sample names that only count the rows of a file, so that equal ones mean nothing."""
@@ -22,24 +19,14 @@ NUMBERED = re.compile(r"(line )?\d+")
 def row_marks(x: Matrix) -> IntArray:
     """Return a number for each row ``(rows,)``, the same for rows of the same values and for no others.
 
-    The values are compared in float32. Their bits are multiplied by random whole numbers, mixed, and added up
-    modulo 2^64, so two different rows have the same number about once in 2^60 pairs. Rows of one value only,
-    such as empty cells, have the number 0.
+    It is the checksum of the row, and 0 for rows of one value only, such as empty cells.
     """
-    samples, features = x.shape
-    factors = np.random.default_rng(0).integers(1, 2**63, features, np.uint64) | np.uint64(1)
-    step = max(CHUNK // max(features, 1), 1)
-    marks = np.zeros(samples, np.uint64)
-    for start in range(0, samples, step):
+    marks = row_checksums(x).view(np.int64)
+    for rows in blocks(x):
         with np.errstate(over="ignore"):  # values that are too large for float32 become infinite
-            values = np.ascontiguousarray(dense(x[start : start + step]), np.float32) + np.float32(
-                0
-            )  # no -0.0
-        products = values.view(np.uint32) * factors
-        products ^= products >> np.uint64(29)
-        varies = (values != values[:, :1]).any(axis=1)
-        marks[start : start + step] = products.sum(axis=1) * varies
-    return marks.view(np.int64)
+            values = dense(x[rows]).astype(np.float32)
+        marks[rows] *= (values != values[:, :1]).any(axis=1)
+    return marks
 
 
 def with_marks(study: Study) -> Study:

@@ -4,27 +4,13 @@ A saved model keeps a checksum of every sample of its training. A sample is reco
 its name, so a batch with an old name and new values is new, and a renamed or shortened batch is not.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.data.matrix import Matrix, blocks, dense
-
-Checksums = NDArray[np.uint64]
-
-
-def row_checksums(x: Matrix) -> Checksums:
-    """Return a checksum of the values of each row ``(samples,)``, as rounded to float32."""
-    found = np.empty(x.shape[0], np.uint64)
-    for rows in blocks(x):
-        with np.errstate(over="ignore"):
-            values = np.ascontiguousarray(dense(x[rows]), np.float32) + np.float32(0)  # -0 becomes 0
-        digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in values)
-        found[rows] = np.frombuffer(b"".join(digests), "<u8")
-    return found
+from calib.data.matrix import Checksums, Matrix, row_checksums
 
 
 @dataclass(frozen=True)

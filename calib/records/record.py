@@ -182,7 +182,10 @@ class Record:
         Raises:
             CalibError: the place cannot be written to.
         """
-        self.folder = self.path / NEXT if not self.damage() and self.read() else self.path
+        finished = None
+        with suppress(DamagedError):
+            finished = self.read()
+        self.folder = self.path if finished is None else self.path / NEXT
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             for file in sorted(self.folder.iterdir(), key=lambda file: file.name != RESULT):

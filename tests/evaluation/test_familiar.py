@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from calib.data.matrix import row_checksums
 from calib.errors import CalibError
-from calib.evaluation.familiar import known, row_checksums, training_rows
+from calib.evaluation.familiar import known, training_rows
 from calib.runs.experiment import run
 from calib.runs.predict import predict
 from tests.conftest import ROOT, compose, fast
