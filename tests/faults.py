@@ -45,6 +45,11 @@ def started(command: Sequence[str]) -> subprocess.Popen[str]:
     )
 
 
+def allow_interrupts() -> None:
+    """Allow interrupts, as a terminal does; a shell's background jobs, which tests may be, ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def killed(process: subprocess.Popen[str]) -> None:
     """Send SIGKILL to the whole process group, as a batch system does."""
     os.killpg(process.pid, signal.SIGKILL)

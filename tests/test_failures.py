@@ -16,6 +16,7 @@ from calib.errors import CalibError
 from calib.failures import in_one_sentence, out_of_memory
 from calib.runs.run import load
 from tests.conftest import ROOT, SMALL, compose
+from tests.faults import allow_interrupts
 
 COMMAND = [sys.executable, ROOT / "run.py", "progress=false"]
 
@@ -47,14 +48,18 @@ def test_too_many_threads() -> None:
 
 
 def test_an_interrupt_is_one_sentence(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, f"out={tmp_path}", "method.epochs=100000"], stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-    while not list(tmp_path.rglob("run.log")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    with subprocess.Popen(
+        [*COMMAND, f"out={tmp_path}", "method.epochs=100000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        preexec_fn=allow_interrupts,
+    ) as process:
+        while not list(tmp_path.rglob("run.log")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert error.strip().startswith("Interrupted; what is recorded is kept")
     assert len(error.strip().splitlines()) == 1

@@ -1,5 +1,6 @@
 """Warnings about a study and its batches, which a run logs and keeps in its record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -21,7 +22,7 @@ def counted(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def listed(names: list[str], most: int = 3) -> str:
+def listed(names: Sequence[str], most: int = 3) -> str:
     """Return quoted names, at most ``most`` of them, with the number of those left out."""
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

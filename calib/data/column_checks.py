@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calib.data.cautions import listed
 from calib.data.study import Study
 
 Array = NDArray[Any]
@@ -64,13 +65,11 @@ class Finding:
     columns: Sequence[str]
 
     def __str__(self) -> str:
-        shown = ", ".join(f"'{column}'" for column in self.columns[:SHOWN])
-        more = f" and {len(self.columns) - SHOWN} more" if self.columns[SHOWN:] else ""
         names = [c if re.fullmatch(r"\w+", c) else repr(c) for c in self.columns[:SHOWN]]
-        rest = ",..." if more else ""
+        rest = ",..." if self.columns[SHOWN:] else ""
         return (
-            f"each of the columns {shown}{more} {CAUSES[self.kind]}; if it is no measurement, leave it "
-            f"out with dataset.ignore=[{','.join(names)}{rest}]."
+            f"each of the columns {listed(self.columns, SHOWN)} {CAUSES[self.kind]}; if it is no "
+            f"measurement, leave it out with dataset.ignore=[{','.join(names)}{rest}]."
         )
 
 

@@ -18,7 +18,7 @@ from calib.data.matrix import Matrix
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
-from calib.evaluation.distances import chosen_distances, summarise
+from calib.evaluation.distances import summarise
 from calib.evaluation.familiar import training_rows
 from calib.evaluation.metrics import mean_over
 from calib.evaluation.novelty import training_statistics
@@ -236,7 +236,7 @@ def result_of(
         "unseen_classes": outcome.unseen_classes,
         "warnings": list(warnings),
         "mmd": summarise(outcome.distances),
-        "mmd_rule": chosen_distances([x.shape[0] for x in outcome.embedding.values()]).rule,
+        "mmd_rule": outcome.distance_rule,
         "correction": corrections and corrections.used,
         "seconds": {
             "fit": trained.seconds + outcome.seconds_predicting,

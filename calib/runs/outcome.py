@@ -15,7 +15,7 @@ from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.study import FloatArray, IntArray, LabelledTask, Study, Task
 from calib.data.transform import LARGEST
 from calib.errors import DivergedError
-from calib.evaluation.distances import batch_distances, chosen_distances
+from calib.evaluation.distances import Choice, batch_distances, chosen_distances
 from calib.evaluation.metrics import by_subject, count_classes, median_by_subject, score, unseen_classes
 from calib.files import Stack
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
@@ -37,7 +37,8 @@ class Outcome:
         scores: target batch -> its metrics, for samples and for subjects.
         class_counts: batch with labels -> class -> number of samples.
         unseen_classes: target batch -> the classes of its samples that no source has.
-        distances: squared MMD of every two batches, before and after calibration.
+        distances: squared MMD of the chosen pairs of batches, before and after calibration.
+        distance_rule: the rule that chose the pairs and the draws of rows, as a sentence.
         seconds_predicting: time that the method took to predict and to calibrate.
         seconds: that time and the time to judge.
     """
@@ -49,6 +50,7 @@ class Outcome:
     class_counts: Mapping[str, Mapping[str, int]]
     unseen_classes: Mapping[str, Mapping[str, int]]
     distances: pd.DataFrame
+    distance_rule: str
     seconds_predicting: float
     seconds: float
 
@@ -71,7 +73,8 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
                 f"{run}, batch '{name}': the calibrated data have values that are no numbers or as good as "
                 "infinite; lower the learning rate, or rescale the features."
             )
-    distances = _distances(run, embedding, rows)
+    chosen = chosen_distances([x.shape[0] for x in embedding.values()])
+    distances = _distances(run, embedding, rows, chosen)
     scores = {name: _scores(run.study, name, p) for name, p in probability.items()}
     counts = _class_counts(run.study, task)
     learnt = list(probability) if run.method.uses_target_labels else run.split.sources
@@ -83,16 +86,18 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
         class_counts=counts,
         unseen_classes=unseen_classes(counts, learnt, run.split.targets),
         distances=distances,
+        distance_rule=chosen.rule,
         seconds_predicting=predicted - started,
         seconds=time.perf_counter() - started,
     )
 
 
-def _distances(run: Run, embedding: Mapping[str, Matrix], rows: Mapping[str, IntArray]) -> pd.DataFrame:
-    """Return squared MMD of every two batches, as they were given and calibrated, on the same rows."""
+def _distances(
+    run: Run, embedding: Mapping[str, Matrix], rows: Mapping[str, IntArray], chosen: Choice
+) -> pd.DataFrame:
+    """Return squared MMD of the chosen pairs of batches, as given and as calibrated, on the same rows."""
     before = {name: run.study.batches[name].x for name in embedding}
-    before |= {name: before[name][chosen] for name, chosen in rows.items() if name in before}
-    chosen = chosen_distances([x.shape[0] for x in embedding.values()])
+    before |= {name: before[name][kept] for name, kept in rows.items() if name in before}
     spaces = {"before": before, "after": embedding}
     return batch_distances(spaces, run.config.seed, draws=chosen.draws, pairs=chosen.pairs)
 

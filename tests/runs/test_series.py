@@ -7,7 +7,6 @@ import runpy
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from calib.runs.planner import Planner
 from calib.runs.schedule import guessed_seconds, plan_table, schedule
 from calib.runs.series import Series, read_series
 from tests.conftest import CONF, ROOT, SMALL, fast
+from tests.faults import allow_interrupts, script
 
 FILE = CONF / "reproduce.yaml"
 TINY = " ".join(SMALL)
@@ -158,25 +158,32 @@ def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     (conf / "tuned" / "demo.yaml").write_text(
         yaml.safe_dump({"d": few, "joint": few, "cross_validation": {**few, "epochs": 2}})
     )
-    script = runpy.run_path(str(ROOT / "scripts" / "reproduce.py"))
-    script["main"].__globals__.update(CONF=conf)
+    module = runpy.run_path(str(ROOT / "scripts" / "reproduce.py"))
+    module["main"].__globals__.update(CONF=conf)
 
     def call(*arguments: str) -> int:
-        options: argparse.Namespace = script["parser"]().parse_args(["--series", "demo", "--jobs", "1", "--launcher", "basic", *arguments])  # fmt: skip
-        return script["main"](options)
+        options: argparse.Namespace = module["parser"]().parse_args(["--series", "demo", "--jobs", "1", "--launcher", "basic", *arguments])  # fmt: skip
+        return module["main"](options)
 
     return call
+
+
+def counted_and_made(
+    out: Path, methods: str, reproduce: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Count the runs of the whole list, which writes nothing, and make those of these methods."""
+    assert reproduce("--out", str(out), "--dry-run") == 0
+    assert "12 runs, 0 recorded; 12 to make" in capsys.readouterr().out
+    assert not out.exists()
+    assert reproduce("--out", str(out), "--methods", methods) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(out / "report" / "index.html")
 
 
 def test_a_reproduction_of_one_method(
     tmp_path: Path, reproduce: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert reproduce("--out", str(out), "--dry-run") == 0
-    assert "12 runs, 0 recorded; 12 to make" in capsys.readouterr().out
-    assert not out.exists()
-    assert reproduce("--out", str(out), "--methods", "combat") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == str(out / "report" / "index.html")
+    counted_and_made(out, "combat", reproduce, capsys)
     table = (out / "report" / "tables" / "table_accuracy_demo_paper.md").read_text()
     assert "| average |  | ours | – | 0." in table
 
@@ -186,12 +193,7 @@ def test_the_whole_chain_twice(
     tmp_path: Path, reproduce: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert reproduce("--out", str(out), "--dry-run") == 0
-    assert "12 runs, 0 recorded; 12 to make" in capsys.readouterr().out
-    assert not out.exists()
-    assert reproduce("--out", str(out), "--methods", "joint,baseline") == 0
-    told = capsys.readouterr().out
-    assert told.splitlines()[-1] == str(out / "report" / "index.html")
+    counted_and_made(out, "joint,baseline", reproduce, capsys)
     stamps = {file: file.stat().st_mtime_ns for file in out.rglob(RESULT)}
     assert reproduce("--out", str(out)) == 0
     assert "12 runs, 6 recorded; 6 to make" in capsys.readouterr().out
@@ -225,39 +227,29 @@ def test_wrong_options_end_in_one_sentence(
         reproduce("--out", str(tmp_path), "--methods", "combat", "--launcher", "nonsense")
 
 
-def command(*arguments: str) -> list[str]:
-    """Return the command line of the script."""
-    return [sys.executable, str(ROOT / "scripts" / "reproduce.py"), *arguments]
-
-
 @pytest.mark.slow
 def test_an_interrupted_reproduction_goes_on_and_gives_the_same_tables(tmp_path: Path) -> None:
     options = ["--series", "demo", "--methods", "baseline,combat,joint", "--jobs", "2"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(*options, "--out", str(whole)), check=True, capture_output=True)
-    with subprocess.Popen(command(*options, "--out", str(broken)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True) as process:  # fmt: skip
+    subprocess.run(script(*options, "--out", str(whole)), check=True, capture_output=True)
+    with subprocess.Popen(script(*options, "--out", str(broken)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True) as process:  # fmt: skip
         while len(list(broken.rglob(RESULT))) < 3:
             assert process.poll() is None
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
     stamps = {file: file.stat().st_mtime_ns for file in broken.rglob(RESULT)}
     assert 3 <= len(stamps) < 9
-    subprocess.run(command(*options, "--out", str(broken)), check=True, capture_output=True)
+    subprocess.run(script(*options, "--out", str(broken)), check=True, capture_output=True)
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
     for file in sorted((whole / "report" / "tables").iterdir()):
         if "cost" not in file.name and "claims" not in file.name:  # these files contain times
             assert file.read_bytes() == (broken / "report" / "tables" / file.name).read_bytes(), file.name
 
 
-def allow_interrupts() -> None:
-    """Allow interrupts, as a terminal does; a shell's background jobs, which tests may be, ignore them."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_an_interruption_is_said_in_one_sentence(tmp_path: Path) -> None:
     options = ["--series", "demo", "--methods", "joint", "--out", str(tmp_path), "--jobs", "1"]
     with subprocess.Popen(
-        command(*options),
+        script(*options),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -36,6 +36,7 @@ from calib.runs.series import PLAN, Series, read_series
 from hydra_plugins import calib_slurm
 from hydra_plugins.calib_slurm import ArrayLauncher
 from tests.conftest import CONF, ROOT, SMALL, fast
+from tests.faults import allow_interrupts, script
 
 TINY = [*SMALL, *fast("baseline")]
 
@@ -173,15 +174,15 @@ def counted(out: Path) -> Iterator[list[int]]:
 
 def reproduce(out: Path, *options: str) -> subprocess.Popen[str]:
     """Start the script on the demo study under Slurm; interruptions reach it as from a terminal."""
-    script = [sys.executable, str(ROOT / "scripts" / "reproduce.py"), "--series", "demo", "--out", str(out)]
+    command = script("--series", "demo", "--out", str(out))
     return subprocess.Popen(
-        [*script, "--launcher", "slurm", "--launcher-options", "timeout_min=5", "mem_gb=1", *options],
+        [*command, "--launcher", "slurm", "--launcher-options", "timeout_min=5", "mem_gb=1", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=allow_interrupts,
     )
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from calib.errors import DamagedError
-from calib.records.record import Record
 from calib.report.beyond.comparison import COLUMNS, cells, compared, method_name
 from calib.report.exhibits import Table
 from calib.report.figures.draw import fill_maps
@@ -124,7 +123,6 @@ def named_section(studies: Mapping[str, Sequence[Group]], folder: Path, workers:
     """
     tables: list[Table] = []
     gallery = Gallery(folder)
-    Record(folder).make_folder()
     for study, groups in studies.items():
         numbers = named_numbers(study, groups)
         if len(numbers):

@@ -73,7 +73,6 @@ def beyond_section(studies: Mapping[str, Sequence[Group]], folder: Path) -> Sect
     """
     tables: list[Table] = []
     gallery = Gallery(folder)
-    Record(folder).make_folder()
     for study, groups in studies.items():
         numbers = _draw(study, groups, gallery)
         if _has_method_beyond(groups):

@@ -34,7 +34,7 @@ class Gallery:
     """Figures in a folder, and the gaps among them.
 
     Attributes:
-        folder: where the figures are written.
+        folder: where the figures are written; it is created.
         drawn: the figures.
         missing: a sentence for each gap.
         silhouettes: folder of a mapped record -> mean silhouettes by ``batch`` and ``class``.
@@ -44,6 +44,14 @@ class Gallery:
     drawn: list[Drawn] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     silhouettes: dict[Path, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Create the folder.
+
+        Raises:
+            CalibError: the place cannot be written to.
+        """
+        Record(self.folder).make_folder()
 
     def add(self, name: str, title: str, caption: str, figure: Figure) -> None:
         """Write a figure as PNG and PDF."""

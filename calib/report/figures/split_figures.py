@@ -40,7 +40,6 @@ def draw_split(runs: Mapping[str, Run], folder: Path) -> Gallery:
         CalibError: a record does not fit the study, or a folder cannot be written to.
     """
     gallery = Gallery(folder)
-    Record(folder).make_folder()
     recorded = {name: run for name, run in runs.items() if run.record.is_finished()}
     for name, run in runs.items():
         if name not in recorded and name in EXPECTED:

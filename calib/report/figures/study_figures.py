@@ -37,7 +37,6 @@ def draw_study(
         CalibError: a folder cannot be written to.
     """
     gallery = Gallery(folder)
-    Record(folder).make_folder()
     _overlaps(gallery, study)
     for splits in trainings.values():
         _losses(gallery, study, splits)
