@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 TRAJECTORY = Path(__file__).parent / "golden" / "trajectory.npz"
 WIDTHS = (1, 2, 4, 8, 16)
+PROTOCOLS = ("paper", "released", "two_adams")
 FEATURES, ROWS, SIZES, ITERATIONS = 7, 16, (40, 36, 33), 3
 
 
@@ -97,7 +98,7 @@ def train(protocol: str, initial: dict[str, dict[str, Tensor]]) -> tuple[dict, l
         return torch.optim.Adam(parameters, lr=lr, weight_decay=5e-5, foreach=False)
 
     both = adam(c, *rs, d)
-    step_a, step_b = (both, both) if released else (adam(c, d), adam(c, *rs))
+    step_a, step_b = (adam(c, d), adam(c, *rs)) if protocol == "two_adams" else (both, both)
     stream = iter(draws)
     log = []
     for _ in range(ITERATIONS):
@@ -138,7 +139,7 @@ def main() -> None:
     """Write the committed trajectory."""
     initial = initial_state()
     arrays = {f"init/{m}/{n}": v.numpy().copy() for m, s in initial.items() for n, v in s.items()}
-    for protocol in ("paper", "released"):
+    for protocol in PROTOCOLS:
         state, log, probability = train(protocol, initial)
         arrays |= {f"{protocol}/{m}/{n}": v.numpy() for m, s in state.items() for n, v in s.items()}
         arrays |= {f"{protocol}/losses": np.array(log), f"{protocol}/probability": probability.numpy()}

@@ -55,6 +55,7 @@ def modules(networks: Networks) -> Iterator[tuple[str, torch.nn.Module]]:
         yield f"r{number}", r
 
 
+@pytest.mark.parametrize("protocol", reference.PROTOCOLS, indirect=True)
 @pytest.mark.parametrize("source", ["committed", "recomputed"])
 def test_reference_trajectory(protocol: Protocol, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with np.load(reference.TRAJECTORY) as stored:

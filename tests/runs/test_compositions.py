@@ -44,8 +44,6 @@ def composed(dataset: str, method: str, training: str, protocol: str) -> DictCon
 
 def exchanged(config: DictConfig, dataset: str, method: str, training: str, protocol: str) -> DictConfig:
     """Return a configuration of the method with another study, training and protocol: faster than to compose it."""
-    if (CONF / "training" / "options" / f"{training}_{method}.yaml").is_file():
-        return composed(dataset, method, training, protocol)
     config = config.copy()
     OmegaConf.set_struct(config, False)  # a study without values has no node `tuned`
     values = composed(dataset, "joint", "as_printed", "paper")
@@ -150,9 +148,8 @@ def test_null_is_a_value_and_the_command_line_has_the_last_word() -> None:
     own = compose("dataset=table", "dataset.path=x", "method=joint", "~tuned").method.epochs
     assert own == {"least": 100, "iterations": 1000}
     assert compose("dataset=mi", "tuned.joint.lr=7").method.lr == 7
-    config = compose("dataset=pancreas", "training=converged", "protocol.optimizer=per_step", "method.lr=3")
+    config = compose("dataset=pancreas", "training=converged", "protocol=two_adams", "method.lr=3")
     assert (config.protocol.optimizer, config.method.lr, config.method.epochs) == ("per_step", 3, 55)
-    assert compose("dataset=pancreas", "training=converged").protocol.optimizer == "shared"
 
 
 @pytest.mark.parametrize(

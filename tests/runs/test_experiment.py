@@ -158,7 +158,7 @@ def test_whatever_can_change_a_result_changes_the_key(tmp_path: Path) -> None:
         "protocol.kernel_widths=[1,2]",
         "protocol.class_loss_over_sources=sum",
         "protocol.redraw_each_repetition=false",
-        "protocol.optimizer=shared",
+        "protocol.optimizer=per_step",
         "protocol.calibrator_test_statistics=own",
         "method.alpha1=9",
     ]
