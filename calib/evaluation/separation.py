@@ -1,10 +1,13 @@
 """Silhouettes of standardised data, which measure whether batches mix and classes separate."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import silhouette_score
 
-from calib.data.study import FloatArray
+from calib.data.matrix import Matrix, dense
+from calib.data.study import FloatArray, IntArray
 
 LIMIT = 5000
 """Most rows of a study that enter a silhouette or a map."""
@@ -49,3 +52,26 @@ def silhouette(x: FloatArray, group: NDArray[np.int64]) -> float:
     if not 2 <= len(np.unique(group)) < len(group):
         return float("nan")
     return float(silhouette_score(x, group))
+
+
+def separation(parts: Sequence[Matrix], y: Sequence[IntArray | None]) -> dict[str, float | None]:
+    """Compute the mean silhouettes of standardised data by batch and by class.
+
+    Of more than ``LIMIT`` rows a draw is taken, the same for every method.
+
+    Args:
+        parts: data of each batch ``(samples, dimensions)``.
+        y: class index of each row of these parts ``(samples,)``; None or negative where unknown.
+
+    Returns:
+        ``batch`` and ``class``; None where there are no two groups.
+    """
+    batch = np.repeat(np.arange(len(parts)), [part.shape[0] for part in parts])
+    known = [np.full(part.shape[0], -1) if of is None else of for part, of in zip(parts, y, strict=True)]
+    shown = chosen_rows(len(batch), seed=0)
+    first = np.cumsum([0, *(part.shape[0] for part in parts)])
+    rows = [shown[batch[shown] == number] - first[number] for number in range(len(parts))]
+    x = standardised(np.concatenate([dense(part[of]) for part, of in zip(parts, rows, strict=True)]))
+    groups = {"batch": batch[shown], "class": np.concatenate(known)[shown]}
+    measured = {name: silhouette(x, group) for name, group in groups.items()}
+    return {name: None if np.isnan(value) else value for name, value in measured.items()}

@@ -237,6 +237,7 @@ def result_of(
         "warnings": list(warnings),
         "mmd": summarise(outcome.distances),
         "mmd_rule": outcome.distance_rule,
+        "silhouette": outcome.silhouettes,
         "correction": corrections and corrections.used,
         "seconds": {
             "fit": trained.seconds + outcome.seconds_predicting,

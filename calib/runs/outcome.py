@@ -17,6 +17,7 @@ from calib.data.transform import LARGEST
 from calib.errors import DivergedError
 from calib.evaluation.distances import Choice, batch_distances, chosen_distances
 from calib.evaluation.metrics import by_subject, count_classes, median_by_subject, score, unseen_classes
+from calib.evaluation.separation import separation
 from calib.files import Stack
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
 from calib.records.predictions_file import PROBABILITY
@@ -39,6 +40,8 @@ class Outcome:
         unseen_classes: target batch -> the classes of its samples that no source has.
         distances: squared MMD of the chosen pairs of batches, before and after calibration.
         distance_rule: the rule that chose the pairs and the draws of rows, as a sentence.
+        silhouettes: mean silhouettes of the calibrated data by ``batch`` and by ``class``
+            (``evaluation.separation``).
         seconds_predicting: time that the method took to predict and to calibrate.
         seconds: that time and the time to judge.
     """
@@ -51,6 +54,7 @@ class Outcome:
     unseen_classes: Mapping[str, Mapping[str, int]]
     distances: pd.DataFrame
     distance_rule: str
+    silhouettes: Mapping[str, float | None]
     seconds_predicting: float
     seconds: float
 
@@ -87,6 +91,7 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
         unseen_classes=unseen_classes(counts, learnt, run.split.targets),
         distances=distances,
         distance_rule=chosen.rule,
+        silhouettes=_silhouettes(run.study, embedding, rows),
         seconds_predicting=predicted - started,
         seconds=time.perf_counter() - started,
     )
@@ -100,6 +105,15 @@ def _distances(
     before |= {name: before[name][kept] for name, kept in rows.items() if name in before}
     spaces = {"before": before, "after": embedding}
     return batch_distances(spaces, run.config.seed, draws=chosen.draws, pairs=chosen.pairs)
+
+
+def _silhouettes(
+    study: Study, embedding: Mapping[str, Matrix], rows: Mapping[str, IntArray]
+) -> dict[str, float | None]:
+    """Return the mean silhouettes of the calibrated data, by batch and by true class where it is known."""
+    labels = {name: study.batches[name].y for name in embedding}
+    labels |= {name: y[rows[name]] for name, y in labels.items() if y is not None and name in rows}
+    return separation(list(embedding.values()), list(labels.values()))
 
 
 def _scores(study: Study, name: str, probability: FloatArray) -> Scores:

@@ -7,6 +7,7 @@ from scipy import sparse
 from calib.data.study import FloatArray
 from calib.evaluation.distances import DRAWS, PAIRS, batch_distances, chosen_distances, most_rows, summarise
 from calib.evaluation.metrics import by_subject, count_classes, mean_over, score, unseen_classes
+from calib.evaluation.separation import separation, silhouette, standardised
 
 
 def two(p: list[float]) -> FloatArray:
@@ -121,3 +122,24 @@ def test_many_small_batches_have_one_draw_of_some_pairs() -> None:
     assert len(both) == len(chosen.pairs) * 2
     np.testing.assert_array_equal(both["mmd2_x"], both["mmd2_y"])
     assert summarise(table)["before"]["fixed"]["0-1"]["sd"] == 0
+
+
+def test_separation_measures_rows_of_batches_and_known_classes() -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(30, 4)), rng.normal(size=(20, 4)) + 9]
+    y = [np.arange(30) % 2, None]
+    found = separation(parts, y)
+    x = standardised(np.concatenate(parts))
+    assert found["batch"] == pytest.approx(silhouette(x, np.repeat([0, 1], [30, 20])))
+    assert found["class"] == pytest.approx(silhouette(x[:30], y[0]))
+    assert separation(parts[:1], [None]) == {"batch": None, "class": None}
+
+
+def test_separation_of_many_rows_takes_a_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = np.sort(np.random.default_rng([0, 12]).permutation(50)[:12])
+    monkeypatch.setattr("calib.evaluation.separation.chosen_rows", lambda *_, **__: drawn)
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(30, 4)), sparse.csr_array(rng.normal(size=(20, 4)) + 1)]
+    x = standardised(np.concatenate([parts[0], parts[1].toarray()])[drawn])
+    group = np.repeat([0, 1], [30, 20])[drawn]
+    assert separation(parts, [None, None])["batch"] == pytest.approx(silhouette(x, group))
