@@ -29,7 +29,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) \
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data reproduce-all report status search notes bench clean
+.PHONY: help setup demo test test-slow lint data reproduce-all report status search archive restore notes bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,12 @@ status: setup  ## what reproduce-all would run, and what is recorded; with its o
 search: setup  ## choose the weights of the losses by leaving a source out: STUDY= SPLIT= SEARCH=
 	$(BIN)/python scripts/search.py $(if $(STUDY),--study $(STUDY)) $(if $(SPLIT),--split '$(SPLIT)') \
 		$(if $(SEARCH),--search $(SEARCH)) $(if $(SEEDS),--seeds $(SEEDS)) $(PLACE)
+
+archive: setup  ## keep the recorded runs of outputs/ in docs/results/archive
+	$(BIN)/python scripts/archive.py --out $(OUT)
+
+restore: setup  ## lay docs/results/archive out as records in OUT=, so that make status shows them and new seeds add to them
+	$(BIN)/python scripts/archive.py --restore --out $(OUT)
 
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py

@@ -1,6 +1,6 @@
 """Planning the runs of series: every run once, with its names in the plan."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,7 @@ from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.records.record import Finished
-from calib.runs.run import Run, load, make_run
+from calib.runs.run import Run, load, make_runs
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
 
 
@@ -56,10 +56,23 @@ class Job:
 
 
 class Planner:
-    """Plans the runs of series; ``refused`` maps each study or run that cannot be planned to the reason."""
+    """Plans the runs of series; ``refused`` maps each study or run that cannot be planned to the reason.
 
-    def __init__(self, conf: Path, out: Path, device: str = "cpu") -> None:
-        self.conf, self.out, self.device = conf, out, device
+    Args:
+        conf: folder of the configuration.
+        out: folder of the records.
+        device: device of the runs.
+        load: returns a configured study and ``Run.data``, from the study's files or from an archive.
+    """
+
+    def __init__(
+        self,
+        conf: Path,
+        out: Path,
+        device: str = "cpu",
+        load: Callable[[DictConfig], tuple[Study, dict[str, str]]] = load,
+    ) -> None:
+        self.conf, self.out, self.device, self.load = conf, out, device, load
         self.names = read_variants(conf / PLAN)
         self.refused: dict[str, str] = {}
         self._loaded: dict[str, tuple[Study, dict[str, str]] | None] = {}
@@ -105,11 +118,10 @@ class Planner:
             loaded = self._load(study, config)
             if loaded is None:
                 return
-            for seed, split in product(series.seeds, all_splits(loaded[0])):
-                seeded = config.copy()  # to compose it anew takes a hundred times as long
-                seeded.seed = seed
-                overrides = (*given, f"seed={seed}", *where, split.override)
-                yield Job(overrides, variant, make_run(seeded, *loaded, split), (series.name,), places)
+            splits = all_splits(loaded[0])
+            for run in make_runs(config, *loaded, series.seeds, splits):
+                overrides = (*given, f"seed={run.config.seed}", *where, run.split.override)
+                yield Job(overrides, variant, run, (series.name,), places)
         except CalibError as error:
             self.refused[" ".join((study, method, protocol, variant)).strip()] = str(error)
 
@@ -119,7 +131,7 @@ class Planner:
         wanted = f"{OmegaConf.to_yaml(config.dataset, resolve=True)}{scaling}"
         if wanted not in self._loaded:
             try:
-                self._loaded[wanted] = load(config)
+                self._loaded[wanted] = self.load(config)
                 self._studies[name] = None
             except CalibError as error:
                 self._loaded[wanted] = None

@@ -1,7 +1,7 @@
 """A run: study, split, method and seed, and the key that stands for everything that decides its result."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,17 @@ def make_run(config: DictConfig, study: Study, data: dict[str, str], split: Spli
     Raises:
         CalibError: a setting of the method is wrong, or the chosen training changes nothing.
     """
+    return next(make_runs(config, study, data, [config.seed], [split]))
+
+
+def make_runs(
+    config: DictConfig, study: Study, data: dict[str, str], seeds: Iterable[Any], splits: Sequence[Split]
+) -> Iterator[Run]:
+    """Yield the configured run with each seed and split, as ``make_run``; they share their method.
+
+    Raises:
+        CalibError: as ``make_run``.
+    """
     check_training(config)
     settings = method_settings(config)
     method = build(OmegaConf.create(settings), METHOD)
@@ -149,16 +160,19 @@ def make_run(config: DictConfig, study: Study, data: dict[str, str], split: Spli
         )
     identity = {
         "study": study.name,
-        "split": split.label,
         "method": _canonical(settings),
         "protocol": config.protocol.name,
-        "seed": config.seed,
         "versions": [RECORD_VERSION, *method.versions],
         **data,
     }
-    key = short_hash(identity)
-    record = run_record(Path(str(config.out)), study.name, split.label, config.method.name, key)
-    return Run(config, study, data, split, method, key, record)
+    for seed in seeds:
+        seeded = config.copy()  # to compose it anew takes a hundred times as long
+        seeded.seed = seed
+        for split in splits:
+            key = short_hash({**identity, "seed": seed, "split": split.label})
+            out = Path(str(config.out))
+            record = run_record(out, study.name, split.label, config.method.name, key)
+            yield Run(seeded, study, data, split, method, key, record)
 
 
 def method_settings(config: DictConfig) -> dict[str, Any]:

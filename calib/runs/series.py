@@ -20,6 +20,9 @@ WORDS = ("with", "walk", "end")
 STEPS = ("adding", "single", "end")
 """Keys of an entry that make steps of a walk."""
 
+ARCHIVED = "paper,readings,notes,attribution,choice,ablation,beyond,named,growth,trust"
+"""The lists whose runs the docs show: all but the demo's."""
+
 VARIANTS = "variants"
 """Key of that file for the named variants."""
 
