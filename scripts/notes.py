@@ -33,6 +33,7 @@ from calib.report.doc_tables import (
     methods_table,
     metrics_table,
     options_table,
+    readings_table,
     settings_table,
     single_source_table,
 )
@@ -92,7 +93,7 @@ SINGLE = {
 def planned_series() -> list[Series]:
     """Return the runs behind docs/paper.md and docs/pancreas.md; none is on the large pancreas study."""
     small = [one.narrowed(studies=["mi", "chd"]) for one in read_series(CONF / PLAN, "paper")]
-    return [*(one for one in small if one), *read_series(CONF / PLAN, "notes")]
+    return [*(one for one in small if one), *read_series(CONF / PLAN, "readings,notes")]
 
 
 def beyond_series() -> list[Series]:
@@ -253,6 +254,7 @@ def renewed(text: str, results: pd.DataFrame) -> str:
         "metrics": metrics_table,
         "options": options_table,
         "printed": printed,
+        "readings": readings_table,
         "rules": rules,
         "settings": settings_table,
         "single_source": partial(single_source_table, columns=SINGLE),

@@ -197,6 +197,30 @@ def averages_table(results: pd.DataFrame, *studies: str) -> str:
     return markdown(heads, rows) + (f"\n\n{NOTE}" if marked else "")
 
 
+READINGS = {
+    "paper": "one Adam for both steps (`paper`)",
+    "two_adams": "an Adam for each step (`two_adams`)",
+    "strict": "silent means as released, strictly (`strict`)",
+    "released": "the authors' code (`released`)",
+}
+"""Protocol -> its row in the table of readings."""
+
+
+def readings_table(results: pd.DataFrame, *studies: str) -> str:
+    """Return the joint model's average accuracy under each reading of the text, as Markdown.
+
+    A cell is the mean and standard deviation over seeds, with the number of seeds in brackets.
+    """
+    ours = {study: select(results, study, "joint", "") for study in studies}
+    lines = {study: len(printed_lines(study)) for study in studies}
+    printed = [number(paper_accuracy(study, "joint").get(("average", "average"))) for study in studies]
+    rows = [["printed", *printed]]
+    for protocol, name in READINGS.items():
+        parts = {study: table[table["protocol"] == protocol] for study, table in ours.items()}
+        rows.append([name, *(_spread(seed_averages(parts[study], lines[study])) for study in studies)])
+    return markdown(["reading", *map(spelled, studies)], rows)
+
+
 def _spread(values: pd.Series, with_seeds: bool = True) -> str:
     """Return mean ± standard deviation, with the number of seeds in brackets; a dash without any value."""
     if not len(values):
