@@ -15,7 +15,7 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -76,6 +76,9 @@ TEXTS = dict.fromkeys(
         "besides",
         "probabilities",
         "axis",
+        "chosen_by",
+        "reads",
+        "together_reads",
     ),
     str,
 )
@@ -132,7 +135,12 @@ def printed(results: pd.DataFrame, number: str, study: str, protocol: str) -> st
 def read_verdicts() -> list[Verdict]:
     """Return the committed verdicts."""
     rows = pd.read_csv(CLAIMS, dtype=str, keep_default_na=False).to_dict("records")
-    return [Verdict(**{**row, "outcome": Ruling(row["outcome"])}) for row in rows]
+    return [Verdict(**{**row, "outcome": Ruling(row["outcome"]), **_tests(row)}) for row in rows]
+
+
+def _tests(row: Mapping[Hashable, str]) -> dict[str, float]:
+    """Return the p values of a committed verdict; NaN where there is none."""
+    return {name: float(row[name] or "nan") for name in ("p", "p_holm")}
 
 
 def claims(_: pd.DataFrame) -> str:

@@ -55,7 +55,6 @@ def test_every_setting_has_a_line_of_comment(file: Path) -> None:
         "code",
         "kind",
         "fast",
-        "uses_seed",
         "assumes",
         "defaults",
         "hydra",

@@ -117,6 +117,11 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """Return the version of the method and of every exchangeable part of it."""
         return [self.version]
 
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether the seed can change a result; from one that it cannot change, one run is enough."""
+        return True
+
     @abstractmethod
     def fit(self, task: AnyTask, runtime: Runtime) -> Fitted:
         """Train on the task; all randomness comes from ``runtime``."""

@@ -11,6 +11,7 @@ from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import CalibError
 from calib.methods.base import State
 from calib.methods.corrected import Classifier, FittedClassifier
+from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
 
 
@@ -36,6 +37,11 @@ class AverageClassifier:
     def restorable(self) -> bool:
         """Return whether all classifiers are restorable."""
         return all(classifier.restorable for classifier in self.classifiers.values())
+
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether any of the classifiers uses the seed."""
+        return any(map(uses_seed, self.classifiers.values()))
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> "FittedAverage":
         """Train each classifier on the sources."""
@@ -90,6 +96,11 @@ class Around:
 
 class OverReplicates(Around):
     """A classifier that gives all measurements of a sample the geometric mean of their probabilities."""
+
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether the wrapped classifier uses the seed."""
+        return uses_seed(self.classifier)
 
     def fit(
         self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime

@@ -24,6 +24,7 @@ class Coral:
     """
 
     version = 2
+    uses_seed = False
 
     def __init__(self, ridge: float) -> None:
         check_number("ridge", ridge, least=1e-6)

@@ -13,6 +13,7 @@ from calib.data.matrix import Matrix, infinite_feature
 from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Task
 from calib.errors import CalibError, DataError
 from calib.methods.base import Corrector, Method, Savable, State, in_order
+from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
 
 UNSAVABLE = "has a classifier that could be kept only as a pickle, which may run any code when it is read"
@@ -34,7 +35,7 @@ class Classifier(Protocol):
     """A classifier that learns from labelled batches.
 
     ``version`` is raised when a change makes it compute other numbers. ``restorable`` is False if what it has
-    learnt cannot be kept as arrays.
+    learnt cannot be kept as arrays. A classifier that the seed cannot change has ``uses_seed = False``.
     """
 
     @property
@@ -141,6 +142,11 @@ class CorrectThenClassify(Method):
     def versions(self) -> list[int]:
         """Return the versions of the method, its corrector and its classifier."""
         return [self.version, *versions_of(self.corrector), *versions_of(self.classifier)]
+
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether the corrector or the classifier uses the seed."""
+        return uses_seed(self.corrector) or uses_seed(self.classifier)
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
         """Correct all batches, targets included, then train on the corrected sources."""

@@ -17,6 +17,7 @@ from calib.data.study import FloatArray, IntArray, LabelledSamples, Samples
 from calib.errors import CalibError
 from calib.methods.base import State
 from calib.methods.corrected import UNSAVABLE
+from calib.methods.randomness import estimator_uses_seed
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,11 @@ class SklearnClassifier:
                 "sklearn.calibration.CalibratedClassifierCV around it, as conf/classifier/svm.yaml does."
             )
         self.estimator = estimator
+
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether the estimator draws random numbers when it is fitted."""
+        return estimator_uses_seed(self.estimator)
 
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> "FittedEstimator":
         """Fit a copy of the estimator to the sources.

@@ -10,13 +10,15 @@ from calib.data.transform import BatchScale, Transform, prepared_batch
 from calib.errors import check_choice
 from calib.methods.base import Method
 from calib.methods.corrected import Classifier, FittedClassifier, versions_of
+from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
 
 
 class Mapper(Protocol):
     """A part that moves one batch onto another.
 
-    ``version`` is raised when a change makes it compute other numbers.
+    ``version`` is raised when a change makes it compute other numbers. A mapper that the seed cannot change
+    has ``uses_seed = False``.
     """
 
     version: ClassVar[int]
@@ -53,6 +55,11 @@ class MapThenClassify(Method):
     def versions(self) -> list[int]:
         """Return the versions of the method, its mapper and its classifier."""
         return [self.version, *versions_of(self.mapper), *versions_of(self.classifier)]
+
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether the mapper or the classifier uses the seed."""
+        return uses_seed(self.mapper) or uses_seed(self.classifier)
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedMaps":
         """Map and train for one target after another; each target has random streams of its own."""

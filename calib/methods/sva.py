@@ -74,6 +74,11 @@ class OnSurrogates(ABC):
         self.number = number
         self.permutations = permutations
 
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether the number of surrogate variables comes from random permutations."""
+        return self.number == "be"
+
     @abstractmethod
     def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
         """Return the data minus the effects of the surrogate variables, in the order of ``parts``.

@@ -16,6 +16,7 @@ from calib.report.claims.verdicts import verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.figures.draw import Figures, draw
+from calib.report.figures.silhouettes import silhouettes
 from calib.report.groups import group_jobs
 from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
@@ -71,8 +72,9 @@ def _written(
     further = _further_sections(by_study, finished, folder / "figures", workers)
     if warned := cautions_section(finished):
         further.append(warned)
-    silhouettes = {path: values for drawn in figures.values() for path, values in drawn.silhouettes.items()}
-    judged = verdicts(finished, studies, silhouettes, protocols)
+    measured = [silhouettes(studies[name], part, workers) for name, part in of_paper.items()]
+    compact = {path: values for of_study in measured for path, values in of_study.items()}
+    judged = verdicts(finished, studies, compact, protocols)
     costs = [cost_table(results, name) for name in studies]
     of_studies = [table for name in studies for table in tables[name]]
     of_sections = [table for section in further for table in section.tables]

@@ -16,6 +16,7 @@ from calib.report.results import WALKS
 SINGLE = "paper, one option as released"
 """Name of the walk whose steps each set one option alone."""
 
+RANGE = "In square brackets the means of the target batch with the lowest and of that with the highest."
 NOTE = "† uses target labels: a reference, not a method."
 
 
@@ -28,7 +29,8 @@ def accuracy_table(results: pd.DataFrame, study: str, method: str, variant: str 
 
     Returns:
         Markdown. A cell is the mean and standard deviation over seeds, with the number of seeds in brackets;
-        the average over all rows is that of the seeds that have every row. A missing run is a dash.
+        the average over all rows is that of the seeds that have every row, with the lowest and the highest
+        target in square brackets. A missing run is a dash.
     """
     printed = paper_accuracy(study, method)
     ours = select(results, study, method, variant)
@@ -40,8 +42,8 @@ def accuracy_table(results: pd.DataFrame, study: str, method: str, variant: str 
         sources = split.partition("_")[0]
         values = [cells.get((split, target, protocol), MISSING) for protocol in PROTOCOLS]
         rows.append([sources, target, number(printed.get((sources, target))), *values])
-    averages = [seed_averages(ours[ours["protocol"] == protocol], len(lines)) for protocol in PROTOCOLS]
-    rows.append(["**average**", "", number(printed.get(("average", "average"))), *map(_spread, averages)])
+    averages = [_average(ours[ours["protocol"] == protocol], len(lines)) for protocol in PROTOCOLS]
+    rows.append(["**average**", "", number(printed.get(("average", "average"))), *averages])
     heads = ["sources", "target", "printed", *(f"ours, `{protocol}`" for protocol in PROTOCOLS)]
     return markdown(heads, rows)
 
@@ -59,10 +61,10 @@ def methods_table(results: pd.DataFrame, study: str) -> str:
         name = f"`{method}`" + (f", `{variant.removeprefix('method.')}`" if variant else "")
         mark = " †" if part["uses_target_labels"].any() else ""
         printed = paper_accuracy(study, method).get(("average", "average"))
-        averages = [seed_averages(part[part["protocol"] == protocol], lines) for protocol in PROTOCOLS]
-        rows.append([name + mark, number(printed), *map(_spread, averages)])
+        by_protocol = [part[part["protocol"] == protocol] for protocol in PROTOCOLS]
+        rows.append([name + mark, number(printed), *(_average(ours, lines) for ours in by_protocol)])
     heads = ["method", "printed", *(f"ours, `{protocol}`" for protocol in PROTOCOLS)]
-    return f"{markdown(heads, rows)}\n\n{NOTE}"
+    return f"{markdown(heads, rows)}\n\n{RANGE} {NOTE}"
 
 
 def single_source_table(
@@ -106,7 +108,8 @@ def single_source_table(
 def metrics_table(results: pd.DataFrame, study: str) -> str:
     """Return all metrics of each method and protocol, averaged over splits, targets and seeds, as Markdown.
 
-    MMD² is that between batches after calibration, averaged over their pairs.
+    MMD² is that between batches after calibration, averaged over their pairs. Beside the accuracy stand the
+    lowest and the highest target.
     """
     columns = {
         "accuracy": "ACC",
@@ -127,9 +130,10 @@ def metrics_table(results: pd.DataFrame, study: str) -> str:
     for index, row in means.iterrows():
         method, protocol = cast(tuple[str, str], index)
         cells = [number(value, 1 if column == "seconds" else 3) for column, value in row.items()]
+        cells[0] += _targets(ours[(ours["method"] == method) & (ours["protocol"] == protocol)])
         rows.append([f"`{method}`" + (" †" if method in references else ""), protocol, *cells])
-    note = f"\n\n{NOTE}" if references else ""
-    return markdown(["method", "protocol", *columns.values()], rows) + note
+    table = markdown(["method", "protocol", *columns.values()], rows)
+    return f"{table}\n\n{RANGE}" + (f" {NOTE}" if references else "")
 
 
 def options_table(results: pd.DataFrame, study: str) -> str:
@@ -186,15 +190,28 @@ def averages_table(results: pd.DataFrame, *studies: str) -> str:
             cells.append(number(paper_accuracy(study, method).get(("average", "average"))))
             lines = len(printed_lines(study))
             for protocol in PROTOCOLS:
-                values = seed_averages(ours[ours["protocol"] == protocol], lines)
-                cells.append(_spread(values, with_seeds=False))
+                cells.append(_average(ours[ours["protocol"] == protocol], lines, with_seeds=False))
         if any(cell != MISSING for cell in cells):
             rows.append([heading, *cells])
             marked |= "†" in heading
     heads = ["method"]
     for study in studies:
         heads += [f"{spelled(study)}, {column}" for column in ("printed", *(f"`{p}`" for p in PROTOCOLS))]
-    return markdown(heads, rows) + (f"\n\n{NOTE}" if marked else "")
+    return f"{markdown(heads, rows)}\n\n{RANGE}" + (f" {NOTE}" if marked else "")
+
+
+def _average(ours: pd.DataFrame, lines: int, with_seeds: bool = True) -> str:
+    """Return ``_spread`` of the average over all lines, and the lowest and highest target in brackets."""
+    values = seed_averages(ours, lines)
+    if not len(values):
+        return MISSING
+    return _spread(values, with_seeds) + _targets(ours[ours["seed"].isin(values.index)])
+
+
+def _targets(ours: pd.DataFrame) -> str:
+    """Return the accuracies of the lowest and of the highest target in brackets."""
+    means = ours.groupby("target")["accuracy"].mean()
+    return f" [{number(means.min(), 2)}, {number(means.max(), 2)}]"
 
 
 READINGS = {

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import nan
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,7 @@ class Ruling(StrEnum):
     YES = "reproduced"
     NO = "not reproduced"
     OPEN = "undecided"
+    FEW = "too few seeds"
     MISSING = "not run"
 
 
@@ -58,6 +60,8 @@ class Verdict:
         ours: the measured value, with its interval if it has one.
         outcome: the outcome, which ``rule`` alone decides.
         rule: the rule, in a sentence.
+        p: p of the test that decides; NaN where the rule is no test, or no verdict is drawn.
+        p_holm: the same, adjusted over all tests of the report.
     """
 
     claim: str
@@ -67,6 +71,8 @@ class Verdict:
     ours: str
     outcome: Ruling
     rule: str
+    p: float = nan
+    p_holm: float = nan
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:

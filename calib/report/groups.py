@@ -12,11 +12,13 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from calib.data.replicates import over_replicates
-from calib.data.study import FloatArray, Study
-from calib.evaluation.intervals import SEED, Estimate, Runs, Tally, estimate, shared_seeds, tallies
+from calib.data.study import Study
+from calib.evaluation.intervals import Estimate, paired
+from calib.evaluation.tallies import Runs, Tally, shared_seeds, tallies
 from calib.records.predictions_file import Predictions, read_predictions
 from calib.records.record import Finished
 from calib.runs.planner import Job
+from calib.runs.selection import selection
 from calib.runs.series import Place
 
 CONVERGED, ARCSINH, LOGISTIC = "converged", "arcsinh", "logistic"
@@ -92,6 +94,16 @@ class Group:
         return self.jobs[0].run.method.uses_target_labels
 
     @property
+    def uses_seed(self) -> bool:
+        """Return whether the seed can change a result of the method."""
+        return self.jobs[0].run.method.uses_seed
+
+    @property
+    def chosen_by(self) -> str:
+        """Return how the settings were chosen, in a word of ``selection.CHOSEN_BY``."""
+        return selection(self.jobs[0].run.config).chosen_by
+
+    @property
     def averages_replicates(self) -> bool:
         """Return whether the method gives all measurements of a sample one answer, if they are known."""
         return self.knows_replicates and _any_part(
@@ -127,15 +139,19 @@ class Group:
 
     @cached_property
     def runs(self) -> Runs:
-        """Return seed -> split and labelled target -> tally, for the seeds that have every split."""
-        return {seed: _tallies(pairs) for seed, pairs in self.records.items()}
+        """Return the tallies of every split and labelled target, for the seeds that have every split."""
+        return self._runs(together=False)
 
     @cached_property
     def runs_over_replicates(self) -> Runs:
         """Return ``runs`` with one answer for all measurements of a sample (``over_replicates``)."""
         if not self.knows_replicates or self.averages_replicates:
             return self.runs
-        return {seed: _tallies(pairs, together=True) for seed, pairs in self.records.items()}
+        return self._runs(together=True)
+
+    def _runs(self, together: bool) -> Runs:
+        """Return the tallies of the complete seeds; ``together`` as in ``_tallies``."""
+        return Runs({seed: _tallies(pairs, together) for seed, pairs in self.records.items()}, self.uses_seed)
 
     def means(self, metric: str) -> list[float]:
         """Return a metric of each complete seed, averaged over all splits' targets; NaN if undefined."""
@@ -146,6 +162,16 @@ class Group:
             )
             for lines in self._scored.values()
         ]
+
+    def extremes(self, metric: str) -> tuple[float, float]:
+        """Return the lowest and the highest of the targets' means over splits and seeds; NaN without any."""
+        by_target: dict[str, list[float]] = {}
+        for lines in self._scored.values():
+            for record, target in lines:
+                value = record.result["targets"][target].get(metric)
+                by_target.setdefault(target, []).append(np.nan if value is None else value)
+        means = [mean(values) for values in by_target.values()]
+        return min(means, default=np.nan), max(means, default=np.nan)
 
     @cached_property
     def _scored(self) -> dict[int, list[tuple[Finished, str]]]:
@@ -173,35 +199,16 @@ def group_jobs(jobs: Iterable[Job], finished: Iterable[Finished]) -> list[Group]
 
 def average(runs: Runs) -> Estimate | None:
     """Return the accuracy, averaged over target batches, with its interval; None without a complete seed."""
-    return estimate(_same, [runs], np.random.default_rng(SEED)) if runs else None
+    return paired([runs]).accuracy() if runs else None
 
 
-def difference(minuend: Runs, subtrahend: Runs, alone: bool = False) -> Estimate | None:
-    """Return the difference of two accuracies, paired by subject and seed; None without a common seed.
-
-    Args:
-        minuend, subtrahend: runs of two methods.
-        alone: whether a single seed of the minuend is compared with every seed of the subtrahend, as for
-            methods whose result does not depend on the seed.
-    """
-    if alone and len(minuend) == 1:
-        minuend = dict.fromkeys(subtrahend, next(iter(minuend.values())))
-    if not shared_seeds([minuend, subtrahend]):
-        return None
-    return estimate(_minus, [minuend, subtrahend], np.random.default_rng(SEED))
+def difference(minuend: Runs, subtrahend: Runs) -> Estimate | None:
+    """Return the difference of two accuracies, paired by subject and seed; None without a common seed."""
+    methods = [minuend, subtrahend]
+    return paired(methods).contrast(1, -1) if shared_seeds(methods) else None
 
 
-def _same(values: FloatArray) -> FloatArray:
-    """Return the averages of one method."""
-    return values
-
-
-def _minus(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Return the differences of two methods' averages."""
-    return a - b
-
-
-def _tallies(pairs: Sequence[tuple[Job, Finished]], together: bool = False) -> dict[tuple[str, str], Tally]:
+def _tallies(pairs: Sequence[tuple[Job, Finished]], together: bool) -> dict[tuple[str, str], Tally]:
     """Return the tally of each split and target batch.
 
     Args:

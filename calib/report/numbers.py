@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from calib.evaluation.intervals import Estimate
-from calib.report.exhibits import MISSING
+from calib.report.exhibits import MISSING, Verdict
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -37,9 +37,31 @@ def count(value: int) -> str:
     return str(value) if value else MISSING
 
 
-def seeds_text(seeds: int) -> str:
-    """Return the number of seeds in words."""
-    return "1 seed" if seeds == 1 else f"{seeds} seeds"
+def seeds_text(estimate: Estimate) -> str:
+    """Return the number of seeds behind an estimate in words; with one, the interval lacks the seeds."""
+    if not estimate.uses_seed:
+        return "any seed"
+    return "1 seed: subjects only" if estimate.seeds == 1 else f"{estimate.seeds} seeds"
+
+
+def seeds_cell(seeds: int, uses_seed: bool) -> str:
+    """Return a number of seeds as the text of a cell: "any" where the seed changes nothing."""
+    return "any" if seeds and not uses_seed else count(seeds)
+
+
+def span(low: float, high: float) -> str:
+    """Return the lowest and the highest of several numbers, or a dash if there are none."""
+    return MISSING if pd.isna(low) else f"{number(low)} to {number(high)}"
+
+
+def p_text(p: float) -> str:
+    """Return a p value with three digits, or a dash if there is none."""
+    return MISSING if pd.isna(p) else "<0.001" if p < 0.0005 else number(p)
+
+
+def tested(verdict: Verdict) -> str:
+    """Return the p of a verdict's test and its adjusted p, or "" if it rests on no test."""
+    return "" if pd.isna(verdict.p) else f"p {p_text(verdict.p)}, Holm {p_text(verdict.p_holm)}"
 
 
 def estimate_columns(estimate: Estimate | None, value: str = "value", prefix: str = "") -> dict[str, float]:

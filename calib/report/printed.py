@@ -1,6 +1,7 @@
 """Tables 1a, 1b, 2a, 2b, 3 and S1: each number of the paper beside ours from run records."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import nan
 from statistics import mean
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from calib.report.exhibits import Table
 from calib.report.paper import ONE_SOURCE, QUOTED_GAINS, paper_numbers, spelled
 from calib.report.side_by_side import AVERAGE, Cells, Heading, Key, table_beside
+from calib.runs.selection import CHOSEN_BY, EVERY_RUN
 
 METHODS = {
     "baseline": "Baseline",
@@ -76,7 +78,7 @@ def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> T
         f"{spelled(study)}, metrics by target, protocol {protocol}",
         ("target", "metric"),
         "Mean over the splits that have this batch as target; pairwise calibration has one source at a time. "
-        "AUC is that of predicted labels, as the authors compute it.",
+        f"AUC is that of predicted labels, as the authors compute it. {_settings(ours)}",
         f"make reproduce-all STUDIES={study} METHODS=baseline,pairwise,joint PROTOCOLS=paper,released",
     )
     return table_beside(heading, [(t, m) for t in targets for m in METRICS], means, printed)
@@ -94,9 +96,11 @@ def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Ta
         {(_sources(split), t) for split, t in lines.get("", ())} | {k for _, k in printed} - {AVERAGE}
     )
     columns: dict[str, Cells] = {}
+    extremes = {}
     for method, column in METHODS.items():
         cells = {key[:2]: v for key, v in _cells(ours, method, ["ACC"]).items()}
         columns[column] = {**cells, AVERAGE: _means(cells, keys)}
+        extremes[column] = _extremes(cells, keys)
     if study != "pancreas" and not any(columns[METHODS["pairwise"]].values()):
         del columns[METHODS["pairwise"]]  # Tables 1b and 2b have no such column
     heading = Heading(
@@ -104,11 +108,12 @@ def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Ta
         f"table_{number or f'accuracy_{study}'}_{protocol}",
         f"{spelled(study)}, accuracy of every method, protocol {protocol}",
         ("sources", "target"),
-        "Accuracy at sample level; average: mean over all lines, of the seeds that have them all. "
-        "† uses target labels: a reference, not a method, and without a rank.",
+        "Accuracy at sample level; average: mean over all lines, of the seeds that have them all, and below "
+        "it the means of the target batch with the lowest and of that with the highest. "
+        f"{_settings(ours)} † uses target labels: a reference, not a method, and without a rank.",
         f"make reproduce-all STUDIES={study}",
     )
-    return table_beside(heading, [*keys, AVERAGE], columns, printed)
+    return table_beside(heading, [*keys, AVERAGE], columns, printed, extremes)
 
 
 def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
@@ -127,7 +132,8 @@ def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: st
         f"{spelled(study)}, metrics before averaging, protocol {protocol}",
         ("sources", "target", "metric"),
         "The paper's own cells are not public; printed are the gains that its text quotes from them. "
-        "Gain: joint minus before calibration, of the same seed. AUC is that of predicted labels.",
+        "Gain: joint minus before calibration, of the same seed. AUC is that of predicted labels. "
+        f"{_settings(ours)}",
         f"make reproduce-all STUDIES={study} METHODS=baseline,joint",
     )
     columns = {"Before calibration": before, "Joint": after, "Gain": gain}
@@ -164,6 +170,26 @@ def _means(cells: Cells, keys: Sequence[Key]) -> dict[int, float]:
         return {}
     seeds = sorted(set.intersection(*(set(values) for values in by_key)))
     return {seed: mean(values[seed] for values in by_key) for seed in seeds}
+
+
+def _extremes(cells: Cells, keys: Sequence[Key]) -> tuple[float, float]:
+    """Return the lowest and the highest mean of a target over its lines, of seeds that have every line."""
+    seeds = _means(cells, keys)
+    by_target: dict[str, list[float]] = {}
+    for key in keys if seeds else ():
+        by_target.setdefault(key[1], []).append(mean(cells[key][seed] for seed in seeds))
+    means = [mean(values) for values in by_target.values()]
+    return min(means, default=nan), max(means, default=nan)
+
+
+def _settings(ours: pd.DataFrame) -> str:
+    """Return the sentences of a caption on how the settings of the methods were chosen."""
+    words = {
+        word: [METHODS[name].removesuffix(" †") for name in METHODS if name in set(rows["method"])]
+        for word, rows in ours[ours["variant"] == ""].groupby("chosen_by")
+    }
+    listed = [f"{', '.join(words[word])}: {how}" for word, how in CHOSEN_BY.items() if words.get(word)]
+    return f"{EVERY_RUN} Settings of {'; '.join(listed)}." if listed else EVERY_RUN
 
 
 def _numbers(table: str) -> dict[tuple[str, str, str, str], float]:

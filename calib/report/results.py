@@ -12,6 +12,9 @@ from calib.records.record import Finished
 WALKS = " | "
 """Separator of the names in the columns ``walks`` and ``series``."""
 
+DESCRIBED = ("study", "split", "method", "uses_target_labels", "chosen_by", "protocol", "seed", "key")
+"""Keys of a result that say which run it is."""
+
 
 def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
     """Return a row for each run and target: the run's names in the plan, then the columns of ``result_rows``.
@@ -31,13 +34,12 @@ def results_table(finished: Iterable[Finished]) -> pd.DataFrame:
 def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the content of a ``result.json`` as rows, one for each target.
 
-    Columns: study, split, method, uses_target_labels, protocol, seed, key, training, target and n; the
-    metrics at sample level, and at subject level with the prefix ``subject_``; seconds and peak memory of the
-    whole run, and of the correction that it used, whether it was made in this run or before; and for each
+    Columns: study, split, method, uses_target_labels, chosen_by, protocol, seed, key, training, target and n;
+    the metrics at sample level, and at subject level with the prefix ``subject_``; seconds and peak memory of
+    the whole run, and of the correction that it used, whether it was made in this run or before; and for each
     space (before, after) and kernel (fixed, median) ``mmd_<space>_<kernel>``, the mean over pairs of batches.
     """
-    described = ("study", "split", "method", "uses_target_labels", "protocol", "seed", "key")
-    run = {k: result[k] for k in described} | {"training": result.get("training", "as_printed")}
+    run = {k: result[k] for k in DESCRIBED} | {"training": result.get("training", "as_printed")}
     correction = result.get("correction") or {}
     cost = {
         "seconds": result["seconds"]["total"],

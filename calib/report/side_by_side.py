@@ -7,11 +7,10 @@ from statistics import mean, stdev
 import pandas as pd
 
 from calib.report.exhibits import MISSING, Table
-from calib.report.numbers import number, signed
+from calib.report.numbers import number, signed, span
 from calib.report.paper import CONTRADICTIONS
 
 AVERAGE = ("average", "average")
-SELECTION = "Last epoch, settings as given; nothing is chosen by a target's labels."
 
 Key = tuple[str, ...]
 """Row of a table."""
@@ -92,6 +91,7 @@ def table_beside(
     keys: Sequence[Key],
     columns: Mapping[str, Cells],
     printed: Mapping[tuple[str, Key], float],
+    extremes: Mapping[str, tuple[float, float]] | None = None,
 ) -> Table:
     """Return a table with three lines for each row: printed, ours and difference, with ranks in brackets.
 
@@ -100,6 +100,7 @@ def table_beside(
         keys: the rows; a row without any number is left out.
         columns: heading of a column -> our numbers.
         printed: heading of a column and row -> the paper's number.
+        extremes: heading of a column -> lowest and highest target, which become a line below the average.
     """
     rows, numbers = [], []
     for key in keys:
@@ -111,7 +112,13 @@ def table_beside(
         lines = ("printed", "ours", "difference") if known else ("ours",)
         rows += [[*place, line, *(cell.texts()[line] for cell in cells.values())] for line in lines]
         named = {"table": heading.number, **dict(zip(heading.heads, key, strict=True))}
-        numbers += [{**named, "column": column, **cell.numbers()} for column, cell in cells.items()]
+        ends = extremes or {} if key == AVERAGE else {}
+        if ends:
+            rows.append([*place, "lowest to highest", *(span(*ends[column]) for column in columns)])
+        for column, cell in cells.items():
+            lowest, highest = ends.get(column, (None, None))
+            row = {**named, "column": column, **cell.numbers()}
+            numbers.append(row | ({"lowest": lowest, "highest": highest} if extremes else {}))
     title = f"Table {heading.number}. {heading.title}" if heading.number else heading.title
     heads = [*heading.heads, "", *columns]
     caption = " ".join([heading.caption, *_notes(columns), *CONTRADICTIONS.get(heading.number, ())])
@@ -142,7 +149,6 @@ def _notes(columns: Mapping[str, Cells]) -> list[str]:
     return [
         "Ours: mean ± standard deviation over seeds; in brackets the rank in the row; – is missing.",
         f"Seeds: {listed}.",
-        SELECTION,
     ]
 
 

@@ -30,14 +30,12 @@ from calib.runs.models import MODEL, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, make_run, units_in
 from calib.runs.run_log import logged_to_record
+from calib.runs.selection import selection
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
 from calib.runtime import Runtime, torchs_own_defaults
 
 log = logging.getLogger(__name__)
-
-SELECTION = "last epoch, settings as given; nothing is chosen by a target's labels"
-"""The rule that chose every number of a record."""
 
 Result = dict[str, Any]
 """The content of a ``result.json``."""
@@ -218,6 +216,7 @@ def result_of(
 ) -> Result:
     """Return the content of a run's ``result.json``, without the list of files and the checksum."""
     config, corrections = run.config, trained.runtime.corrections
+    chosen = selection(config)
     return {
         "study": run.study.name,
         "split": run.split.label,
@@ -225,11 +224,13 @@ def result_of(
         "method": config.method.name,
         "label": config.method.card.label,
         "uses_target_labels": run.method.uses_target_labels,
+        "uses_seed": run.method.uses_seed,
         "protocol": config.protocol.name,
         "training": config.training,
         "seed": config.seed,
         "key": run.key,
-        "selection": SELECTION,
+        "chosen_by": chosen.chosen_by,
+        "selection": chosen.rule,
         "targets": outcome.scores,
         "mean": mean_over(outcome.scores),
         "class_counts": outcome.class_counts,

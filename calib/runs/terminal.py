@@ -16,7 +16,7 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
         f"{result['study']}  {result['split']}  {result['label']}  "
         f"(protocol {result['protocol']}, seed {result['seed']}, {result['seconds']['total']:.1f} s)"
     )
-    title += f"\nRule: {result['selection']}."
+    title += f"\nChosen: {result['selection']}"
     if result["uses_target_labels"]:
         title += "\nReference only: it uses target labels."
     names = ["ACC", "F-score", "AUC" if auc == "auc" else "AUC(hard)", "MCC"]

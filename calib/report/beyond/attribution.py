@@ -15,18 +15,25 @@ from calib.report.exhibits import MISSING, Table
 from calib.report.figures.layout import Page
 from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
 from calib.report.groups import Group, average, difference
-from calib.report.numbers import count, estimate_columns, estimate_seeds, signed_with_interval, with_interval
+from calib.report.numbers import (
+    count,
+    estimate_columns,
+    estimate_seeds,
+    signed_with_interval,
+    span,
+    with_interval,
+)
 from calib.report.paper import spelled
+from calib.report.readings import INTERVALS, READS, TARGETS, reading_cell, readings
 from calib.runs.series import Place
 
 CAPTION = (
     "The joint model; every line has one option more than the line before. Accuracy: mean over target "
-    "batches of the mean over their splits, of the seeds that all lines of a walk have; change: from the "
-    "line before, paired by subject and seed. 95 % intervals of a bootstrap of whole subjects and of seeds; "
-    "with one seed they hold the subjects only. What an option is worth depends on those set before it: "
-    "from the released code the same corrections are taken in two orders, from the text in one. The last "
-    "line of a walk is a whole protocol where few options are left to it, or the line of another walk "
-    "that it comes to."
+    f"batches of the mean over their splits, of the seeds that all lines of a walk have. {TARGETS} Change: "
+    f"from the line before, paired by subject and seed. With {INTERVALS} {READS} What an option is worth "
+    "depends on those set before it: from the released code the same corrections are taken in two orders, "
+    "from the text in one. The last line of a walk is a whole protocol where few options are left to it, or "
+    "the line of another walk that it comes to."
 )
 
 
@@ -85,7 +92,7 @@ def _option(place: Place, group: Group, before: Group) -> str:
 
 def _same_seeds(steps: Sequence[Group]) -> list[Group]:
     """Return the steps with only the seeds that all steps with a complete seed share."""
-    complete = [set(step.runs) for step in steps if step.runs]
+    complete = [set(step.runs.seeds) for step in steps if step.runs]
     shared = set.intersection(*complete) if complete else set()
     return [step.only(shared) if shared else step for step in steps]
 
@@ -104,18 +111,24 @@ def _spelled(option: object) -> str:
 
 
 def walk_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
-    """Return a row for each step: accuracy and change from the step before, with intervals; NaN without."""
-    rows = []
+    """Return a row for each step: accuracy and change from the step before, with intervals; NaN without.
+
+    The tests of all changes are one family.
+    """
+    rows: list[dict[str, object]] = []
+    changes = []
     for walk in walks(groups):
         for number, (option, step) in enumerate(zip(walk.options, walk.steps, strict=True)):
             change = difference(step.runs, walk.steps[number - 1].runs) if number else None
+            changes.append(change)
+            lowest, highest = step.extremes("accuracy")
             row: dict[str, object] = {"study": study, "walk": walk.name, "step": number}
-            row["option"] = option or step.protocol
+            row |= {"option": option or step.protocol, "lowest": lowest, "highest": highest}
             for prefix, estimate in (("", average(step.runs)), ("change_", change)):
                 row |= estimate_columns(estimate, prefix=prefix)
                 row[f"{prefix}seeds"] = estimate_seeds(estimate)
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame([row | read for row, read in zip(rows, readings(changes), strict=True)])
 
 
 def walk_table(study: str, numbers: pd.DataFrame) -> Table:
@@ -125,12 +138,14 @@ def walk_table(study: str, numbers: pd.DataFrame) -> Table:
             row["walk"],
             row["option"] if row["step"] == 0 or ":" in row["option"] else f"+ {row['option']}",
             with_interval(row["value"], row["low"], row["high"]),
+            span(row["lowest"], row["highest"]),
             signed_with_interval(*(row[f"change_{end}"] for end in ENDS)) if row["step"] else "",
+            reading_cell(row) if row["step"] else "",
             count(row["seeds"]),
         ]
         for row in numbers.to_dict("records")
     ]
-    heads = ["walk", "option", "accuracy", "change", "seeds"]
+    heads = ["walk", "option", "accuracy", "lowest to highest", "change", "reads", "seeds"]
     title = f"{spelled(study)}: what each option is worth"
     command = f"make reproduce-all STUDIES={study} SERIES=attribution"
     return Table(f"attribution_{study}", title, CAPTION, heads, rows, numbers, command)

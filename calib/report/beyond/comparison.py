@@ -6,10 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from calib.evaluation.intervals import Estimate
 from calib.report.exhibits import Table
 from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Group, average, difference
-from calib.report.numbers import count, estimate_columns, estimate_seeds, number, signed_with_interval
+from calib.report.numbers import (
+    estimate_columns,
+    estimate_seeds,
+    number,
+    seeds_cell,
+    signed_with_interval,
+    span,
+)
 from calib.report.paper import ONE_SOURCE, spelled
+from calib.report.readings import CHOSEN, INTERVALS, READS, TARGETS, reading_cell, readings
 
 BEST = "joint_plus"
 """The method that all others are compared with."""
@@ -29,18 +38,20 @@ Partner = Callable[[Group], Group | None]
 COLUMNS = {"accuracy": "accuracy", "f_score": "F-score", "auc": "AUC", "mcc": "MCC"}
 """Metric -> its heading."""
 
+HEADS = ("accuracy", "lowest to highest", *(head for head in COLUMNS.values() if head != "accuracy"))
+LAST = ("chosen by", "seeds")
+"""Headings of a method's metrics, and of what comes after its differences."""
+
 CAPTION = (
-    "Mean over all splits' targets, at sample level; ± standard deviation over seeds; AUC of "
+    f"Mean over all splits' targets, at sample level; ± standard deviation over seeds. {TARGETS} AUC of "
     "probabilities. Difference: accuracy minus that of Joint+, paired by subject and by the seeds that "
-    "both have, so it may differ from that of the columns, with the 95 % interval of a bootstrap of whole "
-    "subjects and of seeds. A method with one seed is compared with every seed of Joint+; where its "
-    "training depends on the seed, the interval lacks that. Over replicates: the same where every method "
-    "gives all measurements of a sample one answer, the geometric mean of their probabilities; which rows "
-    "those are is known without labels. The fairer comparison with Joint+, which always does so (‡). "
-    "Sorted by accuracy. A batch is source in one split and target in another, so the splits are not "
-    "independent. Converged: with the learning rates of training=converged, where the printed ones leave "
-    "D untrained. Logistic regression: in place of D. Baseline: uncorrected data. † uses target labels: a "
-    "reference, not a method."
+    f"both have, so it may differ from that of the columns, with {INTERVALS} {READS} Over replicates: the "
+    "same where every method gives all measurements of a sample one answer, the geometric mean of their "
+    "probabilities; which rows those are is known without labels. The fairer comparison with Joint+, which "
+    "always does so (‡). Sorted by accuracy. A batch is source in one split and target in another, so the "
+    "splits are not independent. Converged: with the learning rates of training=converged, where the "
+    "printed ones leave D untrained. Logistic regression: in place of D. Baseline: uncorrected data. "
+    f"{CHOSEN} Seeds: any where the seed changes nothing. † uses target labels: a reference, not a method."
 )
 
 
@@ -54,25 +65,18 @@ def comparison_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
     """
     shown = [group for group in groups if _is_method(group)]
     best = next((g for g in shown if g.method == BEST and not g.variant and g.runs), None)
-    numbers = compared(study, shown, lambda _: best)
-    together = {_place(group): _over_replicates(group, best) for group in shown}
-    places = numbers[["method", "protocol", "variant"]].itertuples(index=False)
-    return numbers.assign(**pd.DataFrame([together[place] for place in places]))
-
-
-def _place(group: Group) -> tuple[str, str, str]:
-    """Return the columns that name a group's row."""
-    return group.method, group.protocol, group.variant
-
-
-def _over_replicates(group: Group, best: Group | None) -> dict[str, float]:
-    """Return accuracy and difference if both methods give all measurements of a sample one answer."""
-    mean = average(group.runs_over_replicates) if group.knows_replicates else None
-    apart = None
-    if mean and best and group is not best:
-        apart = difference(group.runs_over_replicates, best.runs_over_replicates, alone=True)
-    accuracy = mean.value if mean else np.nan
-    return {"together": accuracy, **estimate_columns(apart, "difference", prefix="together_")}
+    means = [average(g.runs_over_replicates) if g.knows_replicates else None for g in shown]
+    apart = [
+        difference(group.runs_over_replicates, best.runs_over_replicates)
+        if mean and best and group is not best
+        else None
+        for group, mean in zip(shown, means, strict=True)
+    ]
+    together = [
+        {"together": mean.value if mean else np.nan} | estimate_columns(one, "difference", prefix="together_")
+        for mean, one in zip(means, apart, strict=True)
+    ]
+    return compared(study, shown, lambda _: best, {"together_": apart}, together)
 
 
 def _is_method(group: Group) -> bool:
@@ -84,20 +88,31 @@ def _is_method(group: Group) -> bool:
     return group.variant in ("", CONVERGED, LOGISTIC) and group.method != AGAIN
 
 
-def compared(study: str, groups: Sequence[Group], partner: Partner) -> pd.DataFrame:
+def compared(
+    study: str,
+    groups: Sequence[Group],
+    partner: Partner,
+    further: Mapping[str, Sequence[Estimate | None]] | None = None,
+    columns: Sequence[Mapping[str, float]] | None = None,
+) -> pd.DataFrame:
     """Return a row for each group: its metrics and the difference from its partner; the best first.
 
     Args:
         study: name of the study.
         groups: the compared groups.
         partner: function that returns the group that a group is compared with, or None.
+        further: prefix of columns -> another difference of each group, of the same family of tests.
+        columns: further columns of each group.
     """
+    differences = {"": [_difference(group, partner(group)) for group in groups], **(further or {})}
+    every = [one for of_kind in differences.values() for one in of_kind]
+    tests = iter(readings(every))
+    read = [{f"{prefix}{k}": v for k, v in next(tests).items()} for prefix in differences for _ in groups]
     rows = []
-    for group in groups:
-        other, apart = partner(group), None
-        if other and other is not group:
-            apart = difference(group.runs, other.runs, alone=True)
+    for place, group in enumerate(groups):
+        apart = differences[""][place]
         accuracies = group.means("accuracy")
+        lowest, highest = group.extremes("accuracy")
         rows.append(
             {
                 "study": study,
@@ -105,16 +120,27 @@ def compared(study: str, groups: Sequence[Group], partner: Partner) -> pd.DataFr
                 "label": group.label,
                 "protocol": group.protocol,
                 "variant": group.variant,
+                "chosen_by": group.chosen_by,
                 "uses_target_labels": group.uses_target_labels,
                 "averages_replicates": group.averages_replicates,
-                "seeds": len(group.runs),
+                "uses_seed": group.uses_seed,
+                "seeds": len(group.runs.seeds),
                 **{metric: _mean(group.means(metric)) for metric in COLUMNS},
-                "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(group.runs) > 1 else np.nan,
+                "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else np.nan,
+                "lowest": lowest,
+                "highest": highest,
                 **estimate_columns(apart, "difference"),
                 "shared_seeds": estimate_seeds(apart),
+                **(columns[place] if columns else {}),
+                **{k: v for part in read[place :: len(groups)] for k, v in part.items()},
             }
         )
     return pd.DataFrame(rows).sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def _difference(group: Group, other: Group | None) -> Estimate | None:
+    """Return the difference of a group from another one; None without another."""
+    return difference(group.runs, other.runs) if other and other is not group else None
 
 
 def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
@@ -123,12 +149,14 @@ def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
         [method_name(row, SUFFIXES.get(row["variant"], "")), row["protocol"], *cells(row)]
         for row in numbers.to_dict("records")
     ]
-    heads = ["method", "protocol", *COLUMNS.values(), "minus Joint+", "seeds"]
+    heads = ["method", "protocol", *HEADS, "minus Joint+", "reads", *LAST]
     if numbers["together"].notna().any():
-        heads[-1:-1] = ["over replicates", "minus Joint+"]
+        place = -len(LAST)
+        heads[place:place] = ["over replicates", "minus Joint+", "reads"]
         for line, row in zip(rows, numbers.to_dict("records"), strict=True):
             apart = (row["together_difference"], row["together_low"], row["together_high"])
-            line[-1:-1] = [number(row["together"]), signed_with_interval(*apart)]
+            reads = reading_cell(row, "together_")
+            line[place:place] = [number(row["together"]), signed_with_interval(*apart), reads]
     title = f"{spelled(study)}: every method beside Joint+"
     command = f"make reproduce-all STUDIES={study} SERIES=paper,beyond,named"
     return Table(f"comparison_{study}", title, CAPTION, heads, rows, numbers, command)
@@ -141,13 +169,16 @@ def method_name(row: Mapping[Hashable, Any], suffix: str = "") -> str:
 
 
 def cells(row: Mapping[Hashable, Any]) -> list[str]:
-    """Return metrics, difference and number of seeds of a row of ``compared`` as text."""
+    """Return a row of ``compared`` as text: metrics (``HEADS``), difference, reading, and ``LAST``."""
     spread = "" if pd.isna(row["accuracy_sd"]) else f" ± {number(row['accuracy_sd'])}"
     return [
         number(row["accuracy"]) + spread,
+        span(row["lowest"], row["highest"]),
         *(number(row[metric]) for metric in COLUMNS if metric != "accuracy"),
         signed_with_interval(row["difference"], row["low"], row["high"]),
-        count(row["seeds"]),
+        reading_cell(row),
+        row["chosen_by"],
+        seeds_cell(row["seeds"], row["uses_seed"]),
     ]
 
 

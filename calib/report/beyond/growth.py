@@ -14,9 +14,10 @@ from calib.report.figures.layout import Page, empty, log_ticks
 from calib.report.figures.style import WIDTH, batch_look, in_style, literal
 from calib.report.groups import Group, average
 from calib.report.numbers import count as count_text
-from calib.report.numbers import estimate_columns, estimate_seeds, with_interval
+from calib.report.numbers import estimate_columns, estimate_seeds, span, with_interval
 from calib.report.paper import spelled
 from calib.report.printed import METHODS
+from calib.report.readings import INTERVALS, TARGETS
 
 ALWAYS = ("nearest_source", "fewer_subjects")
 """Methods that are shown even with one number, because the table is about them."""
@@ -32,9 +33,9 @@ SPELLED = {
 """Variants of ``nearest_source`` -> their meaning; other variants are shown as they are."""
 
 CAPTION = (
-    "Accuracy: mean over target batches of the mean over their splits, with the 95 % interval of a "
-    "bootstrap of whole subjects and of seeds. With more sources there are fewer targets in a split, but "
-    "every labelled batch is a target of some. Of methods that were run with two numbers or more."
+    f"Accuracy: mean over target batches of the mean over their splits, with {INTERVALS} {TARGETS} With more "
+    "sources there are fewer targets in a split, but every labelled batch is a target of some. Of methods "
+    "that were run with two numbers or more."
 )
 
 
@@ -50,6 +51,7 @@ def growth_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
         for (method, label, protocol, rest), line in lines.items():
             for number, group in sorted(line.items()) if len(line) > 1 or method in ALWAYS else ():
                 accuracy = average(group.runs)
+                lowest, highest = group.extremes("accuracy")
                 rows.append(
                     {
                         "study": study,
@@ -59,6 +61,8 @@ def growth_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
                         "protocol": protocol,
                         "besides": rest,
                         "count": number,
+                        "lowest": lowest,
+                        "highest": highest,
                         **estimate_columns(accuracy, "accuracy"),
                         "seeds": estimate_seeds(accuracy),
                     }
@@ -110,11 +114,12 @@ def growth_table(study: str, numbers: pd.DataFrame) -> Table:
             _line_name(row),
             str(row["count"]),
             with_interval(row["accuracy"], row["low"], row["high"]),
+            span(row["lowest"], row["highest"]),
             count_text(row["seeds"]),
         ]
         for row in numbers.to_dict("records")
     ]
-    heads = ["number of", "method", "number", "accuracy", "seeds"]
+    heads = ["number of", "method", "number", "accuracy", "lowest to highest", "seeds"]
     title, command = (
         f"{spelled(study)}: how much evidence it takes",
         f"make reproduce-all STUDIES={study} SERIES=beyond,trust,growth",

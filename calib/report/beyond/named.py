@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from calib.errors import DamagedError
-from calib.report.beyond.comparison import COLUMNS, cells, compared, method_name
+from calib.report.beyond.comparison import HEADS, LAST, cells, compared, method_name
 from calib.report.exhibits import Table
 from calib.report.figures.draw import fill_maps
 from calib.report.figures.gallery import Gallery, map_folder
@@ -16,6 +16,7 @@ from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Group
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
 from calib.report.paper import spelled
+from calib.report.readings import CHOSEN, INTERVALS, READS, TARGETS
 from calib.runs.run import Run
 
 NAMED = ("sva", "fsva", "ratio_g", "mnn", "cca", "seurat", "harmony", "mmd_resnet")
@@ -34,18 +35,15 @@ TEXT = (
 
 CAPTION = (
     "Protocol paper (joint also released). Mean over all splits' targets, at sample level; ± standard "
-    "deviation over seeds; AUC of probabilities. Data: as the paper's comparators get them (intensities, "
-    "or logarithms of counts), or arcsinh(x / 100) of intensities, since SVA, MNN, CCA and Seurat were "
-    "made for logarithmic values (Harmony and MMD-ResNet take arcsinh by themselves). Difference: accuracy "
-    "minus that of the same classifier on the same data (of Harmony and MMD-ResNet: on arcsinh of "
-    "intensities) without calibration, paired by subject and seed, "
-    "with the 95 % interval of a bootstrap of whole subjects and of seeds; a setting with one seed is "
-    "compared with every seed. Converged: with the learning rates of training=converged "
-    "(docs/pancreas.md), where the printed ones leave D untrained. Sorted by accuracy. † uses target "
+    f"deviation over seeds. {TARGETS} AUC of probabilities. Data: as the paper's comparators get them "
+    "(intensities, or logarithms of counts), or arcsinh(x / 100) of intensities, since SVA, MNN, CCA and "
+    "Seurat were made for logarithmic values (Harmony and MMD-ResNet take arcsinh by themselves). "
+    "Difference: accuracy minus that of the same classifier on the same data (of Harmony and MMD-ResNet: on "
+    f"arcsinh of intensities) without calibration, paired by subject and seed, with {INTERVALS} {READS} "
+    "Converged: with the learning rates of training=converged (docs/pancreas.md), where the printed ones "
+    f"leave D untrained. Sorted by accuracy. {CHOSEN} Seeds: any where the seed changes nothing. † uses target "
     "labels. ‡ gives one answer for all replicates of a sample."
 )
-
-HEADS = ["method", "data", "classifier", *COLUMNS.values(), "minus no calibration", "seeds"]
 
 
 def named_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
@@ -107,7 +105,8 @@ def named_table(study: str, numbers: pd.DataFrame) -> Table:
     ]
     title = f"{spelled(study)}: named in the paper, tested here"
     command = f"make reproduce-all STUDIES={study} SERIES=paper,beyond,named"
-    return Table(f"named_{study}", title, CAPTION, HEADS, rows, numbers, command)
+    heads = ["method", "data", "classifier", *HEADS, "minus no calibration", "reads", *LAST]
+    return Table(f"named_{study}", title, CAPTION, heads, rows, numbers, command)
 
 
 def named_section(studies: Mapping[str, Sequence[Group]], folder: Path, workers: int) -> Section | None:

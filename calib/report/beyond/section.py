@@ -19,6 +19,7 @@ from calib.report.page.page import Section
 from calib.report.page.parts import Shown
 from calib.report.paper import PROTOCOLS, spelled
 from calib.report.printed import METHODS
+from calib.report.readings import INTERVALS
 from calib.runs.planner import Job
 
 TABLES: Mapping[str, Callable[[str, pd.DataFrame], Table]] = {
@@ -36,8 +37,8 @@ TEXT = (
 )
 
 ATTRIBUTION = (
-    "Accuracy of the joint model along each walk (left) and the change at each step (right), with 95 % "
-    "intervals of a bootstrap of whole subjects and of seeds; every step sets one option more."
+    "Accuracy of the joint model along each walk (left) and the change at each step (right); every step sets "
+    f"one option more. {INTERVALS}"
 )
 TRUST = (
     "a: accuracy against confidence of all splits' targets and seeds, in 15 bins, those with at least 0.5 % "
@@ -45,10 +46,7 @@ TRUST = (
     "source labels alone. b: share of wrong answers where the least confident samples get none, mean over "
     "targets and seeds."
 )
-GROWTH = (
-    "Accuracy against the number of source batches (left) and of labelled subjects (right), with 95 % "
-    "intervals of a bootstrap of whole subjects and of seeds."
-)
+GROWTH = f"Accuracy against the number of source batches (left) and of labelled subjects (right). {INTERVALS}"
 """Captions of the figures."""
 
 SERIES = "beyond,attribution,trust,growth,named"

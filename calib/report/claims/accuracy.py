@@ -1,20 +1,18 @@
 """Verdicts on the claims on accuracy and time; each claim is decided by its rule alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from math import nan
 from statistics import median
 
-import numpy as np
-
-from calib.data.study import FloatArray
-from calib.evaluation.intervals import SEED, Estimate, estimate, shared_seeds
-from calib.report.claims.rules import BAND, NAMES, all_or_none, near, side
+from calib.evaluation.intervals import Estimate, Paired, paired
+from calib.evaluation.significance import ALPHA, MARGIN, decides, p_different, p_equal
+from calib.evaluation.tallies import shared_seeds
+from calib.report.claims.rules import BAND, NAMES, all_or_none, estimate_near, side
 from calib.report.claims.runs import FALLBACK, CompleteRuns, StudyRuns
+from calib.report.claims.share import Share, share_of_way
 from calib.report.exhibits import MISSING, Ruling, Verdict
-from calib.report.numbers import number, seeds_text, signed
+from calib.report.numbers import number, p_text, seeds_text, signed
 from calib.report.paper import paper_accuracy, paper_numbers
-
-SHARE = 1 / 3
-"""Share of the way from the baseline to the ceiling from which joint is close to the ceiling."""
 
 NEAR_RULE = (
     f"Reproduced where our value is within {BAND} of the printed one, undecided where only its 95 % interval "
@@ -22,7 +20,8 @@ NEAR_RULE = (
 )
 ABOVE_RULE = (
     "Reproduced where the whole 95 % interval of the difference (joint minus the other) is above 0, not "
-    "reproduced where all of it is below 0, else undecided."
+    "reproduced where all of it is below 0, else undecided. Undecided does not mean equal: that is said only "
+    f"where two one-sided tests at {ALPHA} put the difference within ±{MARGIN}."
 )
 SHARE_RULE = (
     "Share of the way from the baseline to the ceiling: (joint − baseline) / (ceiling − baseline). "
@@ -32,7 +31,7 @@ SHARE_RULE = (
 TIME_RULE = (
     "Seconds of training until one target batch is answered: a joint run against one pairwise network from "
     "every other batch, medians over runs. Reproduced where pairwise takes longer for every target batch, "
-    "not reproduced where for none, else undecided."
+    "not reproduced where for none, else undecided. Seconds hardly depend on the seed, so one is enough."
 )
 
 
@@ -68,9 +67,9 @@ def level(runs: StudyRuns, protocol: str) -> Verdict:
     joint = runs.complete("joint", protocol)
     if reason := _incomparable([joint], protocol):
         return _missing(runs, claim, protocol, printed, NEAR_RULE, reason)
-    result = _estimate(lambda a: a, [joint])
-    outcome = near(result.value, result.low, result.high, average)
-    ours = f"{result.value:.3f} ({result.low:.3f} to {result.high:.3f}; {seeds_text(result.seeds)})"
+    result = _paired([joint]).accuracy()
+    ours = f"{result.value:.3f} ({number(result.low)} to {number(result.high)}; {seeds_text(result)})"
+    outcome = estimate_near(result, average)
     return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, NEAR_RULE)
 
 
@@ -85,9 +84,9 @@ def gain(runs: StudyRuns, protocol: str) -> Verdict:
     methods = [runs.complete("joint", protocol), runs.complete("baseline", protocol)]
     if reason := _incomparable(methods, protocol):
         return _missing(runs, claim, protocol, signed(difference), NEAR_RULE, reason)
-    result = _estimate(np.subtract, methods)
-    outcome = near(result.value, result.low, result.high, difference)
+    result = _paired(methods).contrast(1, -1)
     ours = _difference(result) + _elsewhere(methods, protocol)
+    outcome = estimate_near(result, difference)
     return Verdict(claim, study, protocol, signed(difference), ours, outcome, NEAR_RULE)
 
 
@@ -99,10 +98,12 @@ def beats(runs: StudyRuns, protocol: str, method: str, claim: str) -> Verdict:
     methods = [runs.complete("joint", protocol), runs.complete(method, protocol)]
     if reason := _incomparable(methods, protocol):
         return _missing(runs, claim, protocol, printed, ABOVE_RULE, reason)
-    joint, second = (_average(each, methods) for each in methods)
-    result = _estimate(np.subtract, methods)
-    ours = f"{joint:.3f} against {second:.3f}: {_difference(result)}{_elsewhere(methods, protocol)}"
-    return Verdict(claim, study, protocol, printed, ours, side(result, 0), ABOVE_RULE)
+    both = _paired(methods)
+    result = both.contrast(1, -1)
+    joint, second = both.averages.mean(axis=1)
+    ours = f"{joint:.3f} against {second:.3f}: {_difference(result)}{_equal(result)}"
+    ours += _elsewhere(methods, protocol)
+    return Verdict(claim, study, protocol, printed, ours, side(result), ABOVE_RULE, _p(result))
 
 
 def ceiling(runs: StudyRuns, protocol: str) -> Verdict:
@@ -112,23 +113,22 @@ def ceiling(runs: StudyRuns, protocol: str) -> Verdict:
     averages = [value for name in names if (value := printed_average(study, name)) is not None]
     printed = MISSING
     if len(averages) == len(names):
-        share = float(_share(*(np.array(value) for value in averages)))
+        share = (averages[0] - averages[1]) / (averages[2] - averages[1])
         printed = f"{share:.2f} of the way (ceiling {averages[2]:.3f})"
     methods = [runs.complete(name, protocol) for name in names]
     if reason := _incomparable(methods, protocol):
         return _missing(runs, claim, protocol, printed, SHARE_RULE, reason)
-    result, top = _estimate(_share, methods), _average(methods[2], methods)
-    if np.isnan([result.value, result.low, result.high]).any():
-        span = _estimate(lambda _, base, top: top - base, methods)
-        ours, outcome = f"the ceiling is not surely above the baseline: {_difference(span)}", Ruling.OPEN
+    three = _paired(methods)
+    share_found = share_of_way(three)
+    if share_found is None:
+        span = three.contrast(0, -1, 1)
+        ours = f"the ceiling is not surely above the baseline: {_difference(span)}"
+        outcome, p = Ruling.OPEN if decides(span) else Ruling.FEW, nan
     else:
-        ours = (
-            f"{number(result.value, 2)} of the way ({number(result.low, 2)} to {number(result.high, 2)}; "
-            f"{seeds_text(result.seeds)}; ceiling {top:.3f})"
-        )
-        outcome = side(result, SHARE)
+        ours = _share(share_found, three)
+        outcome, p = side(share_found.beyond), _p(share_found.beyond)
     ours += _elsewhere(methods, protocol)
-    return Verdict(claim, study, protocol, printed, ours, outcome, SHARE_RULE)
+    return Verdict(claim, study, protocol, printed, ours, outcome, SHARE_RULE, p)
 
 
 def faster(runs: StudyRuns, protocol: str) -> Verdict:
@@ -160,7 +160,26 @@ def printed_average(study: str, method: str) -> float | None:
 def _difference(estimate: Estimate) -> str:
     """Return a difference with its interval and seeds as text."""
     interval = f"{signed(estimate.low)} to {signed(estimate.high)}"
-    return f"{signed(estimate.value)} ({interval}; {seeds_text(estimate.seeds)})"
+    return f"{signed(estimate.value)} ({interval}; {seeds_text(estimate)})"
+
+
+def _equal(estimate: Estimate) -> str:
+    """Return that a difference is surely within the margin, as the end of a sentence, "" if it is not."""
+    if not decides(estimate) or not (p := p_equal(estimate)) < ALPHA:
+        return ""
+    return f"; equal within {MARGIN} by two one-sided tests, p {p_text(p)}"
+
+
+def _p(estimate: Estimate) -> float:
+    """Return the p of a value that is not 0; NaN without seeds enough for a verdict."""
+    return p_different(estimate) if decides(estimate) else nan
+
+
+def _share(share: Share, methods: Paired) -> str:
+    """Return the share of the way to the ceiling as text, with its interval, seeds and the ceiling."""
+    interval = f"{number(share.low, 2)} to {number(share.high, 2)}"
+    top = methods.averages[2].mean()
+    return f"{number(share.value, 2)} of the way ({interval}; {seeds_text(share.beyond)}; ceiling {top:.3f})"
 
 
 def _printed_pair(study: str, method: str) -> tuple[float, float] | None:
@@ -176,22 +195,9 @@ def _printed_pair(study: str, method: str) -> tuple[float, float] | None:
     return None if joint is None or second is None else (joint, second)
 
 
-def _estimate(statistic: Callable[..., FloatArray], methods: Sequence[CompleteRuns]) -> Estimate:
-    """Estimate a function of the methods' average accuracies, with its interval."""
-    return estimate(statistic, [runs.seeds for runs in methods], np.random.default_rng(SEED))
-
-
-def _average(method: CompleteRuns, among: Sequence[CompleteRuns]) -> float:
-    """Return a method's average accuracy over the seeds that all the methods have."""
-    seeds = shared_seeds([runs.seeds for runs in among])
-    chosen = {seed: method.seeds[seed] for seed in seeds}
-    return estimate(lambda a: a, [chosen], np.random.default_rng(SEED), draws=1).value
-
-
-def _share(joint: FloatArray, baseline: FloatArray, top: FloatArray) -> FloatArray:
-    """Return the share of the way from baseline to ceiling; NaN if the ceiling is not above the baseline."""
-    span = top - baseline
-    return np.where(span > 0, (joint - baseline) / np.where(span > 0, span, 1), np.nan)
+def _paired(methods: Sequence[CompleteRuns]) -> Paired:
+    """Return the methods' accuracies on the same subjects and seeds."""
+    return paired([method.runs for method in methods])
 
 
 def _seconds(runs: StudyRuns, method: CompleteRuns) -> Mapping[tuple[str, str], list[float]]:
@@ -201,7 +207,7 @@ def _seconds(runs: StudyRuns, method: CompleteRuns) -> Mapping[tuple[str, str], 
     """
     records = runs.of(method.method, method.protocol)
     seconds: dict[tuple[str, str], list[float]] = {}
-    for seed, lines in method.seeds.items():
+    for seed, lines in method.runs.seeds.items():
         for line in lines:
             result = records[line[0], seed].result
             parts = len(result["targets"]) if method.method == "pairwise" else 1
@@ -217,10 +223,10 @@ def _incomparable(methods: Sequence[CompleteRuns], protocol: str, paired: bool =
         protocol: protocol of the claim.
         paired: whether the comparison is paired by seed, so that the methods have to share one.
     """
-    empty = [m for m in methods if not m.seeds or (m.method == "joint" and m.protocol != protocol)]
+    empty = [m for m in methods if not m.runs or (m.method == "joint" and m.protocol != protocol)]
     if empty:
         return f"no complete seed of {', '.join(NAMES[m.method] for m in empty)}"
-    return "" if not paired or shared_seeds([m.seeds for m in methods]) else "no seed in common"
+    return "" if not paired or shared_seeds([m.runs for m in methods]) else "no seed in common"
 
 
 def _elsewhere(methods: Sequence[CompleteRuns], protocol: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from calib.evaluation.intervals import Estimate
+from calib.evaluation.significance import LEAST_SEEDS, decides
 from calib.report.exhibits import Ruling
 
 NAMES = {
@@ -30,9 +31,21 @@ def near(value: float, low: float, high: float, printed: float, band: float = BA
     return Ruling.OPEN if low <= printed + slack and high >= printed - slack else Ruling.NO
 
 
-def side(estimate: Estimate, bound: float) -> Ruling:
-    """Return YES if the whole interval is above the bound, NO if all of it is below, else OPEN."""
-    return Ruling.YES if estimate.low > bound else Ruling.NO if estimate.high < bound else Ruling.OPEN
+def estimate_near(estimate: Estimate, printed: float) -> Ruling:
+    """Return as ``near`` does, FEW from too few seeds."""
+    return near(estimate.value, estimate.low, estimate.high, printed) if decides(estimate) else Ruling.FEW
+
+
+def side(estimate: Estimate) -> Ruling:
+    """Return YES if the whole interval is above 0, NO if it is below, else OPEN; FEW from few seeds."""
+    if not decides(estimate):
+        return Ruling.FEW
+    return Ruling.YES if estimate.low > 0 else Ruling.NO if estimate.high < 0 else Ruling.OPEN
+
+
+def enough(seeds: Collection[int]) -> bool:
+    """Return whether a verdict may be drawn from runs of a trained method with these seeds."""
+    return len(set(seeds)) >= LEAST_SEEDS
 
 
 def all_or_none(held: Sequence[bool]) -> Ruling:
@@ -40,16 +53,21 @@ def all_or_none(held: Sequence[bool]) -> Ruling:
     return Ruling.YES if all(held) else Ruling.OPEN if any(held) else Ruling.NO
 
 
-def ahead_of_all(held: Mapping[str, Sequence[bool]], undecided: Collection[str], absent: bool) -> Ruling:
+def ahead_of_all(
+    held: Mapping[str, Sequence[bool]], undecided: Collection[str], few: Collection[str], absent: bool
+) -> Ruling:
     """Return NO if joint is behind a method in every run, YES if it is ahead of all in every run, else OPEN.
 
     Args:
         held: method -> whether joint is ahead of it in each run.
         undecided: methods whose comparison decides nothing.
+        few: methods with too few seeds for a verdict; FEW is returned if one is needed.
         absent: whether a method has not been run.
     """
-    if any(not any(ahead) for method, ahead in held.items() if method not in undecided):
+    if any(not any(ahead) for method, ahead in held.items() if method not in {*undecided, *few}):
         return Ruling.NO
+    if few:
+        return Ruling.FEW
     if absent or undecided or not all(all(ahead) for ahead in held.values()):
         return Ruling.OPEN
     return Ruling.YES

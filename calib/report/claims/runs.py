@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, SplitError
-from calib.evaluation.intervals import Line, Tally, tallies
+from calib.evaluation.tallies import Line, Runs, Tally, tallies
 from calib.files import read_table
 from calib.records.predictions_file import read_predictions
 from calib.records.record import Finished
@@ -29,12 +29,12 @@ class CompleteRuns:
     Attributes:
         method: name of the method.
         protocol: protocol that the runs were made under.
-        seeds: seed -> split and target batch -> tally; empty if no seed is complete.
+        runs: the tallies of every split and target batch; of no seed if none is complete.
     """
 
     method: str
     protocol: str
-    seeds: Mapping[int, Mapping[Line, Tally]]
+    runs: Runs
 
 
 class StudyRuns:
@@ -76,8 +76,8 @@ class StudyRuns:
     def complete(self, method: str, protocol: str) -> CompleteRuns:
         """Return a method's complete seeds under a protocol, or those under ``paper`` if there are none."""
         asked = self._of_protocol(method, protocol)
-        nearest = asked if asked.seeds else self._of_protocol(method, FALLBACK)
-        return nearest if nearest.seeds else asked
+        nearest = asked if asked.runs else self._of_protocol(method, FALLBACK)
+        return nearest if nearest.runs else asked
 
     def lines(self, method: str) -> Sequence[Line]:
         """Return every split and labelled target batch that a method has to be run on.
@@ -113,7 +113,8 @@ class StudyRuns:
             seeds = sorted({seed for _, seed in runs})
             whole = [s for s in seeds if lines and all((split, s) in runs for split, _ in lines)]
             read = {s: {(split, b): self._tally(runs[split, s], b) for split, b in lines} for s in whole}
-            self._complete[method, protocol] = CompleteRuns(method, protocol, read)
+            uses_seed = any(runs[split, s].result["uses_seed"] for s in read for split, _ in lines)
+            self._complete[method, protocol] = CompleteRuns(method, protocol, Runs(read, uses_seed))
         return self._complete[method, protocol]
 
     def _tally(self, run: Finished, batch: str) -> Tally:

@@ -8,9 +8,10 @@ from statistics import mean
 import pandas as pd
 
 from calib.evaluation.distances import most_rows
+from calib.evaluation.significance import LEAST_SEEDS
 from calib.losses import PAPER_WIDTHS
 from calib.records.record import Finished
-from calib.report.claims.rules import BAND, NAMES, ahead_of_all, all_or_none, near
+from calib.report.claims.rules import BAND, NAMES, ahead_of_all, all_or_none, enough, near
 from calib.report.claims.runs import FALLBACK, Cell, StudyRuns
 from calib.report.exhibits import MISSING, Ruling, Verdict
 from calib.report.numbers import number
@@ -30,6 +31,7 @@ Measure = Callable[[Finished], float | None]
 Values = Mapping[Cell, float]
 """Split and seed -> number of the run."""
 
+SEEDS = f" No verdict from fewer than {LEAST_SEEDS} seeds."
 FLOOR = (
     " With the kernel widths of the paper it is undecided too where both are at the floor, 5 (1/m + 1/n) for "
     "m and n rows: there samples are too far apart for every kernel, and nothing is measured."
@@ -37,15 +39,15 @@ FLOOR = (
 RUNS_RULE = (
     "Runs are compared split by split and seed by seed. Reproduced where the claim holds in every one, not "
     "reproduced where it holds in none, else undecided."
-) + FLOOR
+) + f"{SEEDS}{FLOOR}"
 EVERY_RULE = (
     "Runs are compared in the same way with each other method. Reproduced where joint is ahead of all of "
     "them in every run, not reproduced where it is behind one of them in every run, else undecided, as also "
-    "where a method has not been run. A method at the floor together with joint decides nothing."
+    f"where a method has not been run.{SEEDS} A method at the floor together with joint decides nothing."
 )
 LEVEL_RULE = (
     f"Reproduced where the mean over our runs is within {BAND} of the printed one, undecided where only some "
-    "runs come as near, else not reproduced."
+    f"runs come as near, else not reproduced.{SEEDS}"
 )
 
 
@@ -102,7 +104,8 @@ def map_claims(
             continue
         held = [sign * (of_joint[cell] - of_raw[cell]) > 0 for cell in of_joint]
         ours = f"joint {_mean(of_joint)}, raw {_mean(of_raw)}: {way} in {sum(held)} of {len(held)} runs"
-        verdicts.append(Verdict(claim, study, protocol, printed, ours, all_or_none(held), RUNS_RULE))
+        outcome = all_or_none(held) if _enough(of_joint) else Ruling.FEW
+        verdicts.append(Verdict(claim, study, protocol, printed, ours, outcome, RUNS_RULE))
     claim = "classes separate more than by other methods: silhouette"
     measure = _silhouette(silhouettes, "class")
     verdicts.append(_against_others(runs, protocol, claim, printed, measure, 1))
@@ -125,7 +128,7 @@ def _below_raw(
     ours = f"joint {_mean(values)}, raw {_mean(raw)}: lower in {sum(lower)} of {len(lower)} runs"
     ours += _at_floor({"joint": values, "raw": raw}, bound)
     flat = _is_flat(values, bound) and _is_flat(raw, bound)
-    outcome = Ruling.OPEN if flat else all_or_none(lower)
+    outcome = Ruling.FEW if not _enough(values) else Ruling.OPEN if flat else all_or_none(lower)
     return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, RUNS_RULE)
 
 
@@ -167,7 +170,8 @@ def _against_others(
     ours += f"; not run: {', '.join(absent)}" if absent else ""
     ours += f"; {', '.join(elsewhere)} under protocol {FALLBACK}" if elsewhere else ""
     flat = {name for name in values if _is_flat(joint, bound) and _is_flat(values[name], bound)}
-    outcome = ahead_of_all(held, flat, bool(absent))
+    few = {name for name in values if not _enough(values[name])}
+    outcome = ahead_of_all(held, flat, few, bool(absent))
     return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, EVERY_RULE)
 
 
@@ -185,7 +189,7 @@ def _printed_level(runs: StudyRuns, protocol: str, values: Values) -> list[Verdi
         return [_missing(runs, claim, protocol, printed, LEVEL_RULE)]
     low, high = min(values.values()), max(values.values())
     ours = f"{_mean(values)} ({low:.3f} to {high:.3f} over {len(values)} runs)"
-    outcome = near(mean(values.values()), low, high, level)
+    outcome = near(mean(values.values()), low, high, level) if _enough(values) else Ruling.FEW
     return [Verdict(claim, runs.study.name, protocol, printed, ours, outcome, LEVEL_RULE)]
 
 
@@ -219,6 +223,11 @@ def _shared(first: Values, second: Values) -> tuple[Values, Values]:
     """Return the numbers of the splits and seeds that both have."""
     cells = [cell for cell in first if cell in second]
     return {cell: first[cell] for cell in cells}, {cell: second[cell] for cell in cells}
+
+
+def _enough(values: Values) -> bool:
+    """Return whether there are seeds enough for a verdict."""
+    return enough({seed for _, seed in values})
 
 
 def _mean(values: Values) -> str:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import isnan
 
 import pandas as pd
 
-from calib.evaluation.intervals import DRAWS
+from calib.evaluation.significance import ALPHA
 from calib.report.exhibits import MISSING, Ruling, Table, Verdict, markdown
+from calib.report.numbers import tested
 from calib.report.paper import PROTOCOLS, spelled
+from calib.report.readings import FAMILY, INTERVALS
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> Table:
@@ -26,21 +29,33 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
     for (study, claim), line in lines.items():
         first = next(iter(line.values()))
         cells = [
-            text for p in protocols for text in ((line[p].ours, line[p].outcome) if p in line else ("", ""))
+            text
+            for p in protocols
+            for text in ((line[p].ours, line[p].outcome, tested(line[p])) if p in line else ("", "", ""))
         ]
         rows.append([study, claim, first.printed, *cells, str(rules[first.rule])])
     counts = [f"{n} {outcome}" for outcome in Ruling if (n := sum(v.outcome == outcome for v in verdicts))]
     caption = (
         f"{', '.join(counts)}, of {len(verdicts)}. Accuracies are means over target batches of the mean over "
-        f"their splits, at sample level; in brackets the 95 % interval of {DRAWS} bootstrap draws of whole "
-        "subjects and, where there are at least two, of seeds: with 1 seed it holds no variation between "
-        "trainings. Methods are paired by subject and seed, and only seeds with every split count. "
+        f"their splits, at sample level. In brackets {INTERVALS} Methods are paired by subject and seed, and "
+        f"only seeds with every split count. {FAMILY} {_family(verdicts)} "
         + " ".join(f"Rule {number}: {rule}" for rule, number in rules.items())
     )
     heads = ["study", "claim", "printed"]
-    heads += [head for p in protocols for head in (f"ours, {p}" if p else "ours", "verdict")]
+    heads += [head for p in protocols for head in (f"ours, {p}" if p else "ours", "verdict", "test")]
     numbers = pd.DataFrame([asdict(v) | {"outcome": str(v.outcome)} for v in verdicts])
     return Table("claims", "What reproduced", caption, [*heads, "rule"], rows, numbers)
+
+
+def _family(verdicts: Sequence[Verdict]) -> str:
+    """Return how many verdicts rest on a test, and how many of these stand when all are taken together."""
+    tests = [verdict for verdict in verdicts if not isnan(verdict.p)]
+    drawn = [verdict for verdict in tests if verdict.outcome in (Ruling.YES, Ruling.NO)]
+    standing = sum(verdict.p_holm < ALPHA for verdict in drawn)
+    return (
+        f"{len(tests)} verdicts rest on a test, the others on counts or on values alone; of the {len(drawn)} "
+        f"that say reproduced or not, {standing} stand at {ALPHA} after the adjustment."
+    )
 
 
 def verdict_counts(verdicts: Sequence[Verdict]) -> str:
@@ -63,7 +78,12 @@ def verdicts_table(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for claim in dict.fromkeys(verdict.claim for verdict in verdicts):
         same = [verdict for verdict in verdicts if verdict.claim == claim]
-        cells = [[str(v.outcome) for v in same if (v.study, v.protocol or p) == (s, p)] for s, p in columns]
+        cells = [[_outcome(v) for v in same if (v.study, v.protocol or p) == (s, p)] for s, p in columns]
         outcomes = [cell[0] if cell else MISSING for cell in cells]
         rows.append([claim, *outcomes, str(rules.index(same[0].rule) + 1)])
     return markdown(["claim", *(f"{spelled(study)}, `{p}`" for study, p in columns), "rule"], rows)
+
+
+def _outcome(verdict: Verdict) -> str:
+    """Return an outcome with the p values of its test, if it rests on one."""
+    return f"{verdict.outcome} ({tested(verdict)})" if tested(verdict) else str(verdict.outcome)

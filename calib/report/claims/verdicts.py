@@ -1,11 +1,13 @@
 """The verdict on each claim of the paper, decided by a stated rule from run records."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.evaluation.differential import differential, overlaps, p_values
+from calib.evaluation.significance import holm
 from calib.records.record import Finished
 from calib.report.claims.accuracy import accuracy_claims
 from calib.report.claims.runs import StudyRuns
@@ -35,13 +37,15 @@ def verdicts(
 ) -> list[Verdict]:
     """Return a verdict for each claim, study and protocol; a claim without runs is "not run".
 
+    All tests among them are one family, for which their p values are adjusted.
+
     Target labels are used here, as in all scoring, to judge finished runs and never to choose.
 
     Args:
         finished: runs of any study, with their variants; the variant "" has the published values.
         studies: name -> study, with its values as loaded, not scaled.
         silhouettes: folder of a record -> its mean silhouettes by ``batch`` and by ``class``, as
-            ``tsne.record_map`` gives them; other runs are left out of the claims on maps.
+            ``figures.silhouettes`` gives them; other runs are left out of the claims on maps.
         protocols: protocols that the claims are judged under.
 
     Raises:
@@ -60,7 +64,8 @@ def verdicts(
             for protocol in protocols
         ]
         every += [verdict for same_claim in zip(*by_protocol, strict=True) for verdict in same_claim]
-    return every
+    adjusted = holm([verdict.p for verdict in every])
+    return [replace(verdict, p_holm=float(p)) for verdict, p in zip(every, adjusted, strict=True)]
 
 
 def data_claims(study: Study) -> list[Verdict]:

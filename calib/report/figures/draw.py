@@ -30,11 +30,6 @@ class Figures:
     splits: dict[tuple[str, str], Gallery]
 
     @property
-    def silhouettes(self) -> dict[Path, dict[str, float]]:
-        """Return folder of a mapped record -> mean silhouettes by ``batch`` and ``class``."""
-        return {path: values for split in self.splits.values() for path, values in split.silhouettes.items()}
-
-    @property
     def missing(self) -> list[str]:
         """Return a sentence for each gap, without repetition."""
         galleries = [self.study, *self.splits.values()]

@@ -37,13 +37,11 @@ class Gallery:
         folder: where the figures are written; it is created.
         drawn: the figures.
         missing: a sentence for each gap.
-        silhouettes: folder of a mapped record -> mean silhouettes by ``batch`` and ``class``.
     """
 
     folder: Path
     drawn: list[Drawn] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    silhouettes: dict[Path, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Create the folder.

@@ -67,7 +67,6 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
                 gallery.missing.append(str(error))
                 continue
             maps[heading] = drawn
-            gallery.silhouettes[run.record.path] = drawn.silhouette
             silhouettes.append({"method": name, "key": run.key, "rows": len(drawn.xy), **drawn.silhouette})
     if silhouettes:
         Record(gallery.folder).write_table(

@@ -74,7 +74,7 @@ def record_map(record: Record, study: Study, maps: Path, settings: MapSettings =
         DamagedError: the record has no calibrated data that can be read.
         CalibError: the data do not belong to the study, or the folder cannot be written to.
     """
-    return _map(_prepared(record, study, settings), maps, settings)
+    return _map(prepared(record, study, settings), maps, settings)
 
 
 def make_maps(
@@ -87,22 +87,22 @@ def make_maps(
     Raises:
         CalibError: as ``record_map``.
     """
-    prepared = {}
+    found = {}
     for record in records:
         with suppress(DamagedError):  # the figure of the map reports it
-            data = _prepared(record, study, settings)
-            prepared[data.name] = data
-    missing = [data for data in prepared.values() if not (maps / data.name).is_file()]
+            data = prepared(record, study, settings)
+            found[data.name] = data
+    missing = [data for data in found.values() if not (maps / data.name).is_file()]
     work = [joblib.delayed(_map)(data, maps, settings) for data in missing]
     for _ in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(work):
         yield
 
 
-def _map(prepared: Prepared, maps: Path, settings: MapSettings) -> Map:
+def _map(data: Prepared, maps: Path, settings: MapSettings) -> Map:
     """Return a map, read from its file or made."""
-    xy, values = _stored(maps / prepared.name) or _computed(prepared, maps, settings)
+    xy, values = _stored(maps / data.name) or _computed(data, maps, settings)
     measured = dict(zip(MEASURED, values.tolist(), strict=True))
-    return Map(xy, prepared.batch, prepared.y, measured)
+    return Map(xy, data.batch, data.y, measured)
 
 
 def _stored(file: Path) -> tuple[FloatArray, FloatArray] | None:
@@ -117,20 +117,25 @@ def _stored(file: Path) -> tuple[FloatArray, FloatArray] | None:
         return None
 
 
-def _computed(prepared: Prepared, maps: Path, settings: MapSettings) -> tuple[FloatArray, FloatArray]:
+def _computed(data: Prepared, maps: Path, settings: MapSettings) -> tuple[FloatArray, FloatArray]:
     """Compute a map, store it, and return coordinates and silhouettes."""
-    x = standardised(prepared.z)
+    x = standardised(data.z)
     xy = project(x, settings.seed, settings.perplexity)
-    groups = (prepared.batch, prepared.y)
+    groups = (data.batch, data.y)
     values = np.array([silhouette(space, group) for space in (x, xy) for group in groups])
     folder = Record(maps)
     folder.make_folder()
-    folder.write_arrays(prepared.name, {"xy": xy, "silhouette": values})
+    folder.write_arrays(data.name, {"xy": xy, "silhouette": values})
     return xy, values
 
 
-def _prepared(record: Record, study: Study, settings: MapSettings) -> Prepared:
-    """Return the data of a record's map and the name of its file."""
+def prepared(record: Record, study: Study, settings: MapSettings) -> Prepared:
+    """Return the data of a record's map and the name of its file.
+
+    Raises:
+        DamagedError: the record has no calibrated data that can be read.
+        CalibError: the data do not belong to the study.
+    """
     z, batch, y = _embedding(record, study, settings)
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for array in (z, batch, y):

@@ -11,9 +11,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.records.record import Record
 from calib.report.exhibits import MISSING, Ruling, Table, Verdict
+from calib.report.numbers import tested
 from calib.report.page.parts import Shown, anchor, gap, seen_figure, seen_table
+from calib.report.readings import FAMILY, INTERVALS
 
-SHORT = {Ruling.YES: "yes", Ruling.NO: "no", Ruling.OPEN: "undecided", Ruling.MISSING: "not run"}
+SHORT = {
+    Ruling.YES: "yes",
+    Ruling.NO: "no",
+    Ruling.OPEN: "undecided",
+    Ruling.FEW: "few seeds",
+    Ruling.MISSING: "not run",
+}
 """Ruling -> its short name in the overview."""
 
 
@@ -87,6 +95,8 @@ def page(content: Content, folder: Path) -> str:
         content=content,
         counts={outcome: counts[outcome] for outcome in Ruling},
         short=SHORT,
+        tested=tested,
+        uncertainty=f"{INTERVALS} {FAMILY}",
         overview=overview(content.verdicts),
         claims=[
             {"claim": claim, "rule": rule, "verdicts": list(group)}
