@@ -42,12 +42,14 @@ from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
 from calib.report.paper import ONE_SOURCE, PROTOCOLS, spelled
 from calib.report.printed import METHODS, printed_tables
 from calib.report.results import results_table
+from calib.runs.archive import Archive
 from calib.runs.planner import Planner
 from calib.runs.series import PLAN, Series, read_series, read_variants
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 RESULTS = ROOT / "docs" / "results" / "runs.csv"
+ARCHIVE = RESULTS.with_name("archive")
 CLAIMS = RESULTS.with_name("claims.csv")
 BEYOND = RESULTS.with_name("beyond.csv")
 ACCURACY = RESULTS.with_name("accuracy_by_split.csv")
@@ -110,6 +112,15 @@ def collect(out: Path, series: Sequence[Series]) -> pd.DataFrame:
     found = [one for job in jobs if (one := job.finished)]
     print(f"{len(found)} of {len(jobs)} runs are recorded in {out}")
     return results_table(found)
+
+
+def readings(_: pd.DataFrame, *studies: str) -> str:
+    """Return the joint model under each reading of the text as Markdown, from the archived runs."""
+    archive = Archive(ARCHIVE)
+    series = [one.narrowed(studies, ["joint"]) for one in read_series(CONF / PLAN, "paper,readings")]
+    jobs = Planner(CONF, ROOT / "outputs", load=archive.load).jobs([one for one in series if one])
+    found = [job.named(kept.result) for job in jobs if (kept := archive.find(job))]
+    return readings_table(results_table(found), *studies)
 
 
 def read_results() -> pd.DataFrame:
@@ -262,7 +273,7 @@ def renewed(text: str, results: pd.DataFrame) -> str:
         "metrics": metrics_table,
         "options": options_table,
         "printed": printed,
-        "readings": readings_table,
+        "readings": readings,
         "rules": rules,
         "settings": settings_table,
         "single_source": partial(single_source_table, columns=SINGLE),

@@ -1,6 +1,6 @@
 """Planning the runs of series: every run once, with its names in the plan."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -48,10 +48,12 @@ class Job:
     @property
     def finished(self) -> Finished | None:
         """Return the record, or None if there is none."""
-        walks = tuple(dict.fromkeys(place.walk for place in self.places))
         result = self.run.record.result()
-        if result is None:
-            return None
+        return None if result is None else self.named(result)
+
+    def named(self, result: Mapping[str, Any]) -> Finished:
+        """Return a result of the run with its names in the plan."""
+        walks = tuple(dict.fromkeys(place.walk for place in self.places))
         return Finished(self.variant, result, self.run.record.path, walks, self.series)
 
 
