@@ -78,7 +78,12 @@ def leaks(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "form", ["http://{user}:{password}@{place}/x", "http://{place}/x/?v=1&token={password}"]
+    "form",
+    [
+        "http://{user}:{password}@{place}/x",
+        "http://{place}/x/?v=1&token={password}",
+        "http://{user}:${{oc.env:OF_TEST}}@{place}/x",
+    ],
 )
 def test_the_password_is_used_and_not_kept(
     form: str,
@@ -90,10 +95,11 @@ def test_the_password_is_used_and_not_kept(
 ) -> None:
     for handler in pooch.get_logger().handlers:
         monkeypatch.setattr(handler, "stream", sys.stderr)
+    monkeypatch.setenv("OF_TEST", PASSWORD)
     url = form.format(user=USER, password=PASSWORD, place=place)
     given = [*described(tmp_path, url), f"out={tmp_path / 'out'}", "method=standardise_logistic"]
     sentences = [
-        called("-m", *given, "split=12_3,13_2", "launch=basic", f"dataset.url='{url}'"),
+        called("-m", *given, "split=12_3", "launch=basic", f"dataset.url='{url}'"),
         called(*given, "split=12_3", "--cfg", "job"),
         called("dataset=mi", f"dataset.url='{url}'", "--help"),
         called(*given, "method.nothing=1"),
