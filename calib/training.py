@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from calib.adam import Adam
 from calib.data.matrix import Matrix, Rows
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.runtime import Runtime
@@ -211,6 +212,7 @@ def train(
     for module in modules:
         module.train()
     optimizers = _optimizers(steps, schedule, rules)
+    keep_gradients = rules.idle_gradient == "zero" and len(steps) > 1  # a single step leaves no network idle
     draws = iterations * (sum(step.repeats for step in steps) if rules.redraw_each_repetition else 1)
     for epoch in (bar := runtimes[0].epochs(epochs, training)):
         if rules.rebuild_optimizer_each_epoch:
@@ -225,7 +227,7 @@ def train(
             for step, optimizer in zip(steps, optimizers, strict=True):
                 for _ in range(step.repeats):
                     losses = step.losses(next(minibatches) if shared is None else shared)
-                    _minimise(losses, optimizer, lr, rules)
+                    _minimise(losses, optimizer, lr, keep_gradients)
                 for name, (_, value) in losses.items():
                     totals[name] = totals.get(name, 0) + value.detach()
         means = {name: (total / iterations).tolist() for name, total in totals.items()}
@@ -235,23 +237,20 @@ def train(
         module.eval()
 
 
-def _minimise(losses: Losses, optimizer: torch.optim.Optimizer, lr: float, rules: Rules) -> None:
+def _minimise(losses: Losses, optimizer: Adam, lr: float, keep_gradients: bool) -> None:
     """Carry out one optimiser step on the weighted sum of the losses."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=rules.idle_gradient == "none")
+    optimizer.clear(keep_gradients)
     total = torch.stack([weight * value for weight, value in losses.values()]).sum()  # over losses and seeds
     total.backward()
-    optimizer.step()
+    optimizer.step(lr)
 
 
-def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list[torch.optim.Optimizer]:
+def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list[Adam]:
     """Return an optimiser for each step: an Adam of its own, or one Adam shared by all steps."""
 
-    def adam(modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
-        kind = torch.optim.AdamW if rules.weight_decay == "decoupled" else torch.optim.Adam
+    def adam(modules: Sequence[nn.Module]) -> Adam:
         parameters = [parameter for module in modules for parameter in module.parameters()]
-        return kind(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+        return Adam(parameters, schedule.weight_decay, rules.weight_decay == "decoupled")
 
     if rules.optimizer == "per_step":
         return [adam(step.modules) for step in steps]
