@@ -11,10 +11,9 @@ from omegaconf import OmegaConf
 import calib.training
 from calib.config import build
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.methods.pairwise import FittedPairs, PairNetworks, Pairwise
+from calib.methods.pairwise import FittedPairs, PairNetworks, PairStack, Pairwise
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from calib.seeds import stacked
 from calib.training import Pool, train
 from tests.conftest import compose
 
@@ -52,7 +51,7 @@ def test_original(dtype: torch.dtype, bound: float, monkeypatch: pytest.MonkeyPa
     whole = torch.arange(30).repeat(2, 1)
     monkeypatch.setattr(calib.training, "lockstep", lambda *_: iter([whole]))
     pool = Pool([source[:, 1:], target], [y], runtime)
-    together = stacked([networks])
+    together = PairStack([networks])
     train([pair.step(together, pool)], pool.sizes, pair.schedule, pair.rules, [runtime], "test")
 
     losses = pd.read_csv(GOLDEN / "losses.csv")
