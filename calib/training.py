@@ -257,7 +257,9 @@ def train_stack(
         if rules.rebuild_optimizer_each_epoch:
             optimizers = _optimizers(steps, schedule, rules)
         drawn = [
-            torch.stack(list(islice(lockstep(one.sizes, rows, generator, rules.discard_first_shuffle), draws)))
+            torch.stack(
+                list(islice(lockstep(one.sizes, rows, generator, rules.discard_first_shuffle), draws))
+            )
             for one, generator in zip(streams, sampling, strict=True)
         ]
         minibatches = iter(torch.stack(drawn, dim=1).to(first.runtime.device))

@@ -23,7 +23,7 @@ from calib.methods.base import Method
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.nets import probabilities
 from calib.runtime import Runtime
-from calib.seeds import BatchNormStack, LinearStack, train_seeds
+from calib.seeds import BatchNormStack, LinearStack, chain, train_seeds
 from calib.training import Losses, Pool, Rules, Schedule, Step, Stream, train_stack
 
 SLOPE = 0.2
@@ -76,15 +76,15 @@ class PairStack(nn.Module):
 
     def codes(self, x: Tensor) -> Tensor:
         """Return the codes C(X) of ``x (pairs, 2, rows, features)``, in the same shape."""
-        return chain_of(self.c, F.leaky_relu_(self.bn(x), SLOPE))
+        return chain(self.c, F.leaky_relu_(self.bn(x), SLOPE), SLOPE)
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """Return R of the source's and of the target's codes ``(pairs, 2, rows, features)``, same shape."""
-        return chain_of(self.r, z.flatten(0, 1)).view_as(z)
+        return chain(self.r, z, SLOPE)
 
     def logits(self, z: Tensor) -> Tensor:
         """Return D's logits ``(pairs, batches, rows, 1 or classes)`` of codes."""
-        return chain_of(self.d, z)
+        return chain(self.d, z, SLOPE)
 
 
 def chain_of(layers: nn.ModuleList, x: Tensor) -> Tensor:
