@@ -15,9 +15,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from calib.layers import BatchNorm, Linear
+from calib.layers import BatchNorm, Linear, derivatives, product
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -129,70 +128,12 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
+        return product(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        return _derivatives(*ctx.saved_tensors, grad.contiguous(), ctx.needs_input_grad[0])
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return the outputs ``(layers, rows, fan_out)`` of ``x (layers, rows, fan_in)``."""
-    if weight.shape[1] == 1:  # the library adds up a single column in another order for one layer
-        return (x * weight).sum(dim=-1, keepdim=True) + bias
-    return torch.baddbmm(bias, x, weight.mT)
-
-
-def _derivatives(
-    x: Tensor, weight: Tensor, grad: Tensor, by_input: bool
-) -> tuple[Tensor | None, Tensor, Tensor]:
-    """Return the derivatives by ``x`` (if wanted), weight and bias, given that by the outputs.
-
-    ``grad`` is contiguous: the library adds up another layout in another order.
-    """
-    if weight.shape[1] == 1:
-        return grad * weight, (grad * x).sum(dim=1, keepdim=True), grad.sum(dim=1, keepdim=True)
-    return grad @ weight if by_input else None, grad.mT @ x, grad.sum(dim=1, keepdim=True)
-
-
-def chain(layers: Sequence[LinearStack], x: Tensor, slope: float) -> Tensor:
-    """Return ``x (layers, ..., fan_in)`` after several stacks, one after another, with LeakyReLU between them.
-
-    The numbers are those of one operation after the other; LeakyReLU and its derivative work in place.
-    """
-    flat = x.reshape(len(layers[0].weight), -1, x.shape[-1])
-    weights = (tensor for layer in layers for tensor in (layer.weight, layer.bias[:, None]))
-    y: Tensor = _Chain.apply(flat, slope, *weights)
-    return y.view(*x.shape[:-1], -1)
-
-
-class _Chain(torch.autograd.Function):
-    """Products with LeakyReLU between them; see ``chain``."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: float, *weights: Tensor) -> Tensor:
-        inputs = []
-        for weight, bias in zip(weights[::2], weights[1::2], strict=True):
-            inputs.append(F.leaky_relu_(x, slope) if inputs else x)
-            x = _product(x, weight, bias)
-        ctx.save_for_backward(*inputs, *weights[::2])
-        ctx.slope = slope
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        inputs, weights = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        found: list[Tensor | None] = []
-        by_input: Tensor | None = grad.contiguous()
-        for number, (x, weight) in reversed(list(enumerate(zip(inputs, weights, strict=True)))):
-            by_input, *by_weights = _derivatives(x, weight, by_input, number > 0 or ctx.needs_input_grad[0])
-            found = [*by_weights, *found]
-            if number:  # x is LeakyReLU's output, which has the sign of its input
-                torch.ops.aten.leaky_relu_backward.grad_input(
-                    by_input, x, ctx.slope, True, grad_input=by_input
-                )
-        return by_input, None, *found
+        x, weight = ctx.saved_tensors
+        return derivatives(x, weight, grad.contiguous(), ctx.needs_input_grad[0])
 
 
 class BatchNormStack(BatchNorm):

@@ -19,6 +19,7 @@ LAYERS = (
     ("calib.data",),  # studies: readers, splits, scaling
     # the paper: its networks, losses, training loop and protocol
     (
+        "calib.adam",
         "calib.layers",
         "calib.losses",
         "calib.mmd",

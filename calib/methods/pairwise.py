@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.errors import check_number
-from calib.layers import BatchNorm, default_linear, orthogonal_linear
+from calib.layers import BatchNorm, chain, default_linear, orthogonal_linear
 from calib.losses import classification_loss, reconstruction_loss
 from calib.methods.base import Method
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.nets import probabilities
 from calib.runtime import Runtime
-from calib.seeds import BatchNormStack, LinearStack, chain, train_seeds
+from calib.seeds import BatchNormStack, LinearStack, train_seeds
 from calib.training import Losses, Pool, Rules, Schedule, Step, Stream, train_stack
 
 SLOPE = 0.2
@@ -53,11 +53,21 @@ class PairNetworks(nn.Module):
 
     def codes(self, x: Tensor) -> Tensor:
         """Return the codes C(X) of ``x (rows, features)``, in the same shape."""
-        return chain_of(self.c, F.leaky_relu_(self.bn(x), SLOPE))
+        return chain(self.c, F.leaky_relu_(self.bn(x), SLOPE), SLOPE)
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Return class probabilities ``(rows, classes)`` of ``x (rows, features)``."""
-        return probabilities(chain_of(self.d, self.codes(x)))
+        return probabilities(chain(self.d, self.codes(x), SLOPE))
+
+
+class Pairs(nn.Module):
+    """The networks of one seed that were trained together."""
+
+    def __init__(self, each: Sequence[PairNetworks]) -> None:
+        super().__init__()
+        self.each = each
+        self.networks = nn.ModuleList(each)
+        self.eval()
 
 
 class PairStack(nn.Module):
@@ -85,14 +95,6 @@ class PairStack(nn.Module):
     def logits(self, z: Tensor) -> Tensor:
         """Return D's logits ``(pairs, batches, rows, 1 or classes)`` of codes."""
         return chain(self.d, z, SLOPE)
-
-
-def chain_of(layers: nn.ModuleList, x: Tensor) -> Tensor:
-    """Return ``x`` after all layers, one after another, with LeakyReLU between them."""
-    x = layers[0](x)
-    for layer in layers[1:]:
-        x = layer(F.leaky_relu_(x, SLOPE))
-    return x
 
 
 class Pairwise(Method):
@@ -151,14 +153,14 @@ class Pairwise(Method):
         return fitted
 
     def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedPairs"]:
-        """Train a network for every pair and seed; pairs of one source, and all seeds, are trained at once."""
+        """Train a network for every pair and seed; pairs of a source, and all seeds, are trained at once."""
         fitted: list[dict[tuple[str, str], PairNetworks]] = [{} for _ in runtimes]
         for source in task.sources:
             for targets in self._together(source, task.targets):
                 trained = train_seeds(partial(self._train, source, targets, task.n_classes), runtimes)
                 for pairs, networks in zip(fitted, trained, strict=True):
                     names = [(source.name, target.name) for target in targets]
-                    pairs |= zip(names, networks.eval(), strict=True)
+                    pairs.update(zip(names, networks.each, strict=True))
         order = [(source.name, target.name) for target in task.targets for source in task.sources]
         return [
             FittedPairs({names: pairs[names] for names in order}, runtime)
@@ -188,7 +190,7 @@ class Pairwise(Method):
         n_classes: int,
         runtimes: Sequence[Runtime],
         limit: int | None,
-    ) -> list[nn.ModuleList]:
+    ) -> list["Pairs"]:
         """Return each seed's trained networks, one a target, after at most ``limit`` iterations if given."""
         networks, streams, members = [], [], []
         for runtime in runtimes:
@@ -202,7 +204,7 @@ class Pairwise(Method):
         pool = Pool([source.x, *(target.x for target in targets)], [source.y], runtimes[0], members)
         train_stack([self.step(PairStack(networks), pool)], streams, self.schedule, self.rules, limit)
         each = len(targets)
-        return [nn.ModuleList(networks[k : k + each]) for k in range(0, len(networks), each)]
+        return [Pairs(networks[k : k + each]) for k in range(0, len(networks), each)]
 
 
 @dataclass(frozen=True)

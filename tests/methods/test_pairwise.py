@@ -74,3 +74,16 @@ def test_several_sources_are_averaged() -> None:
 
     alone = [probability(source) for source in sources]
     np.testing.assert_allclose(probability(*sources), np.mean(alone, axis=0), rtol=1e-6)
+
+
+def test_pairs_of_a_source_learn_together_what_each_learns_alone() -> None:
+    """Targets with as many mini-batches are stacked, the last one has more and is trained by itself."""
+    rng = np.random.default_rng(0)
+    source = LabelledSamples("a", rng.normal(size=(12, 4)), np.arange(12) % 2)
+    targets = [Samples(name, rng.normal(size=(rows, 4))) for name, rows in (("b", 9), ("c", 11), ("d", 20))]
+    pair = method(epochs=2, batch_size=6)
+    together = pair.fit(Task([source], targets, 2), Runtime(0))
+    for target in targets:
+        alone = pair.fit(Task([source], [target], 2), Runtime(0))
+        expected = alone.predict_proba(target)
+        np.testing.assert_allclose(together.predict_proba(target), expected, rtol=1e-6)
