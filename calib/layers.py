@@ -4,7 +4,7 @@ Initial weights and dropout are drawn from the generators that are passed in, ne
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -37,6 +37,77 @@ class Linear(nn.Linear):
         if self.out_features == 1:
             return (x * weight).sum(dim=-1, keepdim=True) + bias
         return F.linear(x, weight, bias)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the outputs ``(..., rows, fan_out)`` of ``x (..., rows, fan_in)``, for a layer or a stack."""
+    if weight.shape[-2] == 1:  # the library adds up a single column in another order for one layer
+        return (x * weight).sum(dim=-1, keepdim=True) + bias
+    if weight.dim() == 2:
+        return torch.addmm(bias, x, weight.mT)
+    return torch.baddbmm(bias, x, weight.mT)
+
+
+def derivatives(
+    x: Tensor, weight: Tensor, grad: Tensor, by_input: bool
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """Return the derivatives by ``x`` (if wanted), weight and bias of ``product``, given that by its outputs.
+
+    ``grad`` is contiguous: the library adds up another layout in another order.
+    """
+    by_bias = grad.sum(dim=-2, keepdim=weight.dim() > 2)
+    if weight.shape[-2] == 1:
+        return grad * weight, (grad * x).sum(dim=-2, keepdim=True), by_bias
+    return grad @ weight if by_input else None, grad.mT @ x, by_bias
+
+
+def chain(layers: Iterable[Any], x: Tensor, slope: float) -> Tensor:
+    """Return ``x (..., fan_in)`` after several linear layers, with LeakyReLU between them.
+
+    The numbers are those of one operation after another, but LeakyReLU and its derivative work in place.
+
+    Args:
+        layers: ``Linear`` layers, or stacks (``seeds.LinearStack``), whose axis is the first of ``x``.
+        x: inputs, which stay as they are.
+        slope: LeakyReLU's slope for negative inputs.
+    """
+    weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
+    if weights[0].dim() > 2:
+        flat = x.reshape(len(weights[0]), -1, x.shape[-1])
+        weights[1::2] = [bias[:, None] for bias in weights[1::2]]
+    else:
+        flat = x.reshape(-1, x.shape[-1])
+    y: Tensor = _Chain.apply(flat, slope, *weights)
+    return y.view(*x.shape[:-1], -1)
+
+
+class _Chain(torch.autograd.Function):
+    """Products with LeakyReLU between them; see ``chain``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float, *weights: Tensor) -> Tensor:
+        inputs: list[Tensor] = []
+        for weight, bias in zip(weights[::2], weights[1::2], strict=True):
+            inputs.append(F.leaky_relu_(x, slope) if inputs else x)
+            x = product(x, weight, bias)
+        ctx.save_for_backward(*inputs, *weights[::2])
+        ctx.slope = slope
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        inputs, weights = saved[: len(saved) // 2], saved[len(saved) // 2 :]
+        found: list[Tensor] = []
+        by_input: Any = grad.contiguous()
+        for number, (x, weight) in reversed(list(enumerate(zip(inputs, weights, strict=True)))):
+            wanted = number > 0 or ctx.needs_input_grad[0]
+            by_input, *by_weights = derivatives(x, weight, by_input, wanted)
+            found = [*by_weights, *found]
+            if number:  # x is LeakyReLU's output, which has the sign of its input
+                out = by_input
+                torch.ops.aten.leaky_relu_backward.grad_input(out, x, ctx.slope, True, grad_input=out)
+        return by_input, None, *found
 
 
 class BatchNorm(nn.Module):

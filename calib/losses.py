@@ -4,8 +4,9 @@ The leading axes are seeds that are trained together.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,8 +44,27 @@ def reconstruction_loss(
 
     Both tensors are ``(..., batches, rows, features)``, in the unit of the data; the loss is ``(...)``.
     """
-    error = (reconstructed - x).square().mean(dim=(-3, -2, -1))
+    error: Tensor = _MeanSquare.apply(reconstructed, x)
     return error * x.shape[-3] if over_batches == "sum" else error
+
+
+class _MeanSquare(torch.autograd.Function):
+    """The mean squared difference over the last three axes, with its derivative by the first tensor only.
+
+    The derivative takes one pass through the data, where that of PyTorch's operations takes four.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor) -> Tensor:
+        difference = y - x
+        ctx.save_for_backward(difference)
+        return difference.square().mean(dim=(-3, -2, -1))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (difference,) = ctx.saved_tensors
+        scale = grad / difference.shape[-3:].numel()
+        return difference * (2 * scale)[..., None, None, None], None
 
 
 def classification_loss(

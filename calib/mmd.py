@@ -106,8 +106,8 @@ def _mmd2_sum_and_gradient(z: Tensor, widths: Sequence[float]) -> tuple[Tensor, 
             kernel, slope = kernels_and_slopes(minus_half_distances2(x, half[:, start:], part), widths)
             slope.diagonal(part.start, dim1=-2, dim2=-1).zero_()  # else rounding would move isolated rows
             for matrix, sums in ((kernel, by_row), (slope, mass)):
-                matrix[..., own] *= within
-                matrix[..., more] *= between
+                matrix[..., own].mul_(within)  # with *= the part would be copied onto itself
+                matrix[..., more].mul_(between)
                 sums[:, here] += matrix.sum(dim=-1)
                 sums[:, later] += matrix[..., more].sum(dim=-2)
             product[:, here].baddbmm_(slope, x)
@@ -159,8 +159,10 @@ def kernels(minus_half: Tensor, widths: Sequence[float]) -> Iterator[tuple[float
 
 def kernels_and_slopes(minus_half: Tensor, widths: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Return the sum of the kernels over the widths, and its derivative by d^2."""
-    total, slope = torch.zeros_like(minus_half), torch.zeros_like(minus_half)
-    for width, kernel in kernels(minus_half, widths):
+    by_width = kernels(minus_half, widths)
+    widest, kernel = next(by_width)
+    total, slope = kernel.clone(), kernel * (-0.5 / widest**2)
+    for width, kernel in by_width:
         total += kernel
         slope.add_(kernel, alpha=-0.5 / width**2)
     return total, slope

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from calib.layers import BatchNorm, Linear
+from calib.layers import BatchNorm, Linear, derivatives, product
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -78,21 +78,44 @@ def stacked(networks: Sequence[AnyModule]) -> AnyModule:
     return together
 
 
+def shared(parameters: Sequence[Tensor]) -> Tensor:
+    """Return one tensor ``(len(parameters), ...)`` that has the memory of all the parameters from now on.
+
+    So no weight is copied to be used. Each parameter gets its part of the tensor's gradient.
+    """
+    together = torch.stack([parameter.detach() for parameter in parameters]).requires_grad_()
+    for parameter, part in zip(parameters, together.detach(), strict=True):
+        parameter.data = part
+
+    def hand_out(whole: Tensor) -> None:
+        assert whole.grad is not None
+        for parameter, part in zip(parameters, whole.grad, strict=True):
+            parameter.grad = part
+        whole.grad = None
+
+    together.register_post_accumulate_grad_hook(hand_out)
+    return together
+
+
 class LinearStack(nn.Module):
     """Linear layers of the same shape side by side, each with its own rows, computed as one product."""
 
     def __init__(self, layers: Sequence[Linear]) -> None:
         super().__init__()
         self.layers: Any = nn.ModuleList(layers)
+        self.weight = shared([layer.weight for layer in layers])
+        self.bias = shared([layer.bias for layer in layers])
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        """Return the outputs ``(layers, ..., fan_out)`` of ``x (layers, ..., fan_in)``; see ``Linear``."""
-        weight = torch.stack([layer.weight for layer in self.layers])
-        bias = torch.stack([layer.bias for layer in self.layers])
+        """Return the outputs ``(layers, ..., fan_out)`` of ``x (layers, ..., fan_in)``; see ``Linear``.
+
+        The axis of the layers may come as several.
+        """
+        weight, bias = self.weight, self.bias
         if scale is not None and shift is not None:
             bias = bias + (weight * shift.view(len(weight), 1, -1)).sum(dim=-1)
             weight = weight * scale.view(len(weight), 1, -1)
-        y: Tensor = _Product.apply(x.flatten(1, -2).contiguous(), weight, bias[:, None])
+        y: Tensor = _Product.apply(x.reshape(len(weight), -1, x.shape[-1]), weight, bias[:, None])
         return y.view(*x.shape[:-1], -1)
 
 
@@ -105,18 +128,12 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        if weight.shape[1] == 1:  # the library adds up a single column in another order for one layer
-            return (x * weight).sum(dim=-1, keepdim=True) + bias
-        return torch.baddbmm(bias, x, weight.mT)
+        return product(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
-        grad = grad.contiguous()  # the library adds up another layout in another order
-        if weight.shape[1] == 1:
-            return grad * weight, (grad * x).sum(dim=1, keepdim=True), grad.sum(dim=1, keepdim=True)
-        by_x = grad @ weight if ctx.needs_input_grad[0] else None
-        return by_x, grad.mT @ x, grad.sum(dim=1, keepdim=True)
+        return derivatives(x, weight, grad.contiguous(), ctx.needs_input_grad[0])
 
 
 class BatchNormStack(BatchNorm):
@@ -125,6 +142,8 @@ class BatchNormStack(BatchNorm):
     def __init__(self, layers: Sequence[BatchNorm]) -> None:
         nn.Module.__init__(self)
         self.layers: Any = nn.ModuleList(layers)
+        self.factors = shared([layer.weight for layer in layers])
+        self.offsets = shared([layer.bias for layer in layers])
         self.momentum, self.eps = layers[0].momentum, layers[0].eps
         self.test_statistics = layers[0].test_statistics
         self.running_mean = torch.stack([layer.running_mean for layer in layers])
@@ -134,6 +153,4 @@ class BatchNormStack(BatchNorm):
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """Return the factors and the offsets of all layers, each ``(layers, 1, 1, features)``."""
-        weight = torch.stack([layer.weight for layer in self.layers])
-        bias = torch.stack([layer.bias for layer in self.layers])
-        return weight[:, None, None], bias[:, None, None]
+        return self.factors[:, None, None], self.offsets[:, None, None]

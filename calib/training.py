@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from calib.adam import Adam
 from calib.data.matrix import Matrix, Rows
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.runtime import Runtime
@@ -151,6 +152,7 @@ class Pool:
         x: data of each batch ``(rows, features)``, source batches first.
         y: class indices of each source batch ``(rows,)``.
         runtime: gives the device and the number type.
+        members: the positions of the batches that each network of a stack takes; None: all batches, for each.
     """
 
     def __init__(
@@ -158,12 +160,14 @@ class Pool:
         x: Sequence[Matrix],
         y: Sequence[NDArray[np.integer]],
         runtime: Runtime,
+        members: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.sizes = [rows.shape[0] for rows in x]
         self._x = Rows(x, runtime)
         self._y = torch.as_tensor(np.concatenate(y)).to(runtime.device)
         starts = np.cumsum([0, *self.sizes[:-1]])
-        self._starts = torch.as_tensor(starts, device=runtime.device)[:, None]
+        chosen = starts if members is None else starts[np.asarray(members)]
+        self._starts = torch.as_tensor(chosen, device=runtime.device)[..., None]
         self._sources = len(y)
 
     def x(self, rows: Tensor) -> Tensor:
@@ -173,7 +177,22 @@ class Pool:
 
     def y(self, rows: Tensor) -> Tensor:
         """Return the labels ``(seeds, sources, batch_size)`` of the sources' part of ``rows``."""
-        return self._y[rows[:, : self._sources] + self._starts[: self._sources]]
+        return self._y[rows[:, : self._sources] + self._starts[..., : self._sources, :]]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The mini-batches and the history of one network of a stack.
+
+    Attributes:
+        runtime: seed, device and history.
+        training: name of the network's training in the random streams, the progress bar and the history.
+        sizes: number of rows of each batch that takes part.
+    """
+
+    runtime: Runtime
+    training: str
+    sizes: Sequence[int]
 
 
 def train(
@@ -185,39 +204,65 @@ def train(
     training: str,
     limit: int | None = None,
 ) -> None:
+    """Train networks of several seeds on the same batches; see ``train_stack``.
+
+    Args:
+        steps, schedule, rules, limit: as of ``train_stack``.
+        sizes: number of rows of each batch that takes part.
+        runtimes: one for each of the seeds that are trained together.
+        training: name of this training in the progress bar and the history.
+
+    Raises:
+        DivergedError: a loss is no longer finite.
+    """
+    streams = [Stream(runtime, training, sizes) for runtime in runtimes]
+    train_stack(steps, streams, schedule, rules, limit)
+
+
+def train_stack(
+    steps: Sequence[Step],
+    streams: Sequence[Stream],
+    schedule: Schedule,
+    rules: Rules,
+    limit: int | None = None,
+) -> None:
     """Train networks in place: every iteration carries out each step ``repeats`` times, in turn (Eq. 4).
 
     Args:
         steps: the paper's steps A and B, or one step for a classifier alone; their networks are stacked.
-        sizes: number of rows of each batch that takes part.
+        streams: one for each network of the stack; all have as many mini-batches of as many rows.
         schedule: number of epochs, size of mini-batches and learning rate.
         rules: options of the protocol.
-        runtimes: one for each of the seeds that are trained together.
-        training: name of this training in the progress bar and the history.
         limit: number of iterations after which to stop; None: all epochs.
 
     Raises:
         DivergedError: a loss is no longer finite.
     """
+    first = streams[0]
     modules = list(dict.fromkeys(module for step in steps for module in step.modules))
-    sampling = [runtime.generator(f"{training}: mini-batches") for runtime in runtimes]
-    epochs, (rows, iterations) = schedule.epochs_for(sizes), schedule.minibatches(sizes)
+    sampling = [one.runtime.generator(f"{one.training}: mini-batches") for one in streams]
+    epochs, (rows, iterations) = schedule.epochs_for(first.sizes), schedule.minibatches(first.sizes)
     if limit is not None:
         epochs, iterations = 1, min(limit, iterations)
     elif isinstance(schedule.epochs, Mapping):
-        log.info("%s: %d epochs, which are %d iterations", training, epochs, epochs * iterations)
-    if min(sizes) < rows:
-        log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", min(sizes))
+        log.info("%s: %d epochs, which are %d iterations", first.training, epochs, epochs * iterations)
+    if (smallest := min(min(one.sizes) for one in streams)) < rows:
+        log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", smallest)
     for module in modules:
         module.train()
     optimizers = _optimizers(steps, schedule, rules)
+    keep_gradients = rules.idle_gradient == "zero" and len(steps) > 1  # a single step leaves no network idle
     draws = iterations * (sum(step.repeats for step in steps) if rules.redraw_each_repetition else 1)
-    for epoch in (bar := runtimes[0].epochs(epochs, training)):
+    for epoch in (bar := first.runtime.epochs(epochs, first.training)):
         if rules.rebuild_optimizer_each_epoch:
             optimizers = _optimizers(steps, schedule, rules)
-        streams = [lockstep(sizes, rows, generator, rules.discard_first_shuffle) for generator in sampling]
-        drawn = torch.stack([torch.stack(list(islice(stream, draws)), 0) for stream in streams], dim=1)
-        minibatches = iter(drawn.to(runtimes[0].device))
+        drawn = [
+            torch.stack(
+                list(islice(lockstep(one.sizes, rows, generator, rules.discard_first_shuffle), draws))
+            )
+            for one, generator in zip(streams, sampling, strict=True)
+        ]
+        minibatches = iter(torch.stack(drawn, dim=1).to(first.runtime.device))
         totals: dict[str, Tensor] = {}
         for iteration in range(iterations):
             lr = schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, rules.lr_decay)
@@ -225,33 +270,32 @@ def train(
             for step, optimizer in zip(steps, optimizers, strict=True):
                 for _ in range(step.repeats):
                     losses = step.losses(next(minibatches) if shared is None else shared)
-                    _minimise(losses, optimizer, lr, rules)
+                    _minimise(losses, optimizer, lr, keep_gradients)
                 for name, (_, value) in losses.items():
                     totals[name] = totals.get(name, 0) + value.detach()
         means = {name: (total / iterations).tolist() for name, total in totals.items()}
-        for seed, runtime in enumerate(runtimes):
-            runtime.report(bar, epoch, {name: values[seed] for name, values in means.items()}, training)
+        for number, one in enumerate(streams):
+            one.runtime.report(
+                bar, epoch, {name: values[number] for name, values in means.items()}, one.training
+            )
     for module in modules:
         module.eval()
 
 
-def _minimise(losses: Losses, optimizer: torch.optim.Optimizer, lr: float, rules: Rules) -> None:
+def _minimise(losses: Losses, optimizer: Adam, lr: float, keep_gradients: bool) -> None:
     """Carry out one optimiser step on the weighted sum of the losses."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=rules.idle_gradient == "none")
+    optimizer.clear(keep_gradients)
     total = torch.stack([weight * value for weight, value in losses.values()]).sum()  # over losses and seeds
     total.backward()
-    optimizer.step()
+    optimizer.step(lr)
 
 
-def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list[torch.optim.Optimizer]:
+def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list[Adam]:
     """Return an optimiser for each step: an Adam of its own, or one Adam shared by all steps."""
 
-    def adam(modules: Sequence[nn.Module]) -> torch.optim.Optimizer:
-        kind = torch.optim.AdamW if rules.weight_decay == "decoupled" else torch.optim.Adam
+    def adam(modules: Sequence[nn.Module]) -> Adam:
         parameters = [parameter for module in modules for parameter in module.parameters()]
-        return kind(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+        return Adam(parameters, schedule.weight_decay, rules.weight_decay == "decoupled")
 
     if rules.optimizer == "per_step":
         return [adam(step.modules) for step in steps]

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = (
+    ("calib.shown",),  # what may reach a terminal
     ("calib.errors",),  # sentences for users
     (
         "calib.failures",
@@ -18,6 +19,7 @@ LAYERS = (
     ("calib.data",),  # studies: readers, splits, scaling
     # the paper: its networks, losses, training loop and protocol
     (
+        "calib.adam",
         "calib.layers",
         "calib.losses",
         "calib.mmd",

@@ -129,3 +129,5 @@ def test_reconstruction_loss() -> None:
     x_hat[1] = 3
     assert reconstruction_loss(x, x_hat, "mean") == 5
     assert reconstruction_loss(x, x_hat, "sum") == 10
+    y = torch.randn(2, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(lambda v: reconstruction_loss(torch.ones_like(v), v, "sum"), (y,))

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch.nn import functional as F
 
 import calib.runs.schedule
 from calib.data.split import make_task, parse_split
 from calib.data.study import Study, Task
 from calib.errors import CalibError, DivergedError
-from calib.layers import BatchNorm, default_linear
+from calib.layers import BatchNorm, chain, default_linear
 from calib.methods.joint import Joint
 from calib.runs.experiment import run
 from calib.runs.planner import Planner
@@ -139,6 +140,27 @@ def test_a_stack_is_its_layers_side_by_side() -> None:
     torch.testing.assert_close(scaled[1], layers[1](x[1], scale[1, 0, 0], shift[1, 0, 0]))
     assert torch.autograd.gradcheck(together, (x,))
     assert list(map(id, together.parameters())) == [id(p) for layer in layers for p in layer.parameters()]
+
+
+def test_a_chain_is_its_layers_one_after_another() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layers = [
+        [default_linear(a, b, generator).double() for a, b in ((5, 4), (4, 3), (3, 1))] for _ in range(2)
+    ]
+    x = torch.randn(2, 3, 7, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    expected = torch.stack(
+        [two(F.leaky_relu(one(part), 0.2)) for part, (one, two, _) in zip(x, layers, strict=True)]
+    )
+    stacks = [LinearStack(same) for same in zip(*layers, strict=True)]
+    torch.testing.assert_close(chain(stacks[:2], x, 0.2), expected)
+    torch.testing.assert_close(chain(layers[0][:2], x[0], 0.2), expected[0])
+    assert torch.autograd.gradcheck(lambda x: chain(stacks, x, 0.2), (x,))
+    assert torch.autograd.gradcheck(lambda x: chain(layers[0], x, 0.2), (x,))
+    chain(stacks[:2], x, 0.2).square().sum().backward()
+    ours = [layer.weight.grad for layer in layers[1][:2]]
+    one, two, _ = layers[1]
+    theirs = torch.autograd.grad(two(F.leaky_relu(one(x[1]), 0.2)).square().sum(), [one.weight, two.weight])
+    torch.testing.assert_close(ours, list(theirs))
 
 
 def test_batch_norm_statistics_reach_every_network() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from calib.adam import Adam
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.errors import CalibError, DivergedError
 from calib.methods.joint import Joint
@@ -193,3 +194,20 @@ def test_only_studies_without_published_values_follow_the_rule() -> None:
             assert "'iterations'" not in str(settings), (dataset, method)
     own = compose("dataset=table", "dataset.path=x", "method=baseline").method.classifier
     assert (own.epochs, own.lr) == ({"least": 100, "iterations": 1000}, 1e-3)
+
+
+@pytest.mark.parametrize(("decoupled", "kind"), [(False, torch.optim.Adam), (True, torch.optim.AdamW)])
+def test_adam_is_pytorchs(decoupled: bool, kind: type[torch.optim.Adam]) -> None:
+    """Also where a parameter has no gradient in some steps."""
+    ours, theirs = ([torch.linspace(-1, 1, size).requires_grad_() for size in (7, 33)] for _ in range(2))
+    adam = Adam(ours, weight_decay=0.1, decoupled=decoupled)
+    expected = kind(theirs, lr=0.01, weight_decay=0.1, fused=True)
+    for number in range(4):
+        adam.clear(keep=False)
+        expected.zero_grad()
+        for parameters in (ours, theirs):
+            moving = parameters[: 1 + number % 2]
+            sum((parameter**3).sum() for parameter in moving).backward()
+        adam.step(0.01)
+        expected.step()
+    assert all(map(torch.equal, ours, theirs))

@@ -17,17 +17,20 @@ from torch.nn import functional as F
 from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.errors import check_number
-from calib.layers import BatchNorm, default_linear, orthogonal_linear
+from calib.layers import BatchNorm, chain, default_linear, orthogonal_linear
 from calib.losses import classification_loss, reconstruction_loss
 from calib.methods.base import Method
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.nets import probabilities
 from calib.runtime import Runtime
-from calib.seeds import stacked, train_seeds
-from calib.training import Losses, Pool, Rules, Schedule, Step, train
+from calib.seeds import BatchNormStack, LinearStack, train_seeds
+from calib.training import Losses, Pool, Rules, Schedule, Step, Stream, train_stack
 
 SLOPE = 0.2
 """Slope of every LeakyReLU for negative inputs."""
+
+MOST_WEIGHTS = 2**23
+"""Most weights of pairs that are trained together: 32 MB in float32, and four times as much with Adam."""
 
 
 class PairNetworks(nn.Module):
@@ -49,35 +52,49 @@ class PairNetworks(nn.Module):
         self.d = nn.ModuleList(default_linear(a, b, generator) for a, b in pairwise(widths))
 
     def codes(self, x: Tensor) -> Tensor:
-        """Return the codes C(X) of ``x (batches, rows, features)``, in the same shape.
-
-        In a stack of networks a dimension for the seeds comes first.
-        """
-        z = self.bn(x)
-        for layer in self.c:
-            z = layer(F.leaky_relu(z, SLOPE))
-        return z
-
-    def reconstruct(self, z: Tensor) -> Tensor:
-        """Return R of the source's and of the target's codes ``(2, rows, features)``, in the same shape."""
-        source, target = z.unbind(dim=-3)
-        return torch.stack([chain_of(self.r_source, source), chain_of(self.r_target, target)], dim=-3)
-
-    def logits(self, z: Tensor) -> Tensor:
-        """Return D's logits ``(batches, rows, 1 or classes)`` of codes ``(batches, rows, features)``."""
-        return chain_of(self.d, z)
+        """Return the codes C(X) of ``x (rows, features)``, in the same shape."""
+        return chain(self.c, F.leaky_relu_(self.bn(x), SLOPE), SLOPE)
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """Return class probabilities ``(batches, rows, classes)`` of ``x (batches, rows, features)``."""
-        return probabilities(self.logits(self.codes(x)))
+        """Return class probabilities ``(rows, classes)`` of ``x (rows, features)``."""
+        return probabilities(chain(self.d, self.codes(x), SLOPE))
 
 
-def chain_of(layers: nn.ModuleList, x: Tensor) -> Tensor:
-    """Return ``x`` after all layers, one after another, with LeakyReLU between them."""
-    x = layers[0](x)
-    for layer in layers[1:]:
-        x = layer(F.leaky_relu(x, SLOPE))
-    return x
+class Pairs(nn.Module):
+    """The networks of one seed that were trained together."""
+
+    def __init__(self, each: Sequence[PairNetworks]) -> None:
+        super().__init__()
+        self.each = each
+        self.networks = nn.ModuleList(each)
+        self.eval()
+
+
+class PairStack(nn.Module):
+    """The networks of several pairs side by side, for training; all R's of all pairs are one stack, too."""
+
+    def __init__(self, pairs: Sequence[PairNetworks]) -> None:
+        super().__init__()
+        self.bn = BatchNormStack([pair.bn for pair in pairs])
+
+        def stacks(*parts: nn.ModuleList) -> nn.ModuleList:
+            return nn.ModuleList(LinearStack(same) for same in zip(*parts, strict=True))
+
+        self.c = stacks(*(pair.c for pair in pairs))
+        self.r = stacks(*(r for pair in pairs for r in (pair.r_source, pair.r_target)))
+        self.d = stacks(*(pair.d for pair in pairs))
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Return the codes C(X) of ``x (pairs, 2, rows, features)``, in the same shape."""
+        return chain(self.c, F.leaky_relu_(self.bn(x), SLOPE), SLOPE)
+
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """Return R of the source's and of the target's codes ``(pairs, 2, rows, features)``, same shape."""
+        return chain(self.r, z, SLOPE)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Return D's logits ``(pairs, batches, rows, 1 or classes)`` of codes."""
+        return chain(self.d, z, SLOPE)
 
 
 class Pairwise(Method):
@@ -114,7 +131,7 @@ class Pairwise(Method):
         """Return that each pair's network learns from its own source."""
         return "trains a network on each source alone"
 
-    def step(self, networks: PairNetworks, pool: Pool) -> Step:
+    def step(self, networks: PairStack, pool: Pool) -> Step:
         """Return the only training step of a stack of networks.
 
         The networks reconstruct both batches, bring their codes together and classify the source.
@@ -136,37 +153,58 @@ class Pairwise(Method):
         return fitted
 
     def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedPairs"]:
-        """Train a network for every pair and seed, all seeds of a pair at once."""
-        pairs = {
-            (source.name, target.name): train_seeds(
-                partial(self._train, source, target, task.n_classes), runtimes
-            )
-            for target in task.targets
-            for source in task.sources
-        }
+        """Train a network for every pair and seed; pairs of a source, and all seeds, are trained at once."""
+        fitted: list[dict[tuple[str, str], PairNetworks]] = [{} for _ in runtimes]
+        for source in task.sources:
+            for targets in self._together(source, task.targets):
+                trained = train_seeds(partial(self._train, source, targets, task.n_classes), runtimes)
+                for pairs, networks in zip(fitted, trained, strict=True):
+                    names = [(source.name, target.name) for target in targets]
+                    pairs.update(zip(names, networks.each, strict=True))
+        order = [(source.name, target.name) for target in task.targets for source in task.sources]
         return [
-            FittedPairs({names: networks[seed].eval() for names, networks in pairs.items()}, runtime)
-            for seed, runtime in enumerate(runtimes)
+            FittedPairs({names: pairs[names] for names in order}, runtime)
+            for pairs, runtime in zip(fitted, runtimes, strict=True)
         ]
+
+    def _together(self, source: LabelledSamples, targets: Sequence[Samples]) -> list[list[Samples]]:
+        """Return groups of targets whose pairs with a source have equally many mini-batches, of equal size.
+
+        A group is cut where its weights would take too much memory at once.
+        """
+        most = max(1, MOST_WEIGHTS // (8 * source.x.shape[1] ** 2))
+        groups: dict[object, list[list[Samples]]] = {}
+        for target in targets:
+            sizes = len(source), len(target)
+            alike = self.schedule.minibatches(sizes), self.schedule.epochs_for(sizes)
+            parts = groups.setdefault(alike, [[]])
+            if len(parts[-1]) == most:
+                parts.append([])
+            parts[-1].append(target)
+        return [part for parts in groups.values() for part in parts]
 
     def _train(
         self,
         source: LabelledSamples,
-        target: Samples,
+        targets: Sequence[Samples],
         n_classes: int,
         runtimes: Sequence[Runtime],
         limit: int | None,
-    ) -> list[PairNetworks]:
-        """Return one pair's trained networks for each seed, after at most ``limit`` iterations if given."""
-        pair = f"pair {source.name} to {target.name}"
-        initial = [runtime.generator(f"{pair}: initial weights") for runtime in runtimes]
-        networks = [PairNetworks(source.x.shape[1], n_classes, generator) for generator in initial]
-        for network, runtime in zip(networks, runtimes, strict=True):
-            network.to(runtime.device, runtime.dtype)
-        pool = Pool([source.x, target.x], [source.y], runtimes[0])
-        step = self.step(stacked(networks), pool)
-        train([step], pool.sizes, self.schedule, self.rules, runtimes, pair, limit)
-        return networks
+    ) -> list["Pairs"]:
+        """Return each seed's trained networks, one a target, after at most ``limit`` iterations if given."""
+        networks, streams, members = [], [], []
+        for runtime in runtimes:
+            for position, target in enumerate(targets, start=1):
+                pair = f"pair {source.name} to {target.name}"
+                initial = runtime.generator(f"{pair}: initial weights")
+                network = PairNetworks(source.x.shape[1], n_classes, initial)
+                networks.append(network.to(runtime.device, runtime.dtype))
+                streams.append(Stream(runtime, pair, [len(source), len(target)]))
+                members.append([0, position])
+        pool = Pool([source.x, *(target.x for target in targets)], [source.y], runtimes[0], members)
+        train_stack([self.step(PairStack(networks), pool)], streams, self.schedule, self.rules, limit)
+        each = len(targets)
+        return [Pairs(networks[k : k + each]) for k in range(0, len(networks), each)]
 
 
 @dataclass(frozen=True)

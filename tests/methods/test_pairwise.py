@@ -11,10 +11,9 @@ from omegaconf import OmegaConf
 import calib.training
 from calib.config import build
 from calib.data.study import LabelledSamples, Samples, Task
-from calib.methods.pairwise import FittedPairs, PairNetworks, Pairwise
+from calib.methods.pairwise import FittedPairs, PairNetworks, PairStack, Pairwise
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from calib.seeds import stacked
 from calib.training import Pool, train
 from tests.conftest import compose
 
@@ -52,7 +51,7 @@ def test_original(dtype: torch.dtype, bound: float, monkeypatch: pytest.MonkeyPa
     whole = torch.arange(30).repeat(2, 1)
     monkeypatch.setattr(calib.training, "lockstep", lambda *_: iter([whole]))
     pool = Pool([source[:, 1:], target], [y], runtime)
-    together = stacked([networks])
+    together = PairStack([networks])
     train([pair.step(together, pool)], pool.sizes, pair.schedule, pair.rules, [runtime], "test")
 
     losses = pd.read_csv(GOLDEN / "losses.csv")
@@ -75,3 +74,16 @@ def test_several_sources_are_averaged() -> None:
 
     alone = [probability(source) for source in sources]
     np.testing.assert_allclose(probability(*sources), np.mean(alone, axis=0), rtol=1e-6)
+
+
+def test_pairs_of_a_source_learn_together_what_each_learns_alone() -> None:
+    """Targets with as many mini-batches are stacked, the last one has more and is trained by itself."""
+    rng = np.random.default_rng(0)
+    source = LabelledSamples("a", rng.normal(size=(12, 4)), np.arange(12) % 2)
+    targets = [Samples(name, rng.normal(size=(rows, 4))) for name, rows in (("b", 9), ("c", 11), ("d", 20))]
+    pair = method(epochs=2, batch_size=6)
+    together = pair.fit(Task([source], targets, 2), Runtime(0))
+    for target in targets:
+        alone = pair.fit(Task([source], [target], 2), Runtime(0))
+        expected = alone.predict_proba(target)
+        np.testing.assert_allclose(together.predict_proba(target), expected, rtol=1e-6)
