@@ -34,6 +34,7 @@ from calib.runs.selection import selection
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
 from calib.runtime import Runtime, torchs_own_defaults
+from calib.shown import without_passwords
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def recorded(run: Run) -> Result | None:
     result = None if run.config.force or no_model else run.record.result()
     if result is not None:
         run.record.tidy()
-        log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+        log.info(f"Already done:\n{result_table(result, run.config.protocol.reported_auc)}")
         if note := made_elsewhere(result, run.config.device):
             log.warning("Record %s: %s force=true makes it again.", run.record.path, note)
         for warning in result.get("warnings", []):  # a record of an older version has none
@@ -140,14 +141,15 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     run.record.prepare()
     with logged_to_record(run, runtime):
         settings = OmegaConf.merge(run.config, {"split": run.split.label})  # in place of split=all
-        run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
+        shown = without_passwords(OmegaConf.to_container(settings, resolve=True))
+        run.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(shown)))
         code = revision()
         warnings = logged([*cautions(run.study, run.split), *before_training(run, task)])
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
         warnings += logged(after_training(run, task, trained.fitted, outcome))
         result = write(run, trained, outcome, code, warnings)
-        log.info("%s", result_table(result, run.config.protocol.reported_auc))
+        log.info(result_table(result, run.config.protocol.reported_auc))
     return result
 
 

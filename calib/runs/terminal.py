@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from calib.shown import one_line
+
 
 def result_table(result: Mapping[str, Any], auc: str) -> str:
-    """Return the metrics of a run as text: a line for each target, then their mean.
+    """Return the metrics of a run as text that may be shown: a line for each target, then their mean.
 
     Args:
         result: content of ``result.json``.
@@ -16,11 +18,11 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
         f"{result['study']}  {result['split']}  {result['label']}  "
         f"(protocol {result['protocol']}, seed {result['seed']}, {result['seconds']['total']:.1f} s)"
     )
-    title += f"\nChosen: {result['selection']}"
+    lines = [title, f"Chosen: {result['selection']}"]
     if result["uses_target_labels"]:
-        title += "\nReference only: it uses target labels."
+        lines.append("Reference only: it uses target labels.")
     names = ["ACC", "F-score", "AUC" if auc == "auc" else "AUC(hard)", "MCC"]
-    lines = [title, _line("target", "n", names, "subjects", "their ACC")]
+    lines.append(_line("target", "n", names, "subjects", "their ACC"))
     for name, scores in result["targets"].items():
         subject = scores.get("subject", {})
         values = [_number(scores.get(metric)) for metric in metrics]
@@ -35,7 +37,7 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
         lines.append(f"Batch {name} has classes that no source has; their samples count as errors: {listed}.")
     if len(result["targets"]) > 1:
         lines.append(_line("mean", "", [_number(result["mean"].get(metric)) for metric in metrics]))
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _line(name: str, n: str, values: Sequence[str], subjects: str = "", accuracy: str = "") -> str:
