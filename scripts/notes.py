@@ -151,9 +151,9 @@ def read_verdicts() -> list[Verdict]:
     return [Verdict(**{**row, "outcome": Ruling(row["outcome"]), **_tests(row)}) for row in rows]
 
 
-def _tests(row: Mapping[Hashable, str]) -> dict[str, float]:
-    """Return the p values of a committed verdict; NaN where there is none."""
-    return {name: float(row[name] or "nan") for name in ("p", "p_holm")}
+def _tests(row: Mapping[Hashable, str]) -> dict[str, float | None]:
+    """Return the p values of a committed verdict; None where it rests on no test."""
+    return {name: float(row[name]) if row[name] else None for name in ("p", "p_holm")}
 
 
 def claims(_: pd.DataFrame) -> str:

@@ -80,6 +80,8 @@ def test_every_setting_has_a_line_of_comment(file: Path) -> None:
         "kind",
         "fast",
         "assumes",
+        "chosen_by",
+        "chosen",
         "defaults",
         "hydra",
         "protocol",

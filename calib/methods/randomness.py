@@ -13,7 +13,7 @@ STOCHASTIC = ("sag", "saga", "liblinear")
 
 DRAWS: Mapping[type[BaseEstimator], Callable[[Any], bool]] = {
     LogisticRegression: lambda model: model.solver in STOCHASTIC,
-    SVC: lambda model: bool(model.probability),
+    SVC: lambda model: model.probability is True,
     HistGradientBoostingClassifier: lambda model: model.early_stopping is not False or model.max_features < 1,
 }
 """Estimators of scikit-learn that use their ``random_state`` with some settings only -> whether they do."""

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import nan
 from pathlib import Path
 
 import pandas as pd
@@ -60,7 +59,7 @@ class Verdict:
         ours: the measured value, with its interval if it has one.
         outcome: the outcome, which ``rule`` alone decides.
         rule: the rule, in a sentence.
-        p: p of the test that decides; NaN where the rule is no test, or no verdict is drawn.
+        p: p of the test that decides; None where the rule is no test, or no verdict is drawn.
         p_holm: the same, adjusted over all tests of the report.
     """
 
@@ -71,8 +70,8 @@ class Verdict:
     ours: str
     outcome: Ruling
     rule: str
-    p: float = nan
-    p_holm: float = nan
+    p: float | None = None
+    p_holm: float | None = None
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:

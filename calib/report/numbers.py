@@ -54,14 +54,14 @@ def span(low: float, high: float) -> str:
     return MISSING if pd.isna(low) else f"{number(low)} to {number(high)}"
 
 
-def p_text(p: float) -> str:
+def p_text(p: float | None) -> str:
     """Return a p value with three digits, or a dash if there is none."""
-    return MISSING if pd.isna(p) else "<0.001" if p < 0.0005 else number(p)
+    return "<0.001" if p is not None and p < 0.0005 else number(p)
 
 
 def tested(verdict: Verdict) -> str:
     """Return the p of a verdict's test and its adjusted p, or "" if it rests on no test."""
-    return "" if pd.isna(verdict.p) else f"p {p_text(verdict.p)}, Holm {p_text(verdict.p_holm)}"
+    return "" if verdict.p is None else f"p {p_text(verdict.p)}, Holm {p_text(verdict.p_holm)}"
 
 
 def estimate_columns(estimate: Estimate | None, value: str = "value", prefix: str = "") -> dict[str, float]:

@@ -78,7 +78,8 @@ def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> T
         f"{spelled(study)}, metrics by target, protocol {protocol}",
         ("target", "metric"),
         "Mean over the splits that have this batch as target; pairwise calibration has one source at a time. "
-        f"AUC is that of predicted labels, as the authors compute it. {_settings(ours)}",
+        "AUC is that of predicted labels, as the authors compute it. "
+        f"{_settings(ours, ('baseline', 'pairwise', 'joint'))}",
         f"make reproduce-all STUDIES={study} METHODS=baseline,pairwise,joint PROTOCOLS=paper,released",
     )
     return table_beside(heading, [(t, m) for t in targets for m in METRICS], means, printed)
@@ -110,7 +111,7 @@ def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Ta
         ("sources", "target"),
         "Accuracy at sample level; average: mean over all lines, of the seeds that have them all, and below "
         "it the means of the target batch with the lowest and of that with the highest. "
-        f"{_settings(ours)} † uses target labels: a reference, not a method, and without a rank.",
+        f"{_settings(ours, METHODS)} † uses target labels: a reference, not a method, and without a rank.",
         f"make reproduce-all STUDIES={study}",
     )
     return table_beside(heading, [*keys, AVERAGE], columns, printed, extremes)
@@ -133,7 +134,7 @@ def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: st
         ("sources", "target", "metric"),
         "The paper's own cells are not public; printed are the gains that its text quotes from them. "
         "Gain: joint minus before calibration, of the same seed. AUC is that of predicted labels. "
-        f"{_settings(ours)}",
+        f"{_settings(ours, ('baseline', 'joint'))}",
         f"make reproduce-all STUDIES={study} METHODS=baseline,joint",
     )
     columns = {"Before calibration": before, "Joint": after, "Gain": gain}
@@ -182,13 +183,15 @@ def _extremes(cells: Cells, keys: Sequence[Key]) -> tuple[float, float]:
     return min(means, default=nan), max(means, default=nan)
 
 
-def _settings(ours: pd.DataFrame) -> str:
-    """Return the sentences of a caption on how the settings of the methods were chosen."""
-    words = {
-        word: [METHODS[name].removesuffix(" †") for name in METHODS if name in set(rows["method"])]
-        for word, rows in ours[ours["variant"] == ""].groupby("chosen_by")
-    }
-    listed = [f"{', '.join(words[word])}: {how}" for word, how in CHOSEN_BY.items() if words.get(word)]
+def _settings(ours: pd.DataFrame, methods: Iterable[str]) -> str:
+    """Return the sentences of a caption on how the settings of its methods were chosen."""
+    shown = ours[ours["variant"].isin(["", ONE_SOURCE])]
+    words = dict(zip(shown["method"], shown["chosen_by"], strict=True))
+    names: dict[str, list[str]] = {}
+    for method in methods:
+        if method in words:
+            names.setdefault(words[method], []).append(METHODS[method].removesuffix(" †"))
+    listed = [f"{', '.join(names[word])}: {how}" for word, how in CHOSEN_BY.items() if word in names]
     return f"{EVERY_RUN} Settings of {'; '.join(listed)}." if listed else EVERY_RUN
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from calib.data.study import FloatArray
+from calib.evaluation.intervals import Estimate
 from calib.evaluation.metrics import score
 from calib.evaluation.trust import tempered
 from calib.records.record import Finished
@@ -22,6 +23,7 @@ from calib.report.beyond.trust import trust_numbers, trusted
 from calib.report.exhibits import MISSING, Table, markdown
 from calib.report.groups import ARCSINH, LOGISTIC, Group, average, difference, group_jobs
 from calib.report.paper import ONE_SOURCE
+from calib.report.readings import readings
 from calib.runs.outcome import predictions
 from calib.runs.planner import Job, Planner
 from calib.runs.series import Series
@@ -103,7 +105,9 @@ def record(jobs: Iterable[Job], right: float = 0.8, sharpness: float = 1.0, one_
         )
 
 
-UNUSED = {"label": "x", "uses_target_labels": False, "selection": "x", "mean": {}, "mmd": {}} | {
+UNUSED = {"label": "x", "uses_target_labels": False, "uses_seed": True, "mean": {}, "mmd": {}} | {
+    "chosen_by": "paper",
+    "selection": "x",
     "correction": None,
     "seconds": {"fit": 1.0, "total": 1.0},
     "peak_memory_mb": None,
@@ -132,7 +136,8 @@ def only(jobs: Sequence[Job], method: str, variant: str = "", protocol: str = "p
 def assert_same_from_file(table: Table, kind: str, tmp_path: Path) -> None:
     """Assert that the table made from its CSV file, as the docs make it, is the same."""
     table.numbers.to_csv(tmp_path / "n.csv", index=False, float_format="%.6g")
-    text = dict.fromkeys(("study", "variant", "besides", "option", "walk", "data", "classifier"), str)
+    columns = ("study", "variant", "besides", "option", "walk", "data", "classifier", "chosen_by")
+    text = dict.fromkeys((*columns, "reads", "together_reads"), str)
     read = pd.read_csv(tmp_path / "n.csv", keep_default_na=False, na_values=[""], dtype=text)
     read = read.fillna(dict.fromkeys(read.columns.intersection(list(text)), ""))
     assert TABLES[kind]("demo", read).rows == table.rows
@@ -157,7 +162,16 @@ def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> Non
     methods = ["In-batch cross-validation †", "ComBat, logistic regression", "Joint+ ‡", "ComBat"]
     methods += ["Baseline, logistic regression", "Joint calibration", "Baseline"]
     assert [row[0] for row in table.rows] == methods
-    assert [row[-1] for row in table.rows] == ["2", "1", "2", "1", "1", "2", "1"]
+    assert [row[-1] for row in table.rows] == ["2", "any", "2", "1", "any", "2", "1"]
+    assert [row[-2] for row in table.rows] == [
+        "paper",
+        "defaults",
+        "scores",
+        "paper",
+        "defaults",
+        "paper",
+        "paper",
+    ]
     by_method = numbers[numbers["variant"] == ""].set_index("method")
     assert by_method.loc["joint_plus", "accuracy"] - by_method.loc["joint", "accuracy"] == pytest.approx(
         -by_method.loc["joint", "difference"]
@@ -167,8 +181,11 @@ def test_methods_are_compared_with_joint_plus(plan: Plan, tmp_path: Path) -> Non
         <= by_method.loc["joint", "difference"]
         <= by_method.loc["joint", "high"]
     )
-    assert by_method.loc["baseline", "shared_seeds"] == 2  # its seed is compared with every seed of Joint+
-    assert table.rows[2][6] == MISSING
+    assert by_method.loc["baseline", "shared_seeds"] == 1
+    logistic = numbers[numbers["variant"] == LOGISTIC].set_index("method")
+    assert logistic.loc["combat", "shared_seeds"] == 2  # its one run is as good as any
+    assert table.rows[2][7:9] == [MISSING] * 2
+    assert {row[8] for row in table.rows} == {MISSING, "too few seeds"}
     assert_same_from_file(table, "comparison", tmp_path)
 
 
@@ -177,7 +194,7 @@ def test_what_has_not_been_run_is_a_dash(plan: Plan) -> None:
     record(only(jobs, "joint"))
     table = comparison_table("demo", comparison_numbers("demo", grouped(jobs)))
     assert table.rows[0][0] == "Joint calibration"
-    assert table.rows[1][2:] == [MISSING] * 8
+    assert table.rows[1][2:] == [*[MISSING] * 10, "scores", MISSING]
 
 
 def test_over_replicates_every_method_gives_a_sample_one_answer(plan: Plan) -> None:
@@ -225,6 +242,46 @@ def test_differences_are_paired(plan: Plan) -> None:
     assert alone.low < alone.value < alone.high
 
 
+def test_differences_are_read_in_words(plan: Plan) -> None:
+    jobs = plan((["joint", "joint_plus", "combat", "coral"], ["paper"], range(5), [""]))
+    for method, right in (("joint_plus", 0.7), ("joint", 0.3), ("combat", 0.7), ("coral", 0.9)):
+        record(only(jobs, method), right)
+    joint, plus, combat, coral = grouped(jobs)
+    numbers = comparison_numbers("demo", [joint, plus, combat, coral]).set_index("method")
+    reads = numbers["reads"].to_dict()
+    assert reads == {
+        "joint_plus": "",
+        "joint": "below",
+        "combat": "equal within 0.02",
+        "coral": "undecided",  # so few subjects show neither a difference nor that it is small
+    }
+    differences = [difference(group.runs, plus.runs) for group in (joint, combat, coral)]
+    tests = [one["p"] for one in readings(differences)]
+    assert numbers.loc["joint", "p_holm"] >= numbers.loc["joint", "p"] == tests[0]
+    assert numbers.loc["coral", "highest"] > numbers.loc["coral", "accuracy"] > numbers.loc["coral", "lowest"]
+
+
+def test_the_words_for_a_difference() -> None:
+    def of(value: float, error: float, seeds: int = 5) -> Estimate:
+        return Estimate(value, error, 50.0, 0.0, 0.0, seeds, True)
+
+    many = [of(0.05, 0.01), of(-0.05, 0.01), of(0.01, 0.002), of(0.001, 0.004), of(0.01, 0.02), of(1, 0.1, 4)]
+    words = [one["reads"] for one in readings([*many, None])]
+    assert words == [
+        "above",
+        "below",
+        "above, within 0.02",
+        "equal within 0.02",
+        "undecided",
+        "too few seeds",
+        "",
+    ]
+    alone = readings([of(0.021, 0.01)])[0]
+    assert (alone["reads"], alone["p"], alone["p_holm"]) == ("above", alone["p"], alone["p"])
+    among = readings([of(0.021, 0.01), of(0.0, 0.01), of(0.0, 0.01)])[0]
+    assert (among["reads"], among["p_holm"]) == ("undecided", pytest.approx(3 * alone["p"]))
+
+
 def walk(name: str, options: Sequence[str], seeds: Sequence[int], end: str = "") -> Series:
     """Return a walk from the protocol ``paper``, as the plan's ``adding`` makes it."""
     words = ["", *(f"protocol.{option}" for option in options)]
@@ -262,7 +319,8 @@ def test_a_walk_is_one_option_more_at_a_time(plan: Plan, tmp_path: Path) -> None
     assert numbers["seeds"].tolist() == [2, 2, 2, 0, 0]  # the start has only the seeds of the other steps
     table = TABLES["attribution"]("demo", numbers)
     assert [row[1] for row in table.rows] == ["paper", *(f"+ {option}" for option in WALK)]
-    assert table.rows[3][2:] == [MISSING] * 3
+    assert table.rows[3][2:] == [MISSING] * 5
+    assert [row[5] for row in table.rows[:3]] == ["", "too few seeds", "too few seeds"]
     assert_same_from_file(table, "attribution", tmp_path)
 
 
@@ -397,7 +455,7 @@ def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: 
         ["Baseline", "as they are", "D"],
     ]
     assert numbers["difference"][2] == pytest.approx(numbers["accuracy"][2] - numbers["accuracy"][3])
-    assert ["MNN", "arcsinh", "D", *[MISSING] * 6] in table.rows
+    assert ["MNN", "arcsinh", "D", *[MISSING] * 7, "paper", MISSING] in table.rows
     assert "standardise_logistic" not in set(numbers["method"])
     assert_same_from_file(table, "named", tmp_path)
 

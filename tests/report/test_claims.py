@@ -1,4 +1,4 @@
-"""Intervals against brute force, and the rule behind every verdict, on made-up records."""
+"""The rule behind every verdict, on made-up records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,8 @@ import pytest
 from calib.data.split import all_splits
 from calib.data.study import Batch, Study
 from calib.errors import CalibError
-from calib.evaluation.intervals import Estimate, Runs, Tally, estimate, tallies
+from calib.evaluation.intervals import Estimate
+from calib.evaluation.significance import holm
 from calib.records.record import Finished, Record
 from calib.report.claims.rules import all_or_none, near, side
 from calib.report.claims.runs import StudyRuns
@@ -26,138 +27,6 @@ NAMES = ["<script>", "NA", "01"]
 SUBJECTS, REPLICATES = (8, 10, 9), 3
 FLOORED = 5 * (1 / 24 + 1 / 30), 5 * (1 / 24 + 1 / 27), 5 * (1 / 30 + 1 / 27)
 FLOOR = float(np.mean(FLOORED))
-
-
-def tally(samples: Sequence[int], right: Sequence[int]) -> Tally:
-    """Return a tally of subjects that are named by numbers."""
-    return Tally(np.arange(len(samples)).astype(str), np.array(samples), np.array(right))
-
-
-def random_runs(seeds: Sequence[int], rng: np.random.Generator, level: float = 0.7) -> dict[int, Any]:
-    """Return random runs: batch a is a target in two splits, b in one; subjects have 1 to 5 samples."""
-    samples = {"a": [5, 1, 3, 5], "b": [2, 5, 4]}
-    return {
-        seed: {
-            (split, batch): tally(samples[batch], rng.binomial(samples[batch], level))
-            for split, batch in (("2_1", "a"), ("3_1", "a"), ("1_2", "b"))
-        }
-        for seed in seeds
-    }
-
-
-def by_hand(
-    methods: Sequence[Runs], seeds: Sequence[int], draws: int, rng: np.random.Generator
-) -> list[list[float]]:
-    """Return each method's average in each draw, by repeating whole subjects and seeds one by one."""
-    counts = {}
-    for batch, size in (("a", 4), ("b", 3)):
-        counts[batch] = rng.multinomial(size, np.full(size, 1 / size), size=draws)
-    times = rng.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=draws)
-    found = []
-    for draw in range(draws):
-        row = []
-        for runs in methods:
-            of_seeds = []
-            for place, seed in enumerate(seeds):
-                of_batches = []
-                for batch in ("a", "b"):
-                    of_lines = []
-                    for line, one in runs[seed].items():
-                        if line[1] == batch:
-                            repeated = np.repeat(np.arange(len(one.samples)), counts[batch][draw])
-                            of_lines.append(
-                                sum(one.right[i] for i in repeated) / sum(one.samples[i] for i in repeated)
-                            )
-                    of_batches.append(np.mean(of_lines))
-                of_seeds += [np.mean(of_batches)] * times[draw][place]
-            row.append(float(np.mean(of_seeds)))
-        found.append(row)
-    return found
-
-
-def test_draws_are_those_of_brute_force() -> None:
-    made = np.random.default_rng(0)
-    methods = [random_runs([0, 1, 2], made), random_runs([0, 2, 5], made)]
-    found = estimate(lambda a, b: a - 2 * b, methods, np.random.default_rng(1), draws=60)
-    rows = by_hand(methods, [0, 2], 60, np.random.default_rng(1))
-    values = [a - 2 * b for a, b in rows]
-    assert [found.low, found.high] == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist())
-    assert found.seeds == 2
-
-
-def test_value_is_the_mean_over_batches_of_the_mean_over_splits() -> None:
-    runs = {
-        0: {("2_1", "a"): tally([4], [4]), ("3_1", "a"): tally([4], [2]), ("1_2", "b"): tally([1, 9], [1, 2])}
-    }
-    found = estimate(lambda a: a, [runs], np.random.default_rng(0), draws=10)
-    assert found.value == pytest.approx(((1 + 0.5) / 2 + 0.3) / 2)
-    assert found.seeds == 1
-
-
-def test_copies_of_replicates_add_nothing() -> None:
-    right = np.random.default_rng(0).binomial(1, 0.7, 40)
-    once = {0: {("1_2", "b"): tally([1] * 40, right.tolist())}}
-    five = {0: {("1_2", "b"): tally([5] * 40, (5 * right).tolist())}}
-    apart = {0: {("1_2", "b"): tally([1] * 200, np.repeat(right, 5).tolist())}}
-    spans = [estimate(lambda a: a, [runs], np.random.default_rng(0)) for runs in (once, five, apart)]
-    assert spans[0] == spans[1]
-    assert spans[2].high - spans[2].low < 0.6 * (spans[1].high - spans[1].low)
-
-
-def test_intervals_cover_the_truth() -> None:
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(200):  # 80 subjects, whose five replicates agree mostly
-        chance = rng.beta(0.7 * 1.5, 0.3 * 1.5, 80)
-        runs = {0: {("1_2", "b"): tally([5] * 80, rng.binomial(5, chance).tolist())}}
-        found = estimate(lambda a: a, [runs], rng, draws=300)
-        held += found.low <= 0.7 <= found.high
-    assert 0.88 <= held / 200 <= 0.99
-
-
-def test_what_methods_share_cancels() -> None:
-    rng = np.random.default_rng(0)
-    hard = rng.integers(0, 10, 30)
-
-    def runs(lift: int) -> Runs:  # seeds and subjects differ much, and alike for both methods
-        return {s: {("1_2", "b"): tally([20] * 30, (hard + 4 * s + lift).tolist())} for s in range(3)}
-
-    alone = estimate(lambda a: a, [runs(1)], np.random.default_rng(0))
-    apart = estimate(np.subtract, [runs(1), runs(0)], np.random.default_rng(0))
-    assert alone.high - alone.low > 0.1
-    assert [apart.low, apart.high] == pytest.approx([0.05, 0.05])
-
-
-def test_seeds_widen_an_interval() -> None:
-    runs = {s: {("1_2", "b"): tally([10] * 30, [5 + s] * 30)} for s in range(3)}
-    one = estimate(lambda a: a, [{0: runs[0]}], np.random.default_rng(0))
-    all_three = estimate(lambda a: a, [runs], np.random.default_rng(0))
-    assert (one.low, one.high, one.seeds) == (0.5, 0.5, 1)
-    assert (all_three.low, all_three.high, all_three.seeds) == pytest.approx((0.5, 0.7, 3))
-
-
-def test_what_cannot_be_compared_is_refused() -> None:
-    one = {0: {("1_2", "b"): tally([1, 2], [1, 0])}}
-    with pytest.raises(CalibError, match="no seed in common"):
-        estimate(np.subtract, [one, {1: one[0]}], np.random.default_rng(0))
-    with pytest.raises(CalibError, match="'b' were made with different data"):
-        estimate(np.subtract, [one, {0: {("1_2", "b"): tally([2, 1], [1, 0])}}], np.random.default_rng(0))
-
-
-def test_tallies_count_by_subject_or_by_sample() -> None:
-    table = pd.DataFrame(
-        {
-            "batch": ["01"] * 3 + ["NA"] * 2 + ["new"],
-            "row": ["0", "1", "2", "0", "1", "0"],
-            "subject": ["7", "7", "8", "", "", "1"],
-            "label": ["a", "a", "b", "a", "b", ""],
-            "predicted": ["a", "b", "b", "a", "a", "a"],
-        }
-    )
-    found = tallies(table)
-    assert list(found) == ["01", "NA"]  # no labels, no right answers
-    assert (found["01"].samples.tolist(), found["01"].right.tolist()) == ([2, 1], [1, 1])
-    assert (found["NA"].samples.tolist(), found["NA"].right.tolist()) == ([1, 1], [1, 0])
 
 
 @pytest.mark.parametrize(
@@ -175,9 +44,13 @@ def test_near_the_printed_value(value: float, low: float, high: float, outcome: 
     assert near(value, low, high, 0.816) == outcome
 
 
-def test_sides_of_a_bound() -> None:
-    outcomes = [side(Estimate(0, low, high, 1), 0.1) for low, high in ((0.11, 0.2), (0, 0.2), (0, 0.09))]
-    assert outcomes == [Ruling.YES, Ruling.OPEN, Ruling.NO]
+def test_sides_of_zero() -> None:
+    def of(low: float, high: float, seeds: int = 5, uses_seed: bool = True) -> Ruling:
+        return side(Estimate(0, 1, 9, low, high, seeds, uses_seed))
+
+    assert [of(0.1, 0.2), of(-0.1, 0.2), of(-0.2, -0.1)] == [Ruling.YES, Ruling.OPEN, Ruling.NO]
+    assert of(0.1, 0.2, seeds=4) == Ruling.FEW
+    assert of(0.1, 0.2, seeds=1, uses_seed=False) == Ruling.YES  # one is as good as any
     assert [all_or_none(h) for h in ([True], [True, False], [False])] == [
         Ruling.YES,
         Ruling.OPEN,
@@ -205,23 +78,26 @@ class Bench:
         self,
         method: str,
         right: float = 0.8,
-        seeds: Sequence[int] = (0,),
+        seeds: Sequence[int] = range(5),
         protocol: str = "paper",
         seconds: float = 10.0,
         after: Mapping[str, float] | None = None,
         splits: int | None = None,
     ) -> None:
-        """Record all splits, or the first so many, with the first share ``right`` of subjects right."""
+        """Record all splits, or the first so many, with the first share ``right`` of subjects right.
+
+        Seeds differ in nothing but their names, so they share a folder.
+        """
         variant = ONE_SOURCE if method == "pairwise" else ""
         study = replace(self.study, n_sources=1) if variant else self.study
-        for seed in seeds:
-            for split in all_splits(study)[:splits]:
-                path = self.folder / f"{method}-{protocol}-{seed}-{split.label}"
-                record = Record(path)
-                record.prepare()
-                probability = {t: self._answers(t, right) for t in split.targets}
-                record.write_table("predictions.csv", predictions(self.study, probability), digits=8)
-                record.write_table("mmd.csv", self._distances(after or {}), digits=7)
+        for split in all_splits(study)[:splits]:
+            path = self.folder / f"{method}-{protocol}-{len(self.finished)}"
+            record = Record(path)
+            record.prepare()
+            probability = {t: self._answers(t, right) for t in split.targets}
+            record.write_table("predictions.csv", predictions(self.study, probability), digits=8)
+            record.write_table("mmd.csv", self._distances(after or {}), digits=7)
+            for seed in seeds:
                 result = {
                     "study": self.study.name,
                     "split": split.label,
@@ -229,6 +105,7 @@ class Bench:
                     "protocol": protocol,
                     "seed": seed,
                     "targets": dict.fromkeys(split.targets),
+                    "uses_seed": True,
                     "seconds": {"fit": seconds * (len(split.targets) if variant else 1)},
                 }
                 self.finished.append(Finished(variant, result, path))
@@ -292,26 +169,64 @@ def test_nothing_run_is_said_to_be_nothing(name: str) -> None:
     assert [v.printed == MISSING for v in beats] == [name == "demo"] * 2
 
 
-@pytest.mark.parametrize(("other", "outcome"), [(0.5, Ruling.YES), (0.8, Ruling.OPEN), (1.0, Ruling.NO)])
+@pytest.mark.parametrize(("other", "outcome"), [(0.4, Ruling.YES), (0.7, Ruling.OPEN), (1.0, Ruling.NO)])
 def test_better_worse_or_undecided(bench: Bench, other: float, outcome: Ruling) -> None:
-    bench.run("joint", 0.8, seeds=[0, 1])
-    bench.run("combat", other, seeds=[0, 1, 2])
+    bench.run("joint", 0.7, seeds=range(6))
+    bench.run("combat", other)
     found = bench.verdict("joint beats ComBat")
     assert found.outcome == outcome
-    assert "2 seeds" in found.ours
+    assert "5 seeds" in found.ours
+    assert ("equal within 0.02 by two one-sided tests" in found.ours) == (other == 0.7)
+    assert found.p is not None
+    assert (found.p < 0.05) == (outcome != Ruling.OPEN)
 
 
-def test_one_seed_says_so(bench: Bench) -> None:
+def test_few_seeds_give_no_verdict(bench: Bench) -> None:
     bench.run("joint", 0.8)
-    bench.run("recon_t", 0.5, seeds=[0, 1])
-    assert "; 1 seed)" in bench.verdict("joint beats Recon_T").ours
+    bench.run("recon_t", 0.5, seeds=[0])
+    bench.run("combat", 0.8, seeds=range(4))
+    bench.run("baseline", 0.4, seeds=range(4))
+    bench.run("cross_validation", 1.0)
+    one, four, share = (
+        bench.verdict(f"joint {claim}") for claim in ("beats Recon_T", "beats ComBat", "approaches")
+    )
+    assert [v.outcome for v in (one, four, share)] == [Ruling.FEW] * 3
+    assert "; 1 seed: subjects only)" in one.ours
+    assert "; 4 seeds)" in four.ours
+    assert "equal" not in four.ours
+    assert [one.p, four.p, share.p, one.p_holm] == [None] * 4
+
+
+def test_a_method_that_no_seed_changes_needs_one(bench: Bench) -> None:
+    bench.run("joint", 0.8)
+    bench.run("combat", 0.4, seeds=[3])
+    for one in bench.finished:
+        if one.result["method"] == "combat":
+            one.result["uses_seed"] = False
+    found = bench.verdict("joint beats ComBat")
+    assert (found.outcome, "; 5 seeds)" in found.ours) == (Ruling.YES, True)
+
+
+def test_tests_are_adjusted_as_one_family(bench: Bench) -> None:
+    bench.run("joint", 0.8)
+    for method, right in (("baseline", 0.4), ("combat", 0.7), ("desc", 0.8)):
+        bench.run(method, right)
+    every = verdicts(bench.finished, {bench.study.name: bench.study}, protocols=["paper"])
+    tests = {v.claim: v for v in every if v.p is not None}
+    assert set(tests) == {"joint beats the baseline", "joint beats ComBat", "joint beats DESC"}
+    assert [v.p_holm for v in tests.values()] == pytest.approx(
+        holm([v.p or 0 for v in tests.values()]).tolist()
+    )
+    caption = claims_table(every).caption
+    assert "3 verdicts rest on a test" in caption
+    assert "training subjects are not resampled" in caption
 
 
 def test_incomplete_seeds_do_not_count(bench: Bench) -> None:
     bench.run("joint", seeds=[0, 1])
     bench.run("desc", 0.4, seeds=[0])
     bench.run("desc", 0.4, seeds=[1], splits=1)
-    assert "; 1 seed)" in bench.verdict("joint beats DESC").ours
+    assert "; 1 seed: subjects only)" in bench.verdict("joint beats DESC").ours
     bench.run("bermuda", 0.4, seeds=[0], splits=2)
     found = bench.verdict("joint beats BERMUDA")
     assert (found.outcome, found.ours) == (Ruling.MISSING, "no complete seed of BERMUDA")
@@ -320,10 +235,10 @@ def test_incomplete_seeds_do_not_count(bench: Bench) -> None:
 
 
 def test_other_methods_may_come_from_the_paper_s_protocol_but_joint_may_not(bench: Bench) -> None:
-    bench.run("joint")
-    bench.run("normae", 0.4)
+    bench.run("joint", 0.7)
+    bench.run("normae", 0.3)
     assert bench.verdict("joint beats NormAE", "released").outcome == Ruling.MISSING
-    bench.run("joint", protocol="released")
+    bench.run("joint", 0.7, protocol="released")
     found = bench.verdict("joint beats NormAE", "released")
     assert found.outcome == Ruling.YES
     assert found.ours.endswith("; NormAE under protocol paper")
@@ -395,10 +310,10 @@ def test_a_ceiling_below_the_baseline_decides_nothing(bench: Bench) -> None:
     ],
 )
 def test_distances_below_raw_and_the_floor(bench: Bench, after: float, raw: float, outcome: Ruling) -> None:
-    bench.run("joint", seeds=[0, 1], after={"fixed": after, "raw": raw})
+    bench.run("joint", after={"fixed": after, "raw": raw})
     found = bench.verdict("batches come closer: MMD below raw (kernel widths of the paper)")
     assert found.outcome == outcome
-    assert "of 6 runs" in found.ours
+    assert "of 15 runs" in found.ours
     assert ("at the floor: " in found.ours) == (raw == FLOOR)
     assert bench.verdict("batches come closer: MMD below raw (kernel widths fitted").outcome == Ruling.YES
 
@@ -417,7 +332,7 @@ def test_distances_against_other_methods(bench: Bench) -> None:
     bench.run("combat", after={"median": 0.1})
     found = bench.verdict(claim)
     assert found.outcome == Ruling.NO
-    assert "ComBat 0.100 (0 of 3), NormAE 0.400 (3 of 3)" in found.ours
+    assert "ComBat 0.100 (0 of 15), NormAE 0.400 (15 of 15)" in found.ours
 
 
 def test_what_is_at_the_floor_with_joint_decides_nothing(bench: Bench) -> None:
@@ -444,7 +359,7 @@ def test_maps_are_judged_by_silhouettes_that_are_given(bench: Bench) -> None:
     assert bench.verdict("classes separate more").outcome == Ruling.MISSING
     given[bench.finished[0].path] = {"batch": 0.9, "class": float("nan")}
     assert bench.verdict("batches mix", silhouettes=given).outcome == Ruling.OPEN
-    assert "in 2 of 2 runs" in bench.verdict("classes separate: ", silhouettes=given).ours
+    assert "in 10 of 10 runs" in bench.verdict("classes separate: ", silhouettes=given).ours
 
 
 def test_cohorts_are_compared_by_samples() -> None:
@@ -508,8 +423,8 @@ def test_other_variants_and_studies_play_no_part(bench: Bench) -> None:
 
 def test_the_table_has_a_line_a_claim_and_is_the_same_at_each_run(bench: Bench, tmp_path: Path) -> None:
     for protocol in ("paper", "released"):
-        bench.run("joint", seeds=[0, 1], protocol=protocol)
-        bench.run("baseline", 0.5, seeds=[1, 0], protocol=protocol)
+        bench.run("joint", protocol=protocol)
+        bench.run("baseline", 0.5, seeds=[4, 3, 2, 1, 0], protocol=protocol)
     study = {bench.study.name: bench.study}
     found = verdicts(bench.finished, study)
     table = claims_table(found)

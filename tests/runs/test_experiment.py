@@ -24,6 +24,7 @@ from calib.records.record import run_record
 from calib.report.results import result_rows
 from calib.runs.experiment import run
 from calib.runs.run import load, make_run
+from calib.runs.selection import selection
 from tests.conftest import METHODS, compose, small_run
 
 
@@ -59,7 +60,8 @@ def test_record(name: str, tmp_path: Path) -> None:
     assert result["training"] == "as_printed"
     assert set(result["mmd"]) == {"before", "after"}
     assert result["mmd"]["after"]["fixed"]["widths"] == "1 2 4 8 16"
-    for key in ("versions", "hardware", "git", "data_sha256", "seconds", "peak_memory_mb", "selection"):
+    assert result["selection"] == selection(small_run(name, tmp_path)).rule
+    for key in ("versions", "hardware", "git", "data_sha256", "seconds", "peak_memory_mb", "chosen_by"):
         assert key in result
 
     predictions = pd.read_csv(folder / "predictions.csv")
@@ -103,8 +105,8 @@ def test_same_command_same_bytes(name: str, protocol: str, tmp_path: Path) -> No
     other_seed = small_run(name, tmp_path / "c", f"protocol={protocol}", "seed=1")
     run(other_seed)
     files = [record(tmp_path / folder) / "predictions.csv" for folder in "ac"]
-    uses_seed = first.method.card.get("uses_seed", True)
-    assert (files[0].read_bytes() != files[1].read_bytes()) == uses_seed, "see uses_seed in the method's card"
+    stamped = json.loads((record(tmp_path / "a") / "result.json").read_text())["uses_seed"]
+    assert (files[0].read_bytes() != files[1].read_bytes()) == stamped, "see uses_seed of the method's parts"
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -41,8 +41,8 @@ CAPTION = (
     "Difference: accuracy minus that of the same classifier on the same data (of Harmony and MMD-ResNet: on "
     f"arcsinh of intensities) without calibration, paired by subject and seed, with {INTERVALS} {READS} "
     "Converged: with the learning rates of training=converged (docs/pancreas.md), where the printed ones "
-    f"leave D untrained. Sorted by accuracy. {CHOSEN} Seeds: any where the seed changes nothing. † uses target "
-    "labels. ‡ gives one answer for all replicates of a sample."
+    f"leave D untrained. Sorted by accuracy. {CHOSEN} Seeds: any where the seed changes nothing. † uses "
+    "target labels. ‡ gives one answer for all replicates of a sample."
 )
 
 

@@ -1,7 +1,7 @@
 """Verdicts on the claims on accuracy and time; each claim is decided by its rule alone."""
 
 from collections.abc import Mapping, Sequence
-from math import nan
+from math import isnan
 from statistics import median
 
 from calib.evaluation.intervals import Estimate, Paired, paired
@@ -123,7 +123,7 @@ def ceiling(runs: StudyRuns, protocol: str) -> Verdict:
     if share_found is None:
         span = three.contrast(0, -1, 1)
         ours = f"the ceiling is not surely above the baseline: {_difference(span)}"
-        outcome, p = Ruling.OPEN if decides(span) else Ruling.FEW, nan
+        outcome, p = Ruling.OPEN if decides(span) else Ruling.FEW, None
     else:
         ours = _share(share_found, three)
         outcome, p = side(share_found.beyond), _p(share_found.beyond)
@@ -170,9 +170,9 @@ def _equal(estimate: Estimate) -> str:
     return f"; equal within {MARGIN} by two one-sided tests, p {p_text(p)}"
 
 
-def _p(estimate: Estimate) -> float:
-    """Return the p of a value that is not 0; NaN without seeds enough for a verdict."""
-    return p_different(estimate) if decides(estimate) else nan
+def _p(estimate: Estimate) -> float | None:
+    """Return the p of a value that is not 0; None without seeds enough for a verdict, or without an error."""
+    return p_different(estimate) if decides(estimate) and not isnan(estimate.error) else None
 
 
 def _share(share: Share, methods: Paired) -> str:

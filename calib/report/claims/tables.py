@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from math import isnan
 
 import pandas as pd
 
@@ -49,9 +48,9 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
 
 def _family(verdicts: Sequence[Verdict]) -> str:
     """Return how many verdicts rest on a test, and how many of these stand when all are taken together."""
-    tests = [verdict for verdict in verdicts if not isnan(verdict.p)]
+    tests = [verdict for verdict in verdicts if verdict.p is not None]
     drawn = [verdict for verdict in tests if verdict.outcome in (Ruling.YES, Ruling.NO)]
-    standing = sum(verdict.p_holm < ALPHA for verdict in drawn)
+    standing = sum(verdict.p_holm is not None and verdict.p_holm < ALPHA for verdict in drawn)
     return (
         f"{len(tests)} verdicts rest on a test, the others on counts or on values alone; of the {len(drawn)} "
         f"that say reproduced or not, {standing} stand at {ALPHA} after the adjustment."

@@ -64,8 +64,9 @@ def verdicts(
             for protocol in protocols
         ]
         every += [verdict for same_claim in zip(*by_protocol, strict=True) for verdict in same_claim]
-    adjusted = holm([verdict.p for verdict in every])
-    return [replace(verdict, p_holm=float(p)) for verdict, p in zip(every, adjusted, strict=True)]
+    tests = [verdict.p for verdict in every if verdict.p is not None]
+    adjusted = iter(holm(tests).tolist())
+    return [v if v.p is None else replace(v, p_holm=next(adjusted)) for v in every]
 
 
 def data_claims(study: Study) -> list[Verdict]:

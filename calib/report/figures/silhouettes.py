@@ -18,6 +18,7 @@ from calib.report.figures.split_figures import MAPPED
 from calib.report.figures.tsne import MapSettings, Prepared, prepared
 from calib.runs.planner import Job
 from calib.runs.run import Run
+from calib.shown import one_line
 
 NAMES = ("batch", "class")
 """What the samples are grouped by."""
@@ -48,7 +49,7 @@ def silhouettes(study: Study, jobs: Sequence[Job], workers: int) -> Mapping[Path
     files: dict[Path, Path] = {}
     work = (joblib.delayed(_measure)(data, folder) for data in _missing(recorded, study, folder, files))
     made = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(work)
-    for _ in tqdm(made, desc=f"silhouettes of {study.name}", unit="run", disable=None):
+    for _ in tqdm(made, desc=one_line(f"silhouettes of {study.name}"), unit="run", disable=None):
         pass
     return {path: _read(file) for path, file in files.items()}
 
