@@ -25,12 +25,13 @@ from calib.data.settings import (
     spelled,
 )
 from calib.data.sheet import text
-from calib.data.study import Batch, Study, in_unit
+from calib.data.study import Batch, Study, in_unit, with_cautions
 from calib.data.table_columns import check_ignored, nameless_columns
 from calib.data.table_files import IMPUTE, Impute, filled, fitting, numbers, read_frame
 from calib.errors import CalibError, DataError, check_choice, check_number
 
 
+@with_cautions
 def load_csv_study(
     name: Word,
     files: Mapping[Word, Mapping[str, str | None]],
@@ -85,10 +86,8 @@ def load_csv_study(
     check_ignored(not_features, present, f"of study '{name}'")
     if len(tables) < 2:
         raise DataError(f"Study '{name}' has {len(tables)} batch; it needs at least two.")
-    cautions = []
     if impute in STATISTICS and (absent := lacking({batch: x for batch, (_, _, x) in tables.items()})):
-        kept, caution = remaining(absent, features, f"Study '{name}'")
-        cautions.append(caution)
+        kept = remaining(absent, features, f"Study '{name}'")
         features = [feature for feature, keep in zip(features, kept, strict=True) if keep]
         tables = {batch: (local, y, x[:, kept]) for batch, (local, y, x) in tables.items()}
     batches = {}
@@ -100,7 +99,7 @@ def load_csv_study(
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
     implied = ("replicate",) if replicates == PUBLISHED else ()
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
-    study = Study(study_name, batches, features, list(names.values()), sources, cautions, implied=implied)
+    study = Study(study_name, batches, features, list(names.values()), sources, implied=implied)
     warn_of_columns(study)
     return in_unit(study, unit)
 

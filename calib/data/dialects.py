@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from calib.data.cautions import note
 from calib.errors import DataError
 
 SEPARATORS = ",;\t"
@@ -47,7 +48,7 @@ class Dialect:
 
 
 def dialect(file: Path) -> Dialect:
-    """Return how a text table is written; a table with decimal commas or without UTF-8 is named in the log.
+    """Return how a text table is written; a table with decimal commas or without UTF-8 is named.
 
     Raises:
         DataError: the file holds binary data, or its numbers can be read in two ways.
@@ -83,9 +84,10 @@ def _encoding(file: Path) -> str:
                 start = stream.read(BLOCK)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            log.warning(
-                "File %s is not UTF-8 and is read as latin-1 (cp1252); save it as UTF-8 if names look wrong.",
-                file,
+            note(
+                "not_utf8",
+                f"File {file} is not UTF-8 and is read as latin-1 (cp1252); save it as UTF-8 if names look "
+                "wrong.",
             )
             return "cp1252"
     return "utf-8-sig"

@@ -34,7 +34,7 @@ from calib.data.settings import (
 )
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
-from calib.data.study import Study, in_unit
+from calib.data.study import Study, in_unit, with_cautions
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
 from calib.errors import CalibError, DataError, check_choice, check_number, nearest
@@ -45,6 +45,7 @@ CHUNK = 2048
 """Rows that are read at a time, so that cells of other batches do not fill the memory."""
 
 
+@with_cautions
 def load_h5ad_study(
     name: Word,
     path: Word | Sequence[Word],

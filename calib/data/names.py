@@ -4,12 +4,11 @@ Nothing is merged: every spelling stays a name of its own, and what a reader of 
 same name is named in a warning.
 """
 
-import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-log = logging.getLogger(__name__)
+from calib.data.cautions import note, some
 
 MISSING_WORDS = frozenset(
     ("", "na", "nan", "-nan", "n/a", "#n/a", "#n/a n/a", "#na", "<na>", "nat", "none", "null", "n.a.")
@@ -17,8 +16,6 @@ MISSING_WORDS = frozenset(
 """Words, in lower case, by which programs mark a missing value; they may also be names."""
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
-SHOWN = 3
-"""Groups of names that a warning spells out."""
 
 
 def natural(name: str) -> tuple[list[int | str], str]:
@@ -56,7 +53,7 @@ def groups(names: Iterable[str], common: Callable[[str], str] = plain) -> list[l
 
 
 def warn_of_likeness(what: str, names: Iterable[str], where: str) -> None:
-    """Warn of names that differ by case, spaces, Unicode form or number format only.
+    """Note names that differ by case, spaces, Unicode form or number format only.
 
     Args:
         what: what the names name, in the plural, for the message.
@@ -65,11 +62,10 @@ def warn_of_likeness(what: str, names: Iterable[str], where: str) -> None:
     """
     found = groups(names)
     if found:
-        more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
-        log.warning(
-            "%s: %s %s%s differ only by case, space, Unicode form or number format and are taken for "
-            "different ones; if they are the same, correct the file.",
-            *(where, what, ", ".join(quoted(group) for group in found[:SHOWN]), more),
+        note(
+            "names_alike",
+            f"{where}: {what} {some([quoted(group) for group in found])} differ only by case, space, Unicode "
+            "form or number format and are taken for different ones; if they are the same, correct the file.",
         )
 
 

@@ -1,17 +1,15 @@
 """The columns of a table: which name batch, label, subject and sample, and which are features."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from calib.data.cautions import counted, note
 from calib.data.settings import Word, found_name, spelled
 from calib.data.table_files import NAMELESS, fitting, matching
 from calib.errors import DataError, nearest
-
-log = logging.getLogger(__name__)
 
 ROLES = ("batch", "label", "subject", "sample", "reference")
 """The settings that each name one column that is no feature."""
@@ -96,13 +94,13 @@ class Columns:
 
 
 def nameless_columns(columns: Sequence[str], file: Path) -> list[str]:
-    """Return the columns that have no name in the file, and warn of them."""
+    """Return the columns that have no name in the file, and note them."""
     nameless = [column for column in columns if NAMELESS.fullmatch(column)]
     if nameless:
-        log.warning(
-            "File %s: %d column(s) without a name are left out, such as the row numbers that "
-            "DataFrame.to_csv() writes; give a column a name if it is a feature.",
-            *(file, len(nameless)),
+        note(
+            "columns_without_name",
+            f"File {file}: {counted(len(nameless), 'column')} without a name left out, such as the row "
+            "numbers that DataFrame.to_csv() writes; give a column a name if it is a feature.",
         )
     return nameless
 

@@ -3,7 +3,6 @@
 ``csv_per_batch`` and ``table_study`` make studies of what this module reads.
 """
 
-import logging
 import re
 import zlib
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from calib.data.cautions import note
 from calib.data.dialects import COMMA, dialect
 from calib.data.names import MISSING_WORDS
 from calib.data.settings import Word, found_name, spelled
@@ -25,8 +25,6 @@ PARQUET = (".parquet", ".pq")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__|\.\.\.\d+")
 """What pandas, pyarrow and R call a column without a name."""
-
-log = logging.getLogger(__name__)
 
 
 def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
@@ -88,7 +86,9 @@ def _spreadsheet(file: Path, named: Sequence[Word]) -> pd.DataFrame:
             f"File {file} cannot be read as a spreadsheet ({type(error).__name__}); save the sheet as CSV."
         ) from error
     if len(sheets) > 1:
-        log.warning("File %s has %d sheets; only the first, '%s', is read.", file, len(sheets), sheets[0])
+        note(
+            "several_sheets", f"File {file} has {len(sheets)} sheets; only the first, '{sheets[0]}', is read."
+        )
     _check_header([str(name) for name in header.to_numpy().ravel()], file)
     table = table.set_axis(table.columns.map(str), axis=1)
     columns = [column for word in named if (column := found_name(word, table.columns)) is not None]

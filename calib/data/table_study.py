@@ -20,7 +20,7 @@ from calib.data.references import marked, set_apart, with_references
 from calib.data.settings import Word, as_mapping, as_optional_word, as_paths, as_sources, as_text, as_words
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
-from calib.data.study import Study, in_unit
+from calib.data.study import Study, in_unit, with_cautions
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_columns import Columns, check_ignored
 from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame
@@ -29,6 +29,7 @@ from calib.errors import DataError, check_choice
 log = logging.getLogger(__name__)
 
 
+@with_cautions
 def load_table_study(
     name: Word,
     path: Word | Sequence[Word],

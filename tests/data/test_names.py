@@ -23,6 +23,11 @@ def with_batches(names: tuple[Any, ...]) -> pd.DataFrame:
     return made.assign(batch=np.repeat(np.array(names, object), 8))
 
 
+def told(study: Study) -> dict[str, str]:
+    """Return the warnings of a reading, by their codes."""
+    return {caution.code: caution.text for caution in study.cautions}
+
+
 @pytest.mark.parametrize("read", [table, h5ad])
 @pytest.mark.parametrize(
     ("names", "ordered"),
@@ -56,34 +61,32 @@ def test_natural_order_has_no_ties() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("read", [table, h5ad])
 def test_batches_that_are_spelt_alike_stay_apart_and_are_named(
-    names: tuple[str, ...], read: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    names: tuple[str, ...], read: Any, tmp_path: Path
 ) -> None:
     study = read(with_batches(names), tmp_path)
     assert set(study.batches) == set(names)
-    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    ((code, said),) = told(study).items()
+    assert code == "names_alike"
     assert f"'{names[0]}'" in said
     assert f"'{names[1]}'" in said
     assert "differ only by case, space, Unicode form or number format" in said
 
 
 @pytest.mark.parametrize("names", [("1", "2", "3"), ("0", "1", "10"), ("x1", "x01a", "y")])
-def test_other_names_are_not_warned_of(
-    names: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    table(with_batches(names), tmp_path)
-    assert not caplog.records
+def test_other_names_are_not_warned_of(names: tuple[str, ...], tmp_path: Path) -> None:
+    assert not told(table(with_batches(names), tmp_path))
 
 
-def test_labels_and_subjects_that_are_spelt_alike(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_and_subjects_that_are_spelt_alike(tmp_path: Path) -> None:
     made = plates(("Case", "case", "control")).assign(person=["1", "01", "2"] * 12)
-    assert table(made, tmp_path, subject="person").classes == ["Case", "case", "control"]
-    said = [record.getMessage() for record in caplog.records]
+    study = table(made, tmp_path, subject="person")
+    assert study.classes == ["Case", "case", "control"]
+    said = [caution.text for caution in study.cautions]
     assert any("labels 'Case' and 'case' differ only by case" in sentence for sentence in said)
     assert any("subjects '1' and '01' differ only by case" in sentence for sentence in said)
-    caplog.clear()
     merged = table(made, tmp_path, classes={"Case": "case", "case": "case", "control": "control"})
     assert merged.classes == ["case", "control"]
-    assert not any("labels" in record.getMessage() for record in caplog.records)
+    assert not any("labels" in caution.text for caution in merged.cautions)
 
 
 @pytest.mark.parametrize("labels", [("x", "x "), ("x", " x"), ("x y", "x  y"), ("\u00e9", "e\u0301")])
@@ -117,9 +120,11 @@ def test_the_advice_for_such_a_label_works(tmp_path: Path) -> None:
     assert build(config.dataset).batches["b"].y is None
 
 
-def test_a_class_spelt_like_a_word_for_unlabelled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert table(plates(("Unknown", "case")), tmp_path).classes == ["Unknown", "case"]
-    assert "label 'Unknown' is taken for a class, though dataset.unlabelled has 'unknown'" in caplog.text
+def test_a_class_spelt_like_a_word_for_unlabelled(tmp_path: Path) -> None:
+    study = table(plates(("Unknown", "case")), tmp_path)
+    assert study.classes == ["Unknown", "case"]
+    said = told(study)["label_like_unlabelled"]
+    assert "label 'Unknown' is taken for a class, though dataset.unlabelled has 'unknown'" in said
 
 
 @pytest.mark.parametrize("word", ["NA", "nan", "None", ""])
@@ -173,14 +178,16 @@ def test_labels_of_one_file_a_batch_are_text(tmp_path: Path) -> None:
         load_csv_study("t", files | {"3": {"path": str(tmp_path / "3.csv")}}, "label", {"0": "a", "1": "b"})
 
 
-def test_features_that_files_spell_differently(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_features_that_files_spell_differently(tmp_path: Path) -> None:
     made = plates()
     made[made["batch"] != "c"].to_csv(tmp_path / "one.csv", index=False)
     made[made["batch"] == "c"].rename(columns={"mz_1": "MZ_1"}).to_csv(tmp_path / "two.csv", index=False)
     paths = [str(tmp_path / f"{name}.csv") for name in ("one", "two")]
     study = load_table_study("t", paths, "batch", "label")
     assert list(study.features) == ["mz_0", "mz_2"]
-    assert "features 'mz_1' and 'MZ_1' differ only by case" in caplog.text
+    assert "features 'mz_1' and 'MZ_1' differ only by case" in told(study)["names_alike"]
+    said = told(study)["features_not_shared"]
+    assert "2 of 4 features are not in every file and are left out: 'mz_1', 'MZ_1'." in said
 
 
 def test_the_log_of_a_run_names_its_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
