@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.missing_features import STATISTICS, lacking, remaining
+from calib.data.names import check_signs
 from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
 from calib.data.settings import (
     Word,
@@ -126,6 +127,7 @@ def _labels(table: pd.DataFrame, label: Word, values: Sequence[Word], file: Path
             f"(the first columns are: {', '.join(table.columns[:4])})."
         )
     labels = text(table[column])
+    check_signs(labels, lambda row: f"File {file}, line {row + 2}, column '{column}'")
     known = list(labels.dropna().unique())
     classes = [found_name(value, known) or spelled(value) for value in values]
     index = pd.Index(classes).get_indexer(pd.Index(labels))

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -17,6 +18,10 @@ from calib.errors import DataError
 SEPARATORS = ",;\t"
 LINES = 50
 """Lines that are looked at for the separator and the decimal sign."""
+MUCH = 20
+"""A file of which more than one byte in so many is a control character is no text."""
+TEXT = bytes(set(range(256)) - set(range(32)) | set(b"\t\n\r\f"))
+"""Bytes that texts have; NUL and other control characters are not among them."""
 LONGEST = 1 << 27
 """Most characters of one line."""
 BLOCK = 1 << 20
@@ -51,7 +56,7 @@ def dialect(file: Path) -> Dialect:
     """Return how a text table is written; a table with decimal commas or without UTF-8 is named.
 
     Raises:
-        DataError: the file holds binary data, or its numbers can be read in two ways.
+        DataError: the file holds binary data or a NUL sign, or its numbers can be read in two ways.
         OSError, EOFError, zlib.error: the file cannot be read.
     """
     encoding = _encoding(file)
@@ -60,6 +65,7 @@ def dialect(file: Path) -> Dialect:
     told = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None
     lines = lines[1:] if told else lines
     separator = told[1] if told else _separator(lines)
+    _check_nul(file, encoding, separator)
     cells = [cell for row in _rows(lines, separator)[1:] for cell in row]
     return Dialect(encoding, separator, _decimal(cells, file), 1 if told else 0)
 
@@ -75,7 +81,7 @@ def _encoding(file: Path) -> str:
         start = stream.read(BLOCK)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
-        if b"\0" in start:
+        if b"\0" in start and MUCH * len(start.translate(None, TEXT)) > len(start):
             raise DataError(f"File {file} is no text table: it holds binary data; check the path.")
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
@@ -91,6 +97,23 @@ def _encoding(file: Path) -> str:
             )
             return "cp1252"
     return "utf-8-sig"
+
+
+def _check_nul(file: Path, encoding: str, separator: str) -> None:
+    """Raise DataError if the text holds a NUL sign, which would end its cell; the message says where."""
+    with _opened(file) as raw:
+        if encoding != "utf-16" and not any(b"\0" in block for block in iter(partial(raw.read, BLOCK), b"")):
+            return
+    with io.TextIOWrapper(_opened(file), encoding, newline="") as stream:
+        header, number = stream.readline(LONGEST), 1
+        line = header
+        while line and "\0" not in line:
+            line, number = stream.readline(LONGEST), number + 1
+    if line:
+        names, cells = (next(csv.reader([text], delimiter=separator), []) for text in (header, line))
+        column = next((i for i, cell in enumerate(cells) if "\0" in cell), 0)
+        name = f"column '{names[column]}'" if number > 1 and column < len(names) else f"column {column + 1}"
+        raise DataError(f"File {file}, line {number}, {name}: there is a NUL sign (U+0000); remove it.")
 
 
 def _separator(lines: Sequence[str]) -> str:

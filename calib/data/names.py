@@ -9,11 +9,15 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from calib.data.cautions import note, some
+from calib.errors import DataError
 
 MISSING_WORDS = frozenset(
     ("", "na", "nan", "-nan", "n/a", "#n/a", "#n/a n/a", "#na", "<na>", "nat", "none", "null", "n.a.")
 )
 """Words, in lower case, by which programs mark a missing value; they may also be names."""
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""A sign that no name may have, since a table or an array could not hold it; tabs and line feeds may be."""
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
 
@@ -27,6 +31,24 @@ def natural(name: str) -> tuple[list[int | str], str]:
 def is_missing_word(name: str) -> bool:
     """Return whether a name is one of the words by which programs mark a missing value."""
     return name.strip().lower() in MISSING_WORDS
+
+
+def check_signs(names: Iterable[object], place: Callable[[int], str]) -> None:
+    """Check that names, which may be missing, have no control characters.
+
+    Args:
+        names: the names.
+        place: function that returns where the name at a position is, for the message: file, line and column.
+
+    Raises:
+        DataError: a name has one; the message shows and names the sign.
+    """
+    for position, name in enumerate(names):
+        if isinstance(name, str) and (found := CONTROL.search(name)):
+            raise DataError(
+                f"{place(position)}: the name {name[:60]!r} has the control character "
+                f"U+{ord(found[0]):04X}; remove it."
+            )
 
 
 def visible(name: str) -> str:

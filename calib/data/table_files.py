@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calib.data.cautions import note
 from calib.data.dialects import COMMA, dialect
-from calib.data.names import MISSING_WORDS
+from calib.data.names import MISSING_WORDS, check_signs
 from calib.data.settings import Word, found_name, spelled
 from calib.errors import CalibError, DataError, nearest
 
@@ -38,7 +38,8 @@ def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
             may also be that of the index.
 
     Raises:
-        DataError: the file is empty, damaged or of another kind, or has a column twice.
+        DataError: the file is empty, damaged or of another kind, has a column twice, or one whose name has a
+            control character.
         CalibError: the package that reads such files is not installed.
     """
     words = [word for word in named if word is not None]
@@ -51,6 +52,7 @@ def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
         raise DataError(f"File {file} cannot be read as a table: {reason}.") from error
     if table.empty:
         raise DataError(f"File {file} has no rows.")
+    check_signs(map(str, table.columns), lambda position: f"File {file}, header of column {position + 1}")
     return table.set_axis(table.columns.map(str), axis=1)
 
 

@@ -6,6 +6,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.exclusions import Exclusions
 from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_shared_features
-from calib.data.names import is_missing_word
+from calib.data.names import check_signs, is_missing_word
 from calib.data.references import marked, set_apart, with_references
 from calib.data.settings import Word, as_mapping, as_optional_word, as_paths, as_sources, as_text, as_words
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
@@ -134,12 +135,17 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
         wanted: names of the features one by one, in place of ``columns.features`` and ``columns.ignore``.
 
     Raises:
-        DataError: the table lacks a column, or a cell that must be filled is empty.
+        DataError: the table lacks a column, a cell that must be filled is empty, or a name has a control
+            character.
     """
     role = columns.roles(list(table.columns), file)
     owner = text(table[role["batch"]]) if role["batch"] else pd.Series(file.stem, index=table.index)
     for name in ("batch", "subject"):
         _check_filled(table, role[name], file)
+    check_signs([file.stem], lambda _: f"File {file}")
+    for name in ("batch", "label", "subject", "sample"):
+        if (column := role[name]) is not None:
+            check_signs(table[column], partial(_place, file, table.index, column))
     x = columns.features_of(table, file, wanted)
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, x.columns[0], x.columns[-1])
     order = np.argsort(pd.factorize(owner)[0], kind="stable")
@@ -165,6 +171,11 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
         else marked(_without_missing_words(marks), f"File {file}, column '{role['reference']}'"),
     )
     return sheet if wanted is None else sheet.aligned(wanted)
+
+
+def _place(file: Path, rows: pd.Index, column: str, position: int) -> str:
+    """Return where the cell at a position of a column is, for messages."""
+    return f"File {file}, line {rows[position] + 2}, column '{column}'"
 
 
 def _check_filled(table: pd.DataFrame, column: str | None, file: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from calib.config import build
+from calib.config import build, written
 from calib.data.cautions import kept, logged
 from calib.data.checks import cautions
 from calib.data.matrix import Matrix
@@ -145,8 +145,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     runtime = trained.runtime if trained else _runtime(run)
     run.record.prepare()
     with logged_to_record(run, runtime):
-        settings = OmegaConf.merge(run.config, {"split": run.split.label})  # in place of split=all
-        run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
+        run.record.write_text("config.yaml", written(run.config, split=run.split.label))  # not split=all
         code = revision()
         found = logged([*cautions(run.study, run.split), *before_training(run, task)])
         warnings = [*kept(run.study.cautions), *found]

@@ -1,5 +1,6 @@
 """Tests that names stay as the file spells them: none is merged, and doubtful ones are named."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from calib.config import build
 from calib.data.csv_per_batch import load_csv_study
+from calib.data.h5ad import load_h5ad_study
 from calib.data.names import groups, natural, plain, visible
 from calib.data.study import Study
 from calib.data.table_study import load_table_study
@@ -16,6 +18,7 @@ from calib.errors import CalibError, DataError
 from calib.runs.experiment import run
 from tests.conftest import compose, fast
 from tests.data.test_settings import h5ad, plates, table
+from tests.made_h5ad import write_h5ad
 
 
 def with_batches(names: tuple[Any, ...]) -> pd.DataFrame:
@@ -225,3 +228,67 @@ def test_an_index_of_a_parquet_file_may_be_named(tmp_path: Path) -> None:
         np.testing.assert_array_equal(batch.x, rows.filter(like="mz_"))
     with pytest.raises(CalibError, match="has no column 'ids'"):
         load_table_study("t", str(tmp_path / "t.parquet"), "batch", "label", sample="ids")
+
+
+CONTROLS = ("\x00", "\r", "\x85")
+PLACES = ("batch", "label", "person", "id", "feature")
+
+
+def with_sign(sign: str, place: str) -> pd.DataFrame:
+    """Return plates in which one name at a place holds a sign in its middle."""
+    made = plates().assign(person=[f"p{i}" for i in range(36)], id=[f"s{i}" for i in range(36)])
+    if place == "feature":
+        return made.rename(columns={"mz_1": f"mz{sign}_1"})
+    found = made[place].iloc[7]
+    return made.assign(**{place: made[place].replace(found, f"{found[:1]}{sign}{found[1:]}x")})
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("sign", CONTROLS)
+def test_control_characters_in_the_names_of_a_table(sign: str, kind: str, place: str, tmp_path: Path) -> None:
+    if kind == "csv" and sign == "\r":
+        return  # the line ends there, which is another fault
+    made, file = with_sign(sign, place), tmp_path / f"t.{kind}"
+    made.to_parquet(file) if kind == "parquet" else made.to_csv(file, index=False)
+    with pytest.raises(DataError, match=rf"U\+{ord(sign):04X}.*; remove it\.$") as error:
+        load_table_study("t", str(file), "batch", "label", subject="person", sample="id")
+    where = r"header of column 4|line 1, column 4" if place == "feature" else f"column '{place}'"
+    assert re.search(rf"File {re.escape(str(file))}, .*{where}", str(error.value))
+
+
+@pytest.mark.parametrize("place", ["batch", "label", "person", "feature"])
+def test_control_characters_in_the_names_of_an_h5ad_file(place: str, tmp_path: Path) -> None:
+    made = with_sign("\x1b", place)
+    obs = {column: made[column].tolist() for column in ("batch", "label", "person")}
+    peaks = made.iloc[:, 2:5]
+    file = write_h5ad(tmp_path / "t.h5ad", obs, list(peaks.columns), peaks.to_numpy())
+    where = "index of var" if place == "feature" else f"column '{place}' of obs"
+    with pytest.raises(DataError, match=rf"t.h5ad, {where}: the name '.*' has the control character U\+001B"):
+        load_h5ad_study("t", str(file), "batch", "label", subject="person")
+
+
+def test_control_characters_in_one_file_a_batch_and_in_settings(tmp_path: Path) -> None:
+    files: dict[str, Any] = {}
+    for name, part in with_sign("\x07", "label").groupby("batch"):
+        part[["label", "mz_0"]].to_csv(tmp_path / f"{name}.csv", index=False)
+        files[str(name)] = {"path": str(tmp_path / f"{name}.csv")}
+    with pytest.raises(DataError, match=r"a.csv, line 3, column .label.: the name .* U\+0007; remove it"):
+        load_csv_study("t", files, "label", {"case": "case", "control": "control"})
+    with pytest.raises(
+        DataError, match=r"dataset.files: the name 'a\\x00' has the control character U\+0000"
+    ):
+        load_csv_study("t", {"a\0": files["a"], "b": files["b"]}, "label", {"case": "a", "control": "b"})
+    with pytest.raises(DataError, match=r"dataset.classes.case: the name 'a\\x00' has the control"):
+        table(plates(), tmp_path, classes={"case": "a\0", "control": "b"})
+
+
+def test_tabs_and_line_breaks_in_names_stay(tmp_path: Path) -> None:
+    """Check that the headers of spreadsheets, which often have line breaks, reach record and predictions."""
+    made = with_batches(("a\nb", "a\tb", "c")).rename(columns={"mz_1": "Glucose\n[mM]"})
+    made.to_csv(tmp_path / "t.csv", index=False)
+    where = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", f"out={tmp_path}", "split=all"]
+    for result in run(compose(*where, *fast("baseline"), "method=baseline")):
+        assert set(result["sources"]) | set(result["targets"]) == {"a\nb", "a\tb", "c"}
+    for file in tmp_path.rglob("predictions.csv"):
+        assert set(pd.read_csv(file)["batch"]) <= {"a\nb", "a\tb", "c"}
