@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib.data.cautions import listed, note
+from calib.data.names import as_list
 from calib.data.study import Study
 
 Array = NDArray[Any]
@@ -62,11 +63,9 @@ class Finding:
     columns: Sequence[str]
 
     def __str__(self) -> str:
-        names = [c if re.fullmatch(r"\w+", c) else repr(c) for c in self.columns[:SHOWN]]
-        rest = ",..." if self.columns[SHOWN:] else ""
         return (
             f"each of the columns {listed(self.columns, SHOWN)} {CAUSES[self.kind]}; if it is no "
-            f"measurement, leave it out with dataset.ignore=[{','.join(names)}{rest}]."
+            f"measurement, leave it out with dataset.ignore={as_list(self.columns, SHOWN)}."
         )
 
 

@@ -19,6 +19,9 @@ MISSING_WORDS = frozenset(
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """A sign that no name may have, since a table or an array could not hold it; tabs and line feeds may be."""
 
+NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__|\.\.\.\d+")
+"""What pandas, pyarrow and R call a column without a name."""
+
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
 
 
@@ -26,6 +29,11 @@ def natural(name: str) -> tuple[list[int | str], str]:
     """Return the key by which names are sorted in natural order: 1, 2, 10 and plate 2, plate 10."""
     parts = re.split(r"(\d+)", name, flags=re.ASCII)
     return [int(part) if place % 2 else part.casefold() for place, part in enumerate(parts)], name
+
+
+def is_nameless(column: str) -> bool:
+    """Return whether a column has no name, or one that a program gave it for want of any."""
+    return NAMELESS.fullmatch(column) is not None
 
 
 def is_missing_word(name: str) -> bool:
@@ -89,6 +97,12 @@ def warn_of_likeness(what: str, names: Iterable[str], where: str) -> None:
             f"{where}: {what} {some([quoted(group) for group in found])} differ only by case, space, Unicode "
             "form or number format and are taken for different ones; if they are the same, correct the file.",
         )
+
+
+def as_list(names: Sequence[str], most: int = 5) -> str:
+    """Return names as a list on the command line, quoted where needed, with dots for those left out."""
+    shown = [name if re.fullmatch(r"\w+", name, re.ASCII) else repr(name) for name in names[:most]]
+    return f"[{','.join(shown)}{',...' if names[most:] else ''}]"
 
 
 def quoted(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from calib.data.cells import numbers
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.exclusions import Exclusions
@@ -24,7 +25,8 @@ from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings,
 from calib.data.study import Study, in_unit, with_cautions
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_columns import Columns, check_ignored
-from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame
+from calib.data.table_files import IMPUTE, Impute, filled, read_frame
+from calib.data.totals import check_no_totals
 from calib.errors import DataError, check_choice
 
 log = logging.getLogger(__name__)
@@ -138,7 +140,7 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
         DataError: the table lacks a column, a cell that must be filled is empty, or a name has a control
             character.
     """
-    role = columns.roles(list(table.columns), file)
+    role = columns.roles(table, file)
     owner = text(table[role["batch"]]) if role["batch"] else pd.Series(file.stem, index=table.index)
     for name in ("batch", "subject"):
         _check_filled(table, role[name], file)
@@ -147,6 +149,8 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
         if (column := role[name]) is not None:
             check_signs(table[column], partial(_place, file, table.index, column))
     x = columns.features_of(table, file, wanted)
+    values = numbers(x, file)
+    check_no_totals(values, table.index, file)
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, x.columns[0], x.columns[-1])
     order = np.argsort(pd.factorize(owner)[0], kind="stable")
     lines = pd.Series([f"line {row + 2}" for row in table.index], dtype=object)
@@ -160,7 +164,7 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
     lines = lines.iloc[order].reset_index(drop=True)
     sheet = Sheet(
         str(file),
-        numbers(x, file)[order],
+        values[order],
         (lines if sample is None else sample.where(sample.notna(), lines)).to_numpy(str),
         list(x.columns),
         owner.iloc[order].to_numpy(object),
@@ -187,7 +191,7 @@ def _check_filled(table: pd.DataFrame, column: str | None, file: Path) -> None:
     if empty.any():
         row = int(np.argmax(empty))
         held = (
-            "is empty; fill it"
+            "is empty; fill it, or delete the line if it is no sample, such as a sum or a remark"
             if pd.isna(cells.iloc[row]) or not cells.iloc[row].strip()
             else (
                 f"has '{cells.iloc[row]}', which marks a missing value; fill it, or rename it if it is a name"
