@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,14 @@ def compose(conf: Path, *overrides: str) -> DictConfig:
             GlobalHydra.instance().hydra = outer
 
 
-def written(config: DictConfig, **changes: Any) -> str:
-    """Return a configuration as YAML, every value resolved, from which OmegaConf reads the same values.
-
-    Args:
-        changes: settings that replace those of the configuration.
-    """
-    settings = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(settings, dict)
-    return OmegaConf.to_yaml(OmegaConf.create(_literal({**settings, **changes})))
+def written(settings: Mapping[str, Any]) -> str:
+    """Return settings without references as YAML, from which OmegaConf reads the same values again."""
+    return OmegaConf.to_yaml(OmegaConf.create(_literal(settings)))
 
 
 def _literal(node: Any) -> Any:
     """Return settings in which no text stands for another value; keys never do."""
-    if isinstance(node, dict):
+    if isinstance(node, Mapping):
         return {key: _literal(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_literal(value) for value in node]

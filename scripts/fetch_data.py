@@ -11,6 +11,8 @@ from pathlib import Path
 from calib.config import build, compose
 from calib.data.downloads import data_folders, find, locate
 from calib.errors import CalibError
+from calib.failures import command
+from calib.shown import say
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 STUDIES = ("mi", "chd", "pancreas", "pancreas_mini")
@@ -37,11 +39,12 @@ def main() -> None:
             convert(locate(*MINI), data_folders()[-1] / config.path)
         study = build(config)
         sizes = ", ".join(f"{b.name}: {len(b)}" for b in study.batches.values())
-        print(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
+        say(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except CalibError as error:
-        sys.exit(f"Error: {error}")
+    with command():
+        try:
+            main()
+        except CalibError as error:
+            sys.exit(f"Error: {error}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calib.data.cells import numbers
 from calib.data.column_checks import warn_of_columns
-from calib.data.downloads import locate
+from calib.data.downloads import address_in, locate
 from calib.data.missing_features import STATISTICS, lacking, remaining
 from calib.data.names import check_signs
 from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
@@ -56,7 +56,8 @@ def load_csv_study(
         classes: value in the label column -> class name, in the order of the class index; with two
             classes the second is the positive one.
         ignore: columns that are neither label nor feature.
-        url: folder from which missing files are downloaded.
+        url: address of the folder from which missing files are downloaded. It may hold a user and password,
+            or a query with a key; records and messages leave these out.
         replicates: usual number of adjacent rows of a subject, to infer subjects; None: unknown.
         impute: value that replaces missing and infinite values, feature by feature within the batch; None
             refuses them.
@@ -78,7 +79,7 @@ def load_csv_study(
     present = []
     for batch, file in _files(files).items():
         path = str(file["path"])
-        source = f"{url.rstrip('/')}/{Path(path).name}" if url else None
+        source = address_in(url, Path(path).name) if url else None
         local = locate(path, source, file.get("sha256"))
         table = read_frame(local, [label])
         present.append(list(table.columns))

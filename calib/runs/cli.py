@@ -1,12 +1,14 @@
 """The command line of ``run.py``: help, spellings of splits and seeds, and errors in one sentence."""
 
 import functools
+import io
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import hydra
@@ -24,10 +26,14 @@ from calib.failures import command
 from calib.overrides import flags_first, how_to_keep_a_comma, how_to_write, readable
 from calib.runs.help import HELP, help_text
 from calib.runs.isolation import ending_in_order, isolated
+from calib.shown import one_line, say
 
 log = logging.getLogger(__name__)
 
 MULTIRUN = ("-m", "--multirun")
+PRINTING = ("-c", "--cfg", "-i", "--info")
+"""Flags for which Hydra prints the configuration and ends."""
+
 ELEMENT = re.compile(r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,])+|,""")
 """A part of a value between commas that are not in quotes, or a comma."""
 BARE_SPLIT = re.compile(r"^(\s*)(\d+_\d+)(\s*)$")
@@ -47,10 +53,10 @@ def _main(task: Callable[[DictConfig], object], conf: Path, arguments: Sequence[
     try:
         if set(HELP) & set(arguments):
             overrides = [argument for argument in quote_splits(arguments) if not argument.startswith("-")]
-            sys.stdout.write(f"{help_text(conf, overrides)}\n")
+            say(*help_text(conf, overrides).split("\n"))
             return
         sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
-        with ending_in_order():
+        with ending_in_order(), shown_safely(arguments):
             hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
@@ -59,7 +65,9 @@ def _main(task: Callable[[DictConfig], object], conf: Path, arguments: Sequence[
     except BrokenPipeError:
         raise
     except OSError as error:  # Hydra makes the output folder before any run
-        sys.exit(f"Error: {error.filename}: {error.strerror}; choose another folder with out=<folder>.")
+        sys.exit(
+            f"Error: {one_line(error.filename)}: {error.strerror}; choose another folder with out=<folder>."
+        )
 
 
 def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
@@ -86,6 +94,17 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
             log.info("#%d done", hydra_config.job.num)
 
     return job
+
+
+@contextmanager
+def shown_safely(arguments: Sequence[str]) -> Iterator[None]:
+    """Let what Hydra prints for ``--cfg`` and ``--info``, the whole configuration, be what may be shown."""
+    if not any(argument.partition("=")[0] in PRINTING for argument in arguments):
+        yield
+        return
+    with redirect_stdout(io.StringIO()) as printed:
+        yield
+    say(*printed.getvalue().splitlines())
 
 
 def choose_launch(arguments: Sequence[str]) -> list[str]:

@@ -34,6 +34,7 @@ from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
 from calib.runtime import Runtime, torchs_own_defaults
+from calib.shown import without_passwords
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def recorded(run: Run) -> Result | None:
     result = None if run.config.force or no_model else run.record.result()
     if result is not None:
         run.record.tidy()
-        log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+        log.info(f"Already done:\n{result_table(result, run.config.protocol.reported_auc)}")
         if note := made_elsewhere(result, run.config.device):
             log.warning("Record %s: %s force=true makes it again.", run.record.path, note)
         said = kept(run.study.cautions)
@@ -145,7 +146,10 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     runtime = trained.runtime if trained else _runtime(run)
     run.record.prepare()
     with logged_to_record(run, runtime):
-        run.record.write_text("config.yaml", written(run.config, split=run.split.label))  # not split=all
+        settings = OmegaConf.to_container(run.config, resolve=True)
+        assert isinstance(settings, dict)
+        shown = without_passwords(settings | {"split": run.split.label})  # in place of split=all
+        run.record.write_text("config.yaml", written(shown))
         code = revision()
         found = logged([*cautions(run.study, run.split), *before_training(run, task)])
         warnings = [*kept(run.study.cautions), *found]
@@ -153,7 +157,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         outcome = judge(run, task, trained.fitted)
         warnings += logged(after_training(run, task, trained.fitted, outcome))
         result = write(run, trained, outcome, code, warnings)
-        log.info("%s", result_table(result, run.config.protocol.reported_auc))
+        log.info(result_table(result, run.config.protocol.reported_auc))
     return result
 
 

@@ -12,6 +12,7 @@ from calib.failures import in_one_sentence
 from calib.records.record import ERROR
 from calib.runs.run import Run
 from calib.runtime import Runtime
+from calib.shown import ShownFormatter, lines
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
         CalibError: as ``in_one_sentence``; any other error is raised as it is.
     """
     handler = LogFile(run.record.folder / "run.log", encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(ShownFormatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("calib")
     root.addHandler(handler)
     try:
@@ -40,7 +41,7 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
     except Exception as error:
         log.error("%s failed: %s (details: %s)", run, error, run.record.folder / ERROR)
         with suppress(CalibError):  # on a full disk, the first error says so already
-            run.record.write_text(ERROR, traceback.format_exc())
+            run.record.write_text(ERROR, lines(traceback.format_exc()))
             run.record.write_table("history.csv", pd.DataFrame(runtime.history), digits=9)
         with in_one_sentence(str(run)):
             raise

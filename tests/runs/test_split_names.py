@@ -69,9 +69,8 @@ def test_a_text_stands_for_itself(text: str) -> None:
     override = parsed(Split((), (), text).override)
     assert override is not None
     assert OmegaConf.create({"split": override.value()}).split == text
-    config = OmegaConf.create({"a": [literal(text), {"b": 1}], text: None, "split": "all"})
-    saved = OmegaConf.create(written(config, split=text))
-    assert OmegaConf.to_container(saved, resolve=True) == {"a": [text, {"b": 1}], text: None, "split": text}
+    settings = {"a": [text, {"b": 1}], text: None, "split": text}
+    assert OmegaConf.to_container(OmegaConf.create(written(settings)), resolve=True) == settings
 
 
 def test_batches_of_any_name(tmp_path: Path) -> None:
