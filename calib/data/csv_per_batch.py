@@ -125,7 +125,7 @@ def _labels(table: pd.DataFrame, label: Word, values: Sequence[Word], file: Path
     """Return the class index of each row of a table, or raise DataError."""
     column = found_name(label, table.columns)
     if column is None:
-        raise no_column(label, [label], table, file, "label column")
+        raise no_column(label, "dataset.label", [label], table, file)
     labels = text(table[column])
     check_signs(labels, lambda row: f"File {file}, line {table.index[row] + 2}, column '{column}'")
     known = list(labels.dropna().unique())

@@ -52,7 +52,7 @@ class Columns:
                 continue
             role[name] = found_name(word, present)
             if role[name] is None:
-                raise no_column(word, self.named, table, file)
+                raise no_column(word, f"dataset.{name}", self.named, table, file)
         for name in ROLES:
             if name != "label" and role[name] is not None and role[name] == role["label"]:
                 raise DataError(
@@ -89,20 +89,18 @@ class Columns:
         return x
 
 
-def no_column(
-    word: Word, named: Sequence[Word], table: pd.DataFrame, file: Path, kind: str = "column"
-) -> DataError:
+def no_column(word: Word, key: str, named: Sequence[Word], table: pd.DataFrame, file: Path) -> DataError:
     """Return the error for a column that a table lacks, with the most likely reason.
 
     Args:
         word: what the settings call the column.
+        key: the setting.
         named: all columns that settings name.
         table: the table.
         file: its file.
-        kind: what the column is, for the message.
     """
     present = list(map(str, table.columns))
-    lacks = f"File {file} has no {kind} '{spelled(word)}'"
+    lacks = f"File {file} has no column '{spelled(word)}', which {key} names"
     if len(present) == 1:
         return DataError(
             f"{lacks}, but one column only, '{present[0][:60]}'; put commas, semicolons or tabs between the "
@@ -111,8 +109,7 @@ def no_column(
     for place, row in enumerate(table.head(ABOVE).astype(str).to_numpy().tolist()):
         if is_header(row, named):
             return DataError(
-                f"{lacks} in its first line, but line {table.index[place] + 2} looks like the header; delete "
-                "the lines above it."
+                f"{lacks}, but line {table.index[place] + 2} looks like the header; delete the lines above it."
             )
     if found_name(word, table.iloc[:, 0].astype(str)) is not None:
         return DataError(

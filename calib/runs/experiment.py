@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build, written
 from calib.data.cautions import kept, logged

@@ -70,7 +70,7 @@ def test_names_with_commas_in_a_file_with_semicolons(tmp_path: Path) -> None:
     [
         (["1,5", "2,25", "3"], [1.5, 2.25, 3]),
         (["0,123", "0,456", "0,789"], [0.123, 0.456, 0.789]),
-        (["1,5", "2.5", "3"], "'1,5' is not a number .a decimal comma among decimal points"),
+        (["1,5", "2.5", "3"], "'1,5' is not a number; write numbers with decimal points, without"),
         (["1,234", "2,345", "3,456"], "1,234 may have a decimal comma or a comma between thousands"),
         (["1.234,5", "2", "3"], "'1.234,5' is not a number"),
         (["1,5e3", "-2,5", "+3"], [1500, -2.5, 3]),
