@@ -34,7 +34,10 @@ MULTIRUN = ("-m", "--multirun")
 PRINTING = ("-c", "--cfg", "-i", "--info")
 """Flags for which Hydra prints the configuration and ends."""
 
-BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
+ELEMENT = re.compile(r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,])+|,""")
+"""A part of a value between commas that are not in quotes, or a comma."""
+BARE_SPLIT = re.compile(r"^(\s*)(\d+_\d+)(\s*)$")
+WHOLE_REFERENCE = re.compile(r"\$\{[^{}]*\}")
 
 
 def main(task: Callable[[DictConfig], object], conf: Path) -> None:
@@ -118,7 +121,8 @@ def _job_name(config: DictConfig) -> str:
 def quote_splits(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with splits such as ``12_3`` in quotes; Hydra would read the integer 123.
 
-    ``choice(...)`` becomes a plain list, because Hydra strips the quotes of a function's arguments.
+    ``choice(...)`` becomes a plain list, because Hydra strips the quotes of a function's arguments. A ``${``
+    in the name of a batch stays as it is, and only ``split=${...}`` as a whole stands for another value.
     """
 
     def quoted(argument: str) -> str:
@@ -126,7 +130,9 @@ def quote_splits(arguments: Sequence[str]) -> list[str]:
         if key.lstrip("+") != "split":
             return argument
         value = re.sub(r"^choice\((.*)\)$", lambda found: found[1].replace(" ", ""), value)
-        return key + equals + BARE_SPLIT.sub(r"'\1'", value)
+        if not WHOLE_REFERENCE.fullmatch(value):
+            value = re.sub(r"(?<!\\)\$\{", r"\${", value)
+        return key + equals + "".join(BARE_SPLIT.sub(r"\1'\2'\3", part) for part in ELEMENT.findall(value))
 
     return [quoted(argument) for argument in arguments]
 

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
     """Copy the log to the run's ``run.log``; on a failure write the traceback and the losses so far.
 
+    The warnings of the reading, which were logged before the run began, come first.
+
     The traceback goes to ``error.txt``, the losses to ``history.csv``.
 
     Raises:
@@ -32,6 +34,8 @@ def logged_to_record(run: Run, runtime: Runtime) -> Iterator[None]:
     root.addHandler(handler)
     try:
         batches = (", ".join(side) for side in (run.split.sources, run.split.targets))
+        for caution in run.study.cautions:
+            handler.handle(log.makeRecord(log.name, logging.WARNING, __file__, 0, caution.text, (), None))
         log.info("Running %s: sources %s; targets %s", run, *batches)
         yield
     except Exception as error:
