@@ -21,6 +21,7 @@ from calib.failures import command
 from calib.runs.archive import Archive, restore
 from calib.runs.planner import Planner
 from calib.runs.series import ARCHIVED, PLAN, read_series
+from calib.shown import say
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF, ARCHIVE = ROOT / "conf", ROOT / "docs" / "results" / "archive"
@@ -47,12 +48,12 @@ def add(archive: Archive, out: Path) -> None:
 
     counts = archive.add(jobs, common)
     for name, why in planner.refused.items():
-        print(f"Cannot be planned: {name}: {why}")
+        say(f"Cannot be planned: {name}: {why}")
     planned = {study: sum(job.run.study.name == study for job in jobs) for study in counts}
     for study, count in counts.items():
-        print(f"{study}: {count} of {planned[study]} planned runs are archived")
+        say(f"{study}: {count} of {planned[study]} planned runs are archived")
     size = sum(file.stat().st_size for file in archive.folder.rglob("*.zip"))
-    print(f"{archive.folder}: {size / 1e6:.1f} MB")
+    say(f"{archive.folder}: {size / 1e6:.1f} MB")
 
 
 def lay_out(archive: Archive, out: Path) -> None:
@@ -63,7 +64,7 @@ def lay_out(archive: Archive, out: Path) -> None:
     found = [(job, kept) for job in planner.jobs(series) if (kept := archive.find(job))]
     for job, kept in tqdm(found, desc="records", unit="run", disable=None):
         restore(job, kept)
-    print(f"{len(found)} runs are recorded in {out}")
+    say(f"{len(found)} runs are recorded in {out}")
 
 
 def _common(study: Study) -> int | None:
