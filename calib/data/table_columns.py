@@ -109,8 +109,8 @@ def no_column(word: Word, key: str, named: Sequence[Word], table: pd.DataFrame, 
     for place, row in enumerate(table.head(ABOVE).astype(str).to_numpy().tolist()):
         if is_header(row, named):
             return DataError(
-                f"{lacks}, but line {table.index[place] + 2} looks like the header; delete the lines "
-                "above it."
+                f"{lacks}, but line {table.index[place] + 2} looks like the header; delete the lines above "
+                "it."
             )
     if found_name(word, table.iloc[:, 0].astype(str)) is not None:
         return DataError(
