@@ -13,7 +13,7 @@ from typing import Any
 import pooch
 from filelock import FileLock
 
-from calib.errors import DataError
+from calib.errors import DataError, UnreachableError
 
 
 def data_folders() -> list[Path]:
@@ -32,7 +32,8 @@ def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path
         sha256: checksum that the content must have; None accepts any.
 
     Raises:
-        DataError: the file is missing and cannot be downloaded, or has another checksum.
+        UnreachableError: the file is missing and cannot be downloaded.
+        DataError: the file is missing and has no address, or has another checksum.
     """
     if path.startswith("~/"):
         path = str(Path(path).expanduser())
@@ -113,7 +114,12 @@ def _verified(file: Path, sha256: str | None) -> Path:
 
 
 def _download(url: str, file: Path, sha256: str | None) -> Path:
-    """Download the file, check it, and return it; raise DataError if that fails."""
+    """Download the file, check it, and return it.
+
+    Raises:
+        UnreachableError: it could not be downloaded.
+        DataError: the download has another checksum.
+    """
     try:
         retrieve(url, sha256, file)
     except ValueError as error:  # pooch found another checksum and removed the file
@@ -122,7 +128,7 @@ def _download(url: str, file: Path, sha256: str | None) -> Path:
             "try again, and report it if it happens twice."
         ) from error
     except OSError as error:
-        raise DataError(
+        raise UnreachableError(
             f"File {file.name} is not in {file.parent} and could not be downloaded from {url} "
             f"({type(error).__name__}): connect to the network, or put the file into the folder named "
             "by CALIB_DATA_DIR."
