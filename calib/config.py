@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from calib.data.settings import literal
 from calib.errors import CalibError
 from calib.overrides import how_to_write, readable
 from calib.registry import ESTIMATOR, KINDS, LOADER, add_folder, check_settings, find, refused
@@ -63,6 +64,20 @@ def compose(conf: Path, *overrides: str) -> DictConfig:
                 return hydra.compose("config", list(overrides))
         finally:
             GlobalHydra.instance().hydra = outer
+
+
+def written(settings: Mapping[str, Any]) -> str:
+    """Return settings without references as YAML, from which OmegaConf reads the same values again."""
+    return OmegaConf.to_yaml(OmegaConf.create(_literal(settings)))
+
+
+def _literal(node: Any) -> Any:
+    """Return settings in which no text stands for another value; keys never do."""
+    if isinstance(node, Mapping):
+        return {key: _literal(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_literal(value) for value in node]
+    return literal(node) if isinstance(node, str) else node
 
 
 def build(config: DictConfig, *kinds: str) -> Any:

@@ -8,16 +8,19 @@ import re
 from collections.abc import Iterable, Sequence
 from math import inf
 
+from calib.shown import one_line
+
 
 class CalibError(Exception):
     """An error that a user can mend: a wrong file, split, key or setting.
 
-    It is shown as one sentence, without a traceback. Names from data appear in the message unchanged, except
-    that spaces replace line breaks and control characters, which would break the line or reach the terminal.
+    It is shown as one sentence, without a traceback. Names from data appear in the message as they may be
+    shown (``calib.shown``): a space replaces line breaks, control signs are spelled out, and passwords in
+    addresses are hidden.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", message).strip())
+        super().__init__(one_line(re.sub(r"[\t\n\v\f\r]+", " ", message)).strip())
 
 
 class DataError(CalibError):

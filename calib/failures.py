@@ -12,6 +12,7 @@ import torch
 from scipy.sparse.linalg import ArpackError
 
 from calib.errors import CalibError
+from calib.shown import lines, show_traceback
 
 NO_SOLUTION = (np.linalg.LinAlgError, torch.linalg.LinAlgError, ArpackError)
 """What the libraries raise when eigenvalues do not converge or a matrix has no inverse."""
@@ -52,14 +53,20 @@ def in_one_sentence(doing: str) -> Iterator[None]:
 def command() -> Iterator[None]:
     """End a command in one sentence where it is interrupted, or where nobody reads its output any more.
 
-    A log line that nobody reads is dropped, and the work goes on, so a run behind ``| head`` is recorded.
+    A log line that nobody reads is dropped, and the work goes on, so a run behind ``| head`` is recorded. The
+    sentence of an error, and the traceback of one that nobody caught, are written as they may be shown.
     """
     logging.raiseExceptions = False  # a log line that cannot be written ends no run
+    sys.excepthook = show_traceback
     try:
         try:
             yield
         finally:
             sys.stdout.flush()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise SystemExit(lines(end.code)) from end
+        raise
     except KeyboardInterrupt:
         sys.exit("Interrupted; what is recorded is kept: repeat the command to go on.")
     except BrokenPipeError:

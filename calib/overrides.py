@@ -21,6 +21,8 @@ CLOSING = " \t\"'"
 """Signs around a name in a list that are not part of it."""
 COMMON = r"dataset\.(path|name|batch|label|subject|sample|reference|layer|positive|features)"
 """Settings that hold a single name or path, in which a comma is meant as it stands."""
+SPLIT = re.compile(r":|^\s*\W*(\d+_\d+|all)\W*\s*$")
+"""What makes a text look like a split: sources and targets by name or position, or all."""
 
 
 def readable(override: str) -> str:
@@ -74,12 +76,17 @@ def _cure(key: str, value: str) -> str:
 
 
 def how_to_keep_a_comma(override: str) -> str | None:
-    """Return how to write an override whose comma Hydra takes for a sweep, if the setting holds one name."""
+    """Return how to write an override whose comma Hydra takes for a sweep, if the setting holds one name.
+
+    A split holds one if some part of it between commas is no split by itself.
+    """
     key, _, value = override.partition("=")
+    setting = key.lstrip("+")
     found = parsed(override)
-    if found is None or not found.is_sweep_override() or not re.fullmatch(COMMON, key.lstrip("+")):
+    if found is None or not found.is_sweep_override():
         return None
-    return _for_shell(f"{key}={_quoted(value)}")
+    in_parts = setting == "split" and not all(SPLIT.search(part) for part in value.split(","))
+    return _for_shell(f"{key}={_quoted(value)}") if in_parts or re.fullmatch(COMMON, setting) else None
 
 
 def parsed(override: str) -> Override | None:
@@ -97,7 +104,7 @@ def _quoted(value: str) -> str:
 
 def _escaped(value: str) -> str:
     """Return a value as it stands between double quotes."""
-    return re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + found[2].replace('"', r"\""), value)
+    return re.sub(r'(\\*)("|\Z)', lambda found: found[1] * 2 + found[2].replace('"', r"\""), value)
 
 
 def _for_shell(argument: str) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from calib.errors import CalibError, DivergedError, check_choice
+from calib.shown import one_line
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -114,7 +115,7 @@ class Runtime:
         """Return epoch numbers from 1 to ``count`` behind a progress bar named ``training``."""
         hidden = None if self.progress else True  # tqdm hides the bar for None where there is no terminal
         name = self.stage + training
-        return tqdm(range(1, count + 1), desc=name, unit="epoch", disable=hidden, leave=False)
+        return tqdm(range(1, count + 1), desc=one_line(name), unit="epoch", disable=hidden, leave=False)
 
     def report(self, bar: "tqdm[int]", epoch: int, losses: Mapping[str, float], training: str) -> None:
         """Record the mean losses of one epoch and show them on the bar.

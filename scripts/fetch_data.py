@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 
 from calib.config import build, compose
 from calib.errors import CalibError
+from calib.failures import command
+from calib.shown import say
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 USUAL = ("mi", "chd")
@@ -37,11 +39,12 @@ def main() -> None:
             parser.error(f"{name} is none of the studies that can be fetched: {', '.join(known)}")
         study = build(compose(CONF, f"dataset={name}").dataset)
         sizes = ", ".join(f"{b.name}: {len(b)}" for b in study.batches.values())
-        print(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
+        say(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except CalibError as error:
-        sys.exit(f"Error: {error}")
+    with command():
+        try:
+            main()
+        except CalibError as error:
+            sys.exit(f"Error: {error}")

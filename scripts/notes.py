@@ -23,6 +23,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from calib.errors import CalibError
+from calib.failures import command
 from calib.report.averages import accuracy_by_split
 from calib.report.beyond.section import SERIES, TABLES
 from calib.report.claims.tables import claims_table, verdict_counts, verdicts_table
@@ -43,6 +44,7 @@ from calib.report.printed import METHODS, printed_tables
 from calib.report.results import results_table
 from calib.runs.planner import Planner
 from calib.runs.series import PLAN, Series, read_series, read_variants
+from calib.shown import say
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -104,7 +106,7 @@ def collect(out: Path, series: Sequence[Series]) -> pd.DataFrame:
     """Return the planned runs that are recorded, one row a run and target."""
     jobs = Planner(CONF, out).jobs(series)
     found = [one for job in jobs if (one := job.finished)]
-    print(f"{len(found)} of {len(jobs)} runs are recorded in {out}")
+    say(f"{len(found)} of {len(jobs)} runs are recorded in {out}")
     return results_table(found)
 
 
@@ -342,7 +344,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except CalibError as error:
-        sys.exit(f"Error: {error}")
+    with command():
+        try:
+            main()
+        except CalibError as error:
+            sys.exit(f"Error: {error}")

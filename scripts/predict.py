@@ -30,6 +30,7 @@ from calib.failures import command
 from calib.records.record import Record
 from calib.runs.outcome import ABSTAINED, predictions, subject_predictions, with_abstentions
 from calib.runs.predict import COLUMNS, Prediction, fitted_temperature, predict
+from calib.shown import say, terminal_handler
 
 OPTIONS = ("run", "data", "only", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
 
@@ -39,10 +40,10 @@ log = logging.getLogger("calib.runs.predict")
 def main(arguments: list[str]) -> None:
     """Predict the samples of a file and write the predictions, as the options say."""
     if not arguments or set(arguments) & {"-h", "--help"}:
-        print(__doc__)
+        say(*str(__doc__).splitlines())
         return
     options = _parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[terminal_handler()])
     data = Path(options["data"])
     columns = {key: options[key] for key in (*COLUMNS, "layer") if key in options}
     statistics = options.get("statistics", "as_trained")
@@ -89,10 +90,10 @@ def _write(result: Prediction, out: Path, confidence: float | None) -> pd.DataFr
         subjects = with_abstentions(subjects, confidence) if len(subjects) else subjects
     folder = Record(out.parent)
     folder.write_table(out.name, samples, digits=8)
-    print(f"{out}: {len(samples)} samples")
+    say(f"{out}: {len(samples)} samples")
     if len(subjects):
         folder.write_table(f"{out.stem}_subjects{out.suffix}", subjects, digits=8)
-        print(f"{out.with_stem(out.stem + '_subjects')}: {len(subjects)} subjects")
+        say(f"{out.with_stem(out.stem + '_subjects')}: {len(subjects)} subjects")
     return samples
 
 
@@ -104,14 +105,14 @@ def _show_scores(result: Prediction, samples: pd.DataFrame) -> None:
     for name, batch in result.study.batches.items():
         new = ~result.familiar[name].learnt if name in result.familiar else np.ones(len(batch), bool)
         if sentence := known(name, result.familiar.get(name)):
-            print(sentence)
+            say(sentence)
         if batch.y is not None and new.any():
             found = score(result.probability[name][new], batch.y[new])
             shown = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items() if value is not None)
-            print(f"Batch {name}, whose labels are known: {shown}")
+            say(f"Batch {name}, whose labels are known: {shown}")
         if "answer" in samples:
             answered = samples.loc[samples["batch"] == name, "answer"] != ABSTAINED
-            print(f"Batch {name}: {answered.sum()} of {len(answered)} samples answered")
+            say(f"Batch {name}: {answered.sum()} of {len(answered)} samples answered")
 
 
 def _compare(result: Prediction) -> None:

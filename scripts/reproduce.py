@@ -24,6 +24,7 @@ from calib.runs.options import add_run_options, local_jobs, numbers, several, sh
 from calib.runs.planner import Planner
 from calib.runs.schedule import guessed_seconds, plan_table, schedule
 from calib.runs.series import PLAN, read_series
+from calib.shown import say
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -61,18 +62,18 @@ def main(options: argparse.Namespace) -> int:
         )
     jobs = planner.jobs(series)
     scheduled = schedule(jobs, guessed_seconds(CONF))
-    print(plan_table(jobs, scheduled))
+    say(*plan_table(jobs, scheduled))
     for name, why in planner.refused.items():
-        print(f"Cannot be planned: {name}: {why}")
+        say(f"Cannot be planned: {name}: {why}")
     for name, why in planner.unreachable.items():
-        print(f"Left out: {name}: {why}")
+        say(f"Left out: {name}: {why}")
     if options.dry_run:
         return 0
     failures: dict[str, str] = {}
     started = time.monotonic()
     if scheduled and not options.report_only:
         failures = carry_out_all(scheduled, CONF, options.launcher, options.jobs, options.launcher_options)
-        print(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
+        say(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
     asked = {name: why for name, why in planner.unreachable.items() if name in (options.studies or ())}
     failures |= planner.refused | asked
     left_out = {name: why for name, why in planner.unreachable.items() if name not in asked}
@@ -80,13 +81,13 @@ def main(options: argparse.Namespace) -> int:
     try:
         missing = failures | left_out
         page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), missing)
-        print(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
+        say(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
     finally:  # without any record, the failures say why
         for run, why in failures.items():
-            print(f"Failed: {run}: {why}")
+            say(f"Failed: {run}: {why}")
         for study, why in left_out.items():
-            print(f"Left out: {study}: {why}")
-    print(page)
+            say(f"Left out: {study}: {why}")
+    say(page)
     return 1 if failures else 0
 
 

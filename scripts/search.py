@@ -34,6 +34,7 @@ from calib.runs.options import add_run_options, numbers, show_progress
 from calib.runs.planner import Job
 from calib.runs.schedule import guessed_seconds, schedule
 from calib.runs.search import Search, choose
+from calib.shown import say, without_passwords
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -69,23 +70,23 @@ def main(options: argparse.Namespace) -> int:
     splits = search.splits(options.split)
     inner = search.inner_jobs(splits)
     labels = ", ".join(split.label for split in splits)
-    print(f"{len(search.settings)} settings of {options.search}, to be chosen for {labels}.")
-    print(f"Runs with a source left out: {progress(inner)}")
+    say(f"{len(search.settings)} settings of {options.search}, to be chosen for {labels}.")
+    say(f"Runs with a source left out: {progress(inner)}")
     if options.dry_run:
         most = 2 * len(splits) * len(search.seeds)
-        print(f"Then at most {most} runs of the splits themselves, published and chosen.")
+        say(f"Then at most {most} runs of the splits themselves, published and chosen.")
         return 0
     failures = carry_out(inner, options)
     outer = [job for split in splits for job in outer_jobs(search, split)]
-    print(f"Runs of the splits themselves: {progress(outer)}")
+    say(f"Runs of the splits themselves: {progress(outer)}")
     failures |= carry_out(outer, options)
-    print(f"\n{caption(search, splits[0])}")  # all splits have as many sources
+    say("", caption(search, splits[0]))  # all splits have as many sources
     for split in splits:
-        command = f"python scripts/search.py {shlex.join(sys.argv[1:])}".strip()
+        command = without_passwords(f"python scripts/search.py {shlex.join(sys.argv[1:])}".strip())
         file, *_ = write_table(search_table(search, split, command), options.out / "search")
-        print(f"\n{summary(search, split)}\n{file}")
+        say("", *summary(search, split), file)
     for run, why in failures.items():
-        print(f"Failed: {run}: {why}")
+        say(f"Failed: {run}: {why}")
     return 1 if failures else 0
 
 

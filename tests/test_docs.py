@@ -10,7 +10,7 @@ from calib.errors import CalibError
 from calib.report.exhibits import markdown
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = "calib|conf|docs|hydra_plugins|scripts|tests"
 CODE = re.compile(rf"(?<![\w/.<>-])((?:{FOLDERS})/(?:[\w./-]+\.(?:py|yaml|md|csv|html|png)|[\w/-]+/(?=`)))")
@@ -49,7 +49,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
-    assert {f"docs/{page.name}" for page in PAGES[1:]} <= linked
+    assert {page.relative_to(ROOT).as_posix() for page in PAGES[1:]} <= linked
 
 
 def test_the_readme_is_short() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = (
+    ("calib.shown",),  # what may reach a terminal
     ("calib.errors",),  # sentences for users
     (
         "calib.failures",

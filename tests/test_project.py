@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,29 @@ def test_one_file_holds_the_pins() -> None:
     assert PINS["torch"] == "2.13.0"
     hook = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]
     assert hook["rev"] == f"v{PINS['ruff']}"
+
+
+def test_the_lock_has_the_pins_with_hashes() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    found = re.findall(
+        r"^([\w.-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, flags=re.MULTILINE
+    )
+    rest = [line for line in text.splitlines() if not line.startswith(("#", "    --hash="))]
+    assert len(rest) == len(found)
+    locked = {name: version for name, version, _ in found}
+    assert locked == {name.lower().replace("_", "-"): version for name, version in PINS.items()}
+    assert text.startswith(runpy.run_path(str(ROOT / "scripts" / "lock.py"))["HEADER"])
+    assert "://" not in text  # whichever index pip is set up with
+
+
+def test_the_workflow_may_only_read_and_its_actions_cannot_change() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    actions = [step["uses"] for step in steps if "uses" in step]
+    assert actions
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in actions)
+    assert not any("permissions" in job for job in workflow["jobs"].values())
 
 
 def test_every_requirement_is_pinned() -> None:

@@ -3,7 +3,6 @@
 A check is a function that gets a study and a split and returns ``Caution``s; ``CHECKS`` lists all of them.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -13,20 +12,10 @@ from calib.data.overlaps import repeated_samples, shared_samples
 from calib.data.split import Split
 from calib.data.study import Study
 
-log = logging.getLogger(__name__)
-
 
 def cautions(study: Study, split: Split) -> list[Caution]:
-    """Return the warnings of a run: those found while the study was read, then those of ``CHECKS``."""
-    found = [*study.cautions, *(caution for check in CHECKS for caution in check(study, split))]
-    return list(dict.fromkeys(found))
-
-
-def logged(found: Sequence[Caution]) -> list[dict[str, str]]:
-    """Log each warning, and return them as a record keeps them: ``[{"code": ..., "text": ...}, ...]``."""
-    for caution in found:
-        log.warning("%s", caution.text)
-    return [{"code": caution.code, "text": caution.text} for caution in found]
+    """Return the warnings of ``CHECKS``; those found while the study was read are ``Study.cautions``."""
+    return [caution for check in CHECKS for caution in check(study, split)]
 
 
 def one_class_sources(study: Study, split: Split) -> Iterable[Caution]:

@@ -5,7 +5,6 @@ knows, so nothing is left out: ``warn_of_columns`` names the columns and says ho
 labels of all labelled batches are looked at, for the warning alone.
 """
 
-import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.data.cautions import listed
+from calib.data.cautions import listed, note
+from calib.data.names import as_list
 from calib.data.study import Study
 
 Array = NDArray[Any]
@@ -54,8 +54,6 @@ CAUSES = {
 }
 """Kind of finding -> what is said of a column, in the order in which a column is looked at."""
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -65,18 +63,16 @@ class Finding:
     columns: Sequence[str]
 
     def __str__(self) -> str:
-        names = [c if re.fullmatch(r"\w+", c) else repr(c) for c in self.columns[:SHOWN]]
-        rest = ",..." if self.columns[SHOWN:] else ""
         return (
             f"each of the columns {listed(self.columns, SHOWN)} {CAUSES[self.kind]}; if it is no "
-            f"measurement, leave it out with dataset.ignore=[{','.join(names)}{rest}]."
+            f"measurement, leave it out with dataset.ignore={as_list(self.columns, SHOWN)}."
         )
 
 
 def warn_of_columns(study: Study) -> None:
-    """Log a warning for each finding in a study of tables."""
+    """Note each finding in a study of tables."""
     for finding in findings(study):
-        log.warning("Study '%s': %s", study.name, finding)
+        note(f"column_{finding.kind}", f"Study '{study.name}': {finding}")
 
 
 def findings(study: Study) -> list[Finding]:

@@ -19,7 +19,7 @@ from calib.data.genes import FLAVORS, chosen_genes, common_genes, detected_genes
 from calib.data.h5ad import as_batches, read_h5ad
 from calib.data.settings import Word, as_optional_word, as_sources, as_text, as_word
 from calib.data.sheet import Sheet, as_study, class_indices
-from calib.data.study import IntArray, Study, in_unit
+from calib.data.study import IntArray, Study, in_unit, with_cautions
 from calib.errors import CalibError, DataError, check_choice, check_number
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ Composition = Mapping[str, Sequence[int] | None]
 """Cell type -> its expected number of cells in each batch, or None where any number is accepted."""
 
 
+@with_cautions
 def load_counts_study(
     name: Word,
     path: str,

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from calib.data.cells import numbers
 from calib.data.column_checks import warn_of_columns
-from calib.data.downloads import locate
+from calib.data.downloads import address_in, locate
 from calib.data.missing_features import STATISTICS, lacking, remaining
+from calib.data.names import check_signs
 from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
 from calib.data.settings import (
     Word,
@@ -25,12 +27,13 @@ from calib.data.settings import (
     spelled,
 )
 from calib.data.sheet import text
-from calib.data.study import Batch, Study, in_unit
-from calib.data.table_columns import check_ignored, nameless_columns
-from calib.data.table_files import IMPUTE, Impute, filled, fitting, numbers, read_frame
+from calib.data.study import Batch, Study, in_unit, with_cautions
+from calib.data.table_columns import check_ignored, nameless_columns, no_column
+from calib.data.table_files import IMPUTE, Impute, filled, fitting, read_frame
 from calib.errors import CalibError, DataError, check_choice, check_number
 
 
+@with_cautions
 def load_csv_study(
     name: Word,
     files: Mapping[Word, Mapping[str, str | None]],
@@ -53,7 +56,8 @@ def load_csv_study(
         classes: value in the label column -> class name, in the order of the class index; with two
             classes the second is the positive one.
         ignore: columns that are neither label nor feature.
-        url: folder from which missing files are downloaded.
+        url: address of the folder from which missing files are downloaded. It may hold a user and password,
+            or a query with a key; records and messages leave these out.
         replicates: usual number of adjacent rows of a subject, to infer subjects; None: unknown.
         impute: value that replaces missing and infinite values, feature by feature within the batch; None
             refuses them.
@@ -70,37 +74,36 @@ def load_csv_study(
     names = as_mapping("dataset.classes", classes) or {}
     label, not_features = as_word("dataset.label", label), as_words("dataset.ignore", ignore)
     tables: dict[str, tuple[Path, NDArray[np.int64], NDArray[np.float64]]] = {}
+    lines: dict[str, list[str]] = {}
     features: list[str] = []
     present = []
     for batch, file in _files(files).items():
         path = str(file["path"])
-        source = f"{url.rstrip('/')}/{Path(path).name}" if url else None
+        source = address_in(url, Path(path).name) if url else None
         local = locate(path, source, file.get("sha256"))
         table = read_frame(local, [label])
         present.append(list(table.columns))
         y = _labels(table, label, list(names), local)
         table = _features(table, label, not_features, local)
         features = features or list(table.columns)
+        lines[batch] = [f"line {row + 2}" for row in table.index]
         tables[batch] = local, y, numbers(_aligned(table, features, local), local)
     check_ignored(not_features, present, f"of study '{name}'")
     if len(tables) < 2:
         raise DataError(f"Study '{name}' has {len(tables)} batch; it needs at least two.")
-    cautions = []
     if impute in STATISTICS and (absent := lacking({batch: x for batch, (_, _, x) in tables.items()})):
-        kept, caution = remaining(absent, features, f"Study '{name}'")
-        cautions.append(caution)
+        kept = remaining(absent, features, f"Study '{name}'")
         features = [feature for feature, keep in zip(features, kept, strict=True) if keep]
         tables = {batch: (local, y, x[:, kept]) for batch, (local, y, x) in tables.items()}
     batches = {}
     for batch, (local, y, values) in tables.items():
-        rows = [f"line {i + 2}" for i in range(len(values))]
-        x = filled(values, features, f"File {local}", rows, impute)
+        x = filled(values, features, f"File {local}", lines[batch], impute)
         subject = infer_subjects(y, replicates) if replicates else None
         replicate = find_replicates(x, replicates) if replicates else None
         batches[batch] = Batch(batch, x, y, subject, replicate=replicate)
     implied = ("replicate",) if replicates == PUBLISHED else ()
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
-    study = Study(study_name, batches, features, list(names.values()), sources, cautions, implied=implied)
+    study = Study(study_name, batches, features, list(names.values()), sources, implied=implied)
     warn_of_columns(study)
     return in_unit(study, unit)
 
@@ -122,19 +125,17 @@ def _labels(table: pd.DataFrame, label: Word, values: Sequence[Word], file: Path
     """Return the class index of each row of a table, or raise DataError."""
     column = found_name(label, table.columns)
     if column is None:
-        raise DataError(
-            f"File {file} has no label column '{spelled(label)}'; name it with dataset.label "
-            f"(the first columns are: {', '.join(table.columns[:4])})."
-        )
+        raise no_column(label, "dataset.label", [label], table, file)
     labels = text(table[column])
+    check_signs(labels, lambda row: f"File {file}, line {table.index[row] + 2}, column '{column}'")
     known = list(labels.dropna().unique())
     classes = [found_name(value, known) or spelled(value) for value in values]
     index = pd.Index(classes).get_indexer(pd.Index(labels))
     if (index < 0).any():
         row = int(np.argmax(index < 0))
         raise DataError(
-            f"File {file}, line {row + 2}: label '{labels.iloc[row] or ''}' is none of the classes "
-            f"{', '.join(classes)}; name them with dataset.classes."
+            f"File {file}, line {table.index[row] + 2}: label '{labels.iloc[row] or ''}' is none of the "
+            f"classes {', '.join(classes)}; name them with dataset.classes."
         )
     return index.astype(np.int64)
 

@@ -6,16 +6,24 @@ import gzip
 import io
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, cast
 
+from calib.data.cautions import note
 from calib.errors import DataError
 
 SEPARATORS = ",;\t"
 LINES = 50
 """Lines that are looked at for the separator and the decimal sign."""
+MUCH = 20
+"""A file of which more than one byte in so many is a control character is no text."""
+TEXT = bytes(set(range(256)) - set(range(32)) | set(b"\t\n\r\f"))
+"""Bytes that texts have; NUL and other control characters are not among them."""
 LONGEST = 1 << 27
 """Most characters of one line."""
 BLOCK = 1 << 20
@@ -23,6 +31,10 @@ COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 """A number with a decimal comma."""
 POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 """A number with a decimal point."""
+THOUSANDS_POINT = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*")
+SMALL = re.compile(r"\s*[+-]?[1-9]\d{0,2}\s*")
+LEAST = 5
+"""Least number of such numbers with a point that are no chance."""
 THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
 """A number that is read in two ways: 1,234 is either a little more than one or more than a thousand."""
 
@@ -47,10 +59,10 @@ class Dialect:
 
 
 def dialect(file: Path) -> Dialect:
-    """Return how a text table is written; a table with decimal commas or without UTF-8 is named in the log.
+    """Return how a text table is written; a table with decimal commas or without UTF-8 is named.
 
     Raises:
-        DataError: the file holds binary data, or its numbers can be read in two ways.
+        DataError: the file holds binary data or a NUL sign, or its numbers can be read in two ways.
         OSError, EOFError, zlib.error: the file cannot be read.
     """
     encoding = _encoding(file)
@@ -59,8 +71,17 @@ def dialect(file: Path) -> Dialect:
     told = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None
     lines = lines[1:] if told else lines
     separator = told[1] if told else _separator(lines)
-    cells = [cell for row in _rows(lines, separator)[1:] for cell in row]
-    return Dialect(encoding, separator, _decimal(cells, file), 1 if told else 0)
+    _check_nul(file, encoding, separator)
+    return Dialect(encoding, separator, _decimal(_rows(lines, separator)[1:], file), 1 if told else 0)
+
+
+@contextmanager
+def opened(file: Path, how: Dialect) -> Iterator[IO[str]]:
+    """Open a text table at its header, with line feeds at the ends of all lines."""
+    with io.TextIOWrapper(_opened(file), how.encoding) as stream:
+        for _ in range(how.skipped):
+            stream.readline(LONGEST)
+        yield stream
 
 
 def _opened(file: Path) -> IO[bytes]:
@@ -74,7 +95,7 @@ def _encoding(file: Path) -> str:
         start = stream.read(BLOCK)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
-        if b"\0" in start:
+        if any(MUCH * len(part.translate(None, TEXT)) > len(part) for part in (start[:64], start)):
             raise DataError(f"File {file} is no text table: it holds binary data; check the path.")
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
@@ -83,12 +104,30 @@ def _encoding(file: Path) -> str:
                 start = stream.read(BLOCK)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            log.warning(
-                "File %s is not UTF-8 and is read as latin-1 (cp1252); save it as UTF-8 if names look wrong.",
-                file,
+            note(
+                "not_utf8",
+                f"File {file} is not UTF-8 and is read as latin-1 (cp1252); save it as UTF-8 if names look "
+                "wrong.",
             )
             return "cp1252"
     return "utf-8-sig"
+
+
+def _check_nul(file: Path, encoding: str, separator: str) -> None:
+    """Raise DataError if the text holds a NUL sign, which would end its cell; the message says where."""
+    with _opened(file) as raw:
+        if encoding != "utf-16" and not any(b"\0" in block for block in iter(partial(raw.read, BLOCK), b"")):
+            return
+    with io.TextIOWrapper(_opened(file), encoding, newline="") as stream:
+        header, number = stream.readline(LONGEST), 1
+        line = header
+        while line and "\0" not in line:
+            line, number = stream.readline(LONGEST), number + 1
+    if line:
+        names, cells = (next(csv.reader([text], delimiter=separator), []) for text in (header, line))
+        column = next((i for i, cell in enumerate(cells) if "\0" in cell), 0)
+        name = f"column '{names[column]}'" if number > 1 and column < len(names) else f"column {column + 1}"
+        raise DataError(f"File {file}, line {number}, {name}: there is a NUL sign (U+0000); remove it.")
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -112,14 +151,16 @@ def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
         return []
 
 
-def _decimal(cells: Sequence[str], file: Path) -> str:
+def _decimal(rows: Sequence[Sequence[str]], file: Path) -> str:
     """Return the decimal sign: a comma where numbers have one and no number has a point.
 
     Raises:
-        DataError: the commas may also stand between thousands.
+        DataError: commas or points may also stand between thousands.
     """
+    cells = [cell for row in rows for cell in row]
     commas = [cell for cell in cells if COMMA.fullmatch(cell)]
     if not commas or any(POINT.fullmatch(cell) for cell in cells):
+        _check_points(rows, file)
         return "."
     if all(THOUSANDS.fullmatch(cell) for cell in commas):
         raise DataError(
@@ -128,3 +169,20 @@ def _decimal(cells: Sequence[str], file: Path) -> str:
         )
     log.info("%s: numbers have decimal commas", file)
     return ","
+
+
+def _check_points(rows: Sequence[Sequence[str]], file: Path) -> None:
+    """Raise DataError if points seem to stand between thousands.
+
+    All points are then followed by three digits, and smaller numbers of the same column have none.
+    """
+    points, whole = [], False
+    for column in zip_longest(*rows, fillvalue=""):
+        here = [cell for cell in column if POINT.fullmatch(cell)]
+        points += here
+        whole |= bool(here) and any(SMALL.fullmatch(cell) for cell in column)
+    if whole and len(points) >= LEAST and all(THOUSANDS_POINT.fullmatch(cell) for cell in points):
+        raise DataError(
+            f"File {file}: numbers such as {points[0].strip()} seem to have a point between thousands, since "
+            "others of their column have no decimals; save the file without signs between thousands."
+        )

@@ -9,11 +9,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pooch
 from filelock import FileLock
 
 from calib.errors import DataError, UnreachableError
+from calib.shown import ShownFormatter
+
+for handler in pooch.get_logger().handlers:
+    handler.setFormatter(ShownFormatter())  # it logs the address of each download
 
 
 def data_folders() -> list[Path]:
@@ -88,6 +93,12 @@ def retrieve(url: str, checksum: str | None, file: Path, downloader: Any = None)
             shutil.rmtree(place, ignore_errors=True)
 
 
+def address_in(folder: str, name: str) -> str:
+    """Return the address of a file in a folder of the web, with the folder's query, which may hold a key."""
+    parts = urlsplit(folder)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+
+
 def find(path: str, folders: Sequence[Path] | None = None) -> Path | None:
     """Return the file in the first folder that has it, or None; an absolute path is taken as it is.
 
@@ -122,15 +133,15 @@ def _download(url: str, file: Path, sha256: str | None) -> Path:
     """
     try:
         retrieve(url, sha256, file)
-    except ValueError as error:  # pooch found another checksum and removed the file
-        raise DataError(
-            f"The download of {url} does not have the expected sha256 {sha256}; "
-            "try again, and report it if it happens twice."
-        ) from error
-    except OSError as error:
+    except OSError as error:  # also of an address that is none, which requests calls a ValueError, too
         raise UnreachableError(
             f"File {file.name} is not in {file.parent} and could not be downloaded from {url} "
             f"({type(error).__name__}): connect to the network, or put the file into the folder named "
             "by CALIB_DATA_DIR."
+        ) from error
+    except ValueError as error:  # pooch found another checksum and removed the file
+        raise DataError(
+            f"The download of {url} does not have the expected sha256 {sha256}; "
+            "try again, and report it if it happens twice."
         ) from error
     return _verified(file, sha256)  # another process may have downloaded it

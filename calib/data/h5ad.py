@@ -20,7 +20,7 @@ from scipy import sparse
 
 from calib.data.downloads import locate
 from calib.data.exclusions import Exclusions
-from calib.data.names import is_missing_word, natural
+from calib.data.names import check_signs, is_missing_word, natural
 from calib.data.raw_counts import with_normalised_counts
 from calib.data.settings import (
     Word,
@@ -36,7 +36,7 @@ from calib.data.settings import (
 from calib.data.seurat_object import SUFFIXES, read_seurat
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
-from calib.data.study import Study, in_unit
+from calib.data.study import Study, in_unit, with_cautions
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
 from calib.errors import CalibError, DataError, check_choice, check_number, nearest
@@ -47,6 +47,7 @@ CHUNK = 2048
 """Rows that are read at a time, so that cells of other batches do not fill the memory."""
 
 
+@with_cautions
 def load_h5ad_study(
     name: Word,
     path: Word | Sequence[Word],
@@ -87,7 +88,8 @@ def load_h5ad_study(
         unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
 
     Raises:
-        DataError: the file is missing, damaged or of another kind, or lacks a named column or layer.
+        DataError: the file is missing, damaged or of another kind, or lacks a named column or layer; or a
+            name has a control character.
         CalibError: a setting is of the wrong kind, or the packages that read h5ad files are not installed.
     """
     check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
@@ -149,6 +151,8 @@ def read_h5ad(
         obs, genes = cells.obs, cells.features
         batch, label, subject = (_column(file, obs, word) for word in (batch, label, subject))
         _check_tables(file, obs, genes)
+        _check_signs(file, {"index of var": pd.Series(genes), "index of obs": pd.Series(obs.index)})
+        _check_signs(file, {f"column '{one}' of obs": obs[one] for one in (batch, label, subject) if one})
         owner = text(obs[batch]) if batch else pd.Series(file.stem, index=obs.index)
         kept = np.ones(len(obs), bool) if out is None else out.kept(obs, file)
         values_of = _batches(file, owner[kept], batches, batch)
@@ -267,6 +271,17 @@ def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str]) -> Non
             f"File {file} has feature '{features[int(np.argmax(twice))]}' twice ({twice.sum()} names are "
             "repeated); rename them, for example with AnnData's var_names_make_unique()."
         )
+
+
+def _check_signs(file: Path, names: Mapping[str, pd.Series]) -> None:
+    """Raise DataError if a name has a control character; the names are given by their places in the file."""
+    for place, column in names.items():
+        check_signs(pd.unique(column.astype(object)), partial(_place, file, place))
+
+
+def _place(file: Path, place: str, _: int) -> str:
+    """Return where a name is, for messages."""
+    return f"File {file}, {place}"
 
 
 def _batches(

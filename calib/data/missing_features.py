@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calib.data.cautions import Caution, counted, listed
+from calib.data.cautions import counted, listed, note
 from calib.data.sheet import Sheet
 from calib.data.table_files import Impute
 from calib.errors import DataError
@@ -29,8 +29,8 @@ def lacking(x: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.bool_]
 
 def remaining(
     absent: Mapping[str, NDArray[np.bool_]], features: Sequence[str], where: str
-) -> tuple[NDArray[np.bool_], Caution]:
-    """Return which features remain ``(features,)`` where every batch needs a value, and a warning.
+) -> NDArray[np.bool_]:
+    """Return which features remain ``(features,)`` where every batch needs a value, and note the others.
 
     Args:
         absent: batch -> whether it has no value of each feature; one batch at least.
@@ -48,11 +48,12 @@ def remaining(
             f"{where}: every feature has no value in some batch ({by_batch}); leave out a batch, or "
             "set dataset.impute=zero."
         )
-    text = (
+    note(
+        "features_left_out",
         f"{where}: {len(names):,} of {counted(len(features), 'feature')} have no value in a whole batch "
-        f"({by_batch}) and are left out: {listed(names)}."
+        f"({by_batch}) and are left out: {listed(names)}.",
     )
-    return ~gone, Caution("features_left_out", text)
+    return np.logical_not(gone)
 
 
 def with_shared_features(
@@ -83,9 +84,8 @@ def with_shared_features(
         absent[name] = absent.get(name, False) | mask
     if not absent:
         return sheet, references
-    chosen, caution = remaining(absent, sheet.features, where)
-    kept = replace(sheet.of_features(chosen), cautions=(*sheet.cautions, caution))
-    return kept, None if references is None else references.of_features(chosen)
+    chosen = remaining(absent, sheet.features, where)
+    return sheet.of_features(chosen), None if references is None else references.of_features(chosen)
 
 
 def _values(sheet: Sheet) -> dict[str, NDArray[np.float64]]:
@@ -103,8 +103,9 @@ def _filled_from_others(sheet: Sheet, absent: Mapping[str, NDArray[np.bool_]], i
     for name, mask in absent.items():
         filled[np.ix_(sheet.batch == name, mask & known)] = fill[mask & known]
     counts = ", ".join(f"{(mask & known).sum():,} of '{name}'" for name, mask in absent.items())
-    text = (
+    note(
+        "features_filled",
         f"File {sheet.file}: features that have no value in a whole batch are filled with the {impute} of "
-        f"the other batches: {counts}."
+        f"the other batches: {counts}.",
     )
-    return replace(sheet, values=filled, cautions=(*sheet.cautions, Caution("features_filled", text)))
+    return replace(sheet, values=filled)

@@ -4,21 +4,25 @@ Nothing is merged: every spelling stays a name of its own, and what a reader of 
 same name is named in a warning.
 """
 
-import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-log = logging.getLogger(__name__)
+from calib.data.cautions import note, some
+from calib.errors import DataError
 
 MISSING_WORDS = frozenset(
     ("", "na", "nan", "-nan", "n/a", "#n/a", "#n/a n/a", "#na", "<na>", "nat", "none", "null", "n.a.")
 )
 """Words, in lower case, by which programs mark a missing value; they may also be names."""
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""A sign that no name may have, since a table or an array could not hold it; tabs and line feeds may be."""
+
+NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__|\.\.\.\d+")
+"""What pandas, pyarrow and R call a column without a name."""
+
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII)
-SHOWN = 3
-"""Groups of names that a warning spells out."""
 
 
 def natural(name: str) -> tuple[list[int | str], str]:
@@ -27,9 +31,32 @@ def natural(name: str) -> tuple[list[int | str], str]:
     return [int(part) if place % 2 else part.casefold() for place, part in enumerate(parts)], name
 
 
+def is_nameless(column: str) -> bool:
+    """Return whether a column has no name, or one that a program gave it for want of any."""
+    return NAMELESS.fullmatch(column) is not None
+
+
 def is_missing_word(name: str) -> bool:
     """Return whether a name is one of the words by which programs mark a missing value."""
     return name.strip().lower() in MISSING_WORDS
+
+
+def check_signs(names: Iterable[object], place: Callable[[int], str]) -> None:
+    """Check that names, which may be missing, have no control characters.
+
+    Args:
+        names: the names.
+        place: function that returns where the name at a position is, for the message: file, line and column.
+
+    Raises:
+        DataError: a name has one; the message shows and names the sign.
+    """
+    for position, name in enumerate(names):
+        if isinstance(name, str) and (found := CONTROL.search(name)):
+            raise DataError(
+                f"{place(position)}: the name {name[:60]!r} has the control character "
+                f"U+{ord(found[0]):04X}; remove it."
+            )
 
 
 def visible(name: str) -> str:
@@ -56,7 +83,7 @@ def groups(names: Iterable[str], common: Callable[[str], str] = plain) -> list[l
 
 
 def warn_of_likeness(what: str, names: Iterable[str], where: str) -> None:
-    """Warn of names that differ by case, spaces, Unicode form or number format only.
+    """Note names that differ by case, spaces, Unicode form or number format only.
 
     Args:
         what: what the names name, in the plural, for the message.
@@ -65,12 +92,17 @@ def warn_of_likeness(what: str, names: Iterable[str], where: str) -> None:
     """
     found = groups(names)
     if found:
-        more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
-        log.warning(
-            "%s: %s %s%s differ only by case, space, Unicode form or number format and are taken for "
-            "different ones; if they are the same, correct the file.",
-            *(where, what, ", ".join(quoted(group) for group in found[:SHOWN]), more),
+        note(
+            "names_alike",
+            f"{where}: {what} {some([quoted(group) for group in found])} differ only by case, space, Unicode "
+            "form or number format and are taken for different ones; if they are the same, correct the file.",
         )
+
+
+def as_list(names: Sequence[str], most: int = 5) -> str:
+    """Return names as a list on the command line, quoted where needed, with dots for those left out."""
+    shown = [name if re.fullmatch(r"\w+", name, re.ASCII) else repr(name) for name in names[:most]]
+    return f"[{','.join(shown)}{',...' if names[most:] else ''}]"
 
 
 def quoted(names: Sequence[str]) -> str:

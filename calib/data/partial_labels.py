@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calib.data.cautions import Caution, counted
+from calib.data.cautions import counted, note
 from calib.data.study import IntArray
 from calib.errors import DataError
 
@@ -16,10 +16,8 @@ def unlabelled_part(batch: str) -> str:
     return f"{batch} (unlabelled)"
 
 
-def unlabelled_apart(
-    batch: NDArray[Any], y: IntArray, file: str
-) -> tuple[NDArray[Any], IntArray, list[Caution]]:
-    """Give the unlabelled samples of each batch that is labelled in part a batch of their own.
+def unlabelled_apart(batch: NDArray[Any], y: IntArray, file: str) -> tuple[NDArray[Any], IntArray]:
+    """Give the unlabelled samples of each batch that is labelled in part a batch of their own, and note it.
 
     The new batches come after all others, so that the positions of those stay. They have no labels, so they
     can be targets only.
@@ -30,14 +28,13 @@ def unlabelled_apart(
         file: name of the file, for messages.
 
     Returns:
-        The new name of each sample's batch, the order of the samples in which new batches come last, and a
-        warning for each batch that was divided.
+        The new name of each sample's batch, and the order of the samples in which new batches come last.
 
     Raises:
         DataError: a batch of the file has the name that a new batch would get.
     """
     names = list(pd.unique(batch))
-    divided, moved, cautions = batch.copy(), np.zeros(len(y), bool), []
+    divided, moved = batch.copy(), np.zeros(len(y), bool)
     for name in names:
         rows = batch == name
         without = rows & (y < 0)
@@ -52,9 +49,9 @@ def unlabelled_apart(
             )
         moved |= without
         divided[without] = part
-        text = (
+        note(
+            "labelled_in_part",
             f"Batch '{name}' is labelled in part: {counted(count, 'sample')} of {total} without a label "
-            f"became batch '{part}', which can be a target only."
+            f"became batch '{part}', which can be a target only.",
         )
-        cautions.append(Caution("labelled_in_part", text))
-    return divided, np.argsort(moved, kind="stable"), cautions
+    return divided, np.argsort(moved, kind="stable")

@@ -1,11 +1,9 @@
 """Raw counts in a study whose values are taken as they are: recognised, and normalised on request."""
 
-from dataclasses import replace
-
 import numpy as np
 from scipy import sparse
 
-from calib.data.cautions import Caution, counted
+from calib.data.cautions import counted, note
 from calib.data.genes import normalised
 from calib.data.sheet import Sheet
 from calib.errors import DataError
@@ -43,14 +41,14 @@ def with_normalised_counts(sheet: Sheet, total: float | None, place: str) -> She
         DataError: a value cannot be a count, or a sample has no counts.
     """
     if total is None:
-        if not look_like_counts(sheet):
-            return sheet
-        text = (
-            f"File {sheet.file}: {place} holds whole numbers that look like raw counts and are taken as they "
-            "are; set dataset.normalise=10000, which scales each sample to that sum and takes log(1 + x), or "
-            "name a layer of normalised values with dataset.layer."
-        )
-        return replace(sheet, cautions=(*sheet.cautions, Caution("raw_counts", text)))
+        if look_like_counts(sheet):
+            note(
+                "raw_counts",
+                f"File {sheet.file}: {place} holds whole numbers that look like raw counts and are taken as "
+                "they are; set dataset.normalise=10000, which scales each sample to that sum and takes "
+                "log(1 + x), or name a layer of normalised values with dataset.layer.",
+            )
+        return sheet
     values = sheet.values.data if sparse.issparse(sheet.values) else sheet.values
     if not (np.isfinite(values).all() and (values >= 0).all()):
         raise DataError(
@@ -63,11 +61,10 @@ def with_normalised_counts(sheet: Sheet, total: float | None, place: str) -> She
             f"File {sheet.file}: {counted(int(empty.sum()), 'sample')} without any count, the first "
             f"'{sheet.names[int(np.argmax(empty))]}', cannot be normalised; leave them out of the file."
         )
-    cautions = sheet.cautions
     if not look_like_counts(sheet):
-        text = (
+        note(
+            "no_raw_counts",
             f"File {sheet.file}: {place} does not look like raw counts, but dataset.normalise={total:g} "
-            "treats its values as such; set dataset.normalise=null if they are normalised already."
+            "treats its values as such; set dataset.normalise=null if they are normalised already.",
         )
-        cautions = (*cautions, Caution("no_raw_counts", text))
-    return replace(normalised(sheet, total), cautions=cautions)
+    return normalised(sheet, total)

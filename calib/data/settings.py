@@ -5,9 +5,11 @@ number 10.0 and ``true`` a flag. So a setting is checked for its kind here, once
 the names that a file has.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from calib.data.names import check_signs
 from calib.errors import CalibError, DataError, check_number, nearest
 
 Word: TypeAlias = str | int | float | bool
@@ -18,10 +20,11 @@ def as_word(key: str, value: object) -> Word:
     """Return a setting that has to be one name.
 
     Raises:
-        CalibError: it is empty, a list or a mapping.
+        CalibError: it is empty, a list or a mapping, or has a control character.
     """
     if not isinstance(value, Word) or value == "":
         raise CalibError(f"{key}={_shown(value)} must be one name; put a name with odd signs in quotes.")
+    check_signs([value], lambda _: key)
     return value
 
 
@@ -86,6 +89,11 @@ def as_sources(value: object) -> int:
     check_number("dataset.n_sources", value, least=1, whole=True)
     assert isinstance(value, int)
     return value
+
+
+def literal(text: str) -> str:
+    """Return a text as OmegaConf has to hold it, so that a ``${`` in it stands for itself."""
+    return re.sub(r"(\\*)(\$\{)", lambda found: found[1] * 2 + "\\" + found[2], text)
 
 
 def spelled(word: Word) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from calib.data.cautions import Caution
+from calib.data.cautions import counted, listed, note
 from calib.data.matrix import as_floats, infinite_feature
 from calib.data.partial_labels import unlabelled_apart
 from calib.data.study import Batch, IntArray, Study
@@ -36,7 +36,6 @@ class Sheet:
         label: label as text ``(samples,)``, missing where the file has none.
         subject: name of each sample's subject as text ``(samples,)``, or None where no column names it.
         reference: whether each sample is a reference sample ``(samples,)``, or None where no column says so.
-        cautions: warnings of the reading.
     """
 
     file: str
@@ -47,7 +46,6 @@ class Sheet:
     label: pd.Series
     subject: NDArray[np.str_] | None
     reference: NDArray[np.bool_] | None = None
-    cautions: tuple[Caution, ...] = ()
 
     def of_features(self, chosen: NDArray[Any]) -> "Sheet":
         """Return the sheet with only the features at these positions, or where the mask is true."""
@@ -111,6 +109,14 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
             f"Files {first.file} and {other.file} have no feature in common; the first ones are "
             f"'{first.features[0]}' and '{other.features[0]}'."
         )
+    shared = set(common)
+    every = list(dict.fromkeys(feature for sheet in sheets for feature in sheet.features))
+    if lost := [feature for feature in every if feature not in shared]:
+        note(
+            "features_not_shared",
+            f"Files {', '.join(sheet.file for sheet in sheets)}: {len(lost):,} of "
+            f"{counted(len(every), 'feature')} are not in every file and are left out: {listed(lost)}.",
+        )
     parts = [sheet.aligned(common) for sheet in sheets]
     seen: dict[str, str] = {}
     for sheet in sheets:
@@ -132,7 +138,6 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
         pd.concat([sheet.label for sheet in parts], ignore_index=True),
         np.concatenate(subjects) if len(subjects) == len(parts) else None,
         np.concatenate(references) if len(references) == len(parts) else None,
-        tuple(caution for sheet in parts for caution in sheet.cautions),
     )
 
 
@@ -225,13 +230,13 @@ def as_study(name: str, sheet: Sheet, y: IntArray, classes: Sequence[str], n_sou
     Raises:
         DataError: there are fewer than two batches, or a batch cannot be used.
     """
-    owner, order, divided = unlabelled_apart(sheet.batch, y, sheet.file)
-    if divided:
+    owner, order = unlabelled_apart(sheet.batch, y, sheet.file)
+    if (owner != sheet.batch).any():
         sheet, y = replace(sheet, batch=owner).of_rows(order), y[order]
     batches = batches_of(sheet, y)
     if len(batches) < 2:
         raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
-    return Study(name, batches, sheet.features, list(classes), n_sources, (*sheet.cautions, *divided))
+    return Study(name, batches, sheet.features, list(classes), n_sources)
 
 
 def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:

@@ -1,18 +1,16 @@
 """The names in a sheet: the order of its batches, its labels as settings name them, and doubtful names."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from calib.data.cautions import note
 from calib.data.names import groups, is_missing_word, natural, plain, quoted, visible, warn_of_likeness
 from calib.data.settings import Word, chosen, found_name, spelled
 from calib.data.sheet import Sheet, known_labels
 from calib.errors import DataError, nearest
-
-log = logging.getLogger(__name__)
 
 UNLABELLED = ("unknown", "?", "NA")
 """Words that mean an unknown label where the settings say nothing else; they need not occur."""
@@ -32,7 +30,7 @@ def in_natural_order(sheet: Sheet) -> Sheet:
 
 
 def warn_of_names(sheets: Sequence[Sheet]) -> None:
-    """Warn of batches, subjects and features whose names differ only in the way they are written.
+    """Note batches, subjects and features whose names differ only in the way they are written.
 
     Of the features only those count that some file lacks, since these are left out.
     """
@@ -104,7 +102,7 @@ def _positive(positive: Word, choices: Mapping[str, str], where: str) -> str:
 def _check_labels(
     known: Sequence[str], names: Mapping[str, str] | None, words: Sequence[str], where: str
 ) -> None:
-    """Raise DataError for doubtful labels that no setting names, and warn of labels that are alike."""
+    """Raise DataError for doubtful labels that no setting names, and note labels that are alike."""
     if names is None:
         for label in filter(is_missing_word, known):
             raise DataError(
@@ -122,10 +120,10 @@ def _check_labels(
     simple = {plain(word): word for word in words}
     for label in known:
         if (word := simple.get(plain(label))) is not None:
-            log.warning(
-                "%s: label '%s' is taken for a class, though dataset.unlabelled has '%s'; if its samples are "
-                "unlabelled, list it there as it is spelled.",
-                *(where, label, word),
+            note(
+                "label_like_unlabelled",
+                f"{where}: label '{label}' is taken for a class, though dataset.unlabelled has '{word}'; if "
+                "its samples are unlabelled, list it there as it is spelled.",
             )
 
 

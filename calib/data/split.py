@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from calib.data.settings import literal
 from calib.data.study import LabelledSamples, LabelledTask, Study, Task
 from calib.errors import DataError, SplitError, nearest
 
@@ -33,7 +34,8 @@ class Split:
     def override(self) -> str:
         """Return the override that names the split, quoted because Hydra reads 12_3 as a number."""
         # Hydra reads a backslash literally, except before a quote, where it must be doubled
-        label = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), self.label)
+        label = literal(self.label)
+        label = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), label)
         return f"split='{label}'"
 
 

@@ -1,17 +1,19 @@
 """Types for batches, studies and tasks, which keep target labels away from methods."""
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.data.cautions import Caution
+from calib.data.cautions import Caution, noting
 from calib.data.matrix import Matrix, blocks, dense, pieces
 from calib.errors import DataError, check_number
 
+Settings = ParamSpec("Settings")
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 Subjects = NDArray[np.int64] | NDArray[np.str_]
@@ -167,6 +169,18 @@ class Study:
             usual.add("replicate")
         found = {one.name: getattr(batch, one.name) for one in fields(batch) if one.name not in usual}
         return {name: np.ascontiguousarray(value) for name, value in found.items() if value is not None}
+
+
+def with_cautions(load: Callable[Settings, Study]) -> Callable[Settings, Study]:
+    """Return a loader of studies that hands on the warnings of its reading in ``Study.cautions``."""
+
+    @functools.wraps(load)
+    def loaded(*args: Settings.args, **kwargs: Settings.kwargs) -> Study:
+        with noting() as found:
+            study = load(*args, **kwargs)
+        return replace(study, cautions=(*study.cautions, *found))
+
+    return loaded
 
 
 def in_unit(study: Study, unit: float | None) -> Study:

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.data.cautions import Caution, counted
+from calib.data.cautions import counted, note
 from calib.data.study import Batch, IntArray, Study, Subjects
 from calib.errors import DataError
 
@@ -78,12 +78,11 @@ def with_subject_labels(study: Study, rule: SubjectLabels, remedy: str) -> Study
             )
         return study
     batches = {name: replace(batch, replicate=None) for name, batch in study.batches.items()}
-    cautions = list(study.cautions)
     if mixed:
         shown = ", ".join(f"{len(subjects):,} in '{name}'" for name, subjects in mixed.items())
-        text = (
+        note(
+            "subjects_split",
             f"Subjects have samples of several classes ({shown}): predictions are not averaged over the "
-            "samples of a subject, and its samples of each class are scored as a subject of their own."
+            "samples of a subject, and its samples of each class are scored as a subject of their own.",
         )
-        cautions.append(Caution("subjects_split", text))
-    return replace(study, batches=batches, cautions=cautions)
+    return replace(study, batches=batches)

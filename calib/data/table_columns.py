@@ -1,17 +1,18 @@
 """The columns of a table: which name batch, label, subject and sample, and which are features."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from calib.data.cautions import counted, note
+from calib.data.cells import check_numbers
+from calib.data.names import is_nameless
 from calib.data.settings import Word, found_name, spelled
-from calib.data.table_files import NAMELESS, fitting, matching
+from calib.data.table_files import fitting, matching
+from calib.data.table_lines import ABOVE, is_header
 from calib.errors import DataError, nearest
-
-log = logging.getLogger(__name__)
 
 ROLES = ("batch", "label", "subject", "sample", "reference")
 """The settings that each name one column that is no feature."""
@@ -38,22 +39,20 @@ class Columns:
         """Return the columns of names, which are read as text."""
         return [*(word for role in ROLES if (word := getattr(self, role)) is not None), *self.exclude]
 
-    def roles(self, present: Sequence[str], file: Path) -> dict[str, str | None]:
+    def roles(self, table: pd.DataFrame, file: Path) -> dict[str, str | None]:
         """Return the name of the column with each role, or None.
 
         Raises:
             DataError: the table lacks a named column, or the label's column has another role as well.
         """
         role: dict[str, str | None] = dict.fromkeys(ROLES)
+        present = list(table.columns)
         for name in ROLES:
             if (word := getattr(self, name)) is None:
                 continue
             role[name] = found_name(word, present)
             if role[name] is None:
-                raise DataError(
-                    f"File {file} has no column '{spelled(word)}'{nearest(spelled(word), present)} "
-                    f"The first ones are: {', '.join(present[:4])}."
-                )
+                raise no_column(word, f"dataset.{name}", self.named, table, file)
         for name in ROLES:
             if name != "label" and role[name] is not None and role[name] == role["label"]:
                 raise DataError(
@@ -73,7 +72,7 @@ class Columns:
         Raises:
             DataError: there is none, a pattern fits none, or a column holds text.
         """
-        roles = [column for column in self.roles(list(table.columns), file).values() if column]
+        roles = [column for column in self.roles(table, file).values() if column]
         if wanted is not None:
             x = table[[column for column in wanted if column in table]]
         else:
@@ -86,23 +85,49 @@ class Columns:
             x = x.drop(columns=nameless_columns([c for c in x.columns if c not in asked], file))
         if x.shape[1] == 0:
             raise DataError(f"File {file} has no feature column besides {', '.join(dict.fromkeys(roles))}.")
-        if texts := [c for c in x.columns if _all_text(x[c])]:
-            raise DataError(
-                f"File {file}: column '{texts[0]}' holds text ({x[texts[0]].dropna().iloc[0]!r}), so it is "
-                f"no feature; leave it out with dataset.ignore=[{','.join(texts)}], or name the features by "
-                "a pattern as in dataset.features='mz_*'."
-            )
+        check_numbers(x, file)
         return x
 
 
+def no_column(word: Word, key: str, named: Sequence[Word], table: pd.DataFrame, file: Path) -> DataError:
+    """Return the error for a column that a table lacks, with the most likely reason.
+
+    Args:
+        word: what the settings call the column.
+        key: the setting.
+        named: all columns that settings name.
+        table: the table.
+        file: its file.
+    """
+    present = list(map(str, table.columns))
+    lacks = f"File {file} has no column '{spelled(word)}', which {key} names"
+    if len(present) == 1:
+        return DataError(
+            f"{lacks}, but one column only, '{present[0][:60]}'; put commas, semicolons or tabs between the "
+            "cells."
+        )
+    for place, row in enumerate(table.head(ABOVE).astype(str).to_numpy().tolist()):
+        if is_header(row, named):
+            return DataError(
+                f"{lacks}, but line {table.index[place] + 2} looks like the header; delete the lines above it."
+            )
+    if found_name(word, table.iloc[:, 0].astype(str)) is not None:
+        return DataError(
+            f"{lacks}, but a row of this name, so its samples seem to be columns; turn the table, so that "
+            "each sample is a row."
+        )
+    hint = nearest(spelled(word), present)
+    return DataError(f"{lacks}{hint} The first ones are: {', '.join(present[:4])}.")
+
+
 def nameless_columns(columns: Sequence[str], file: Path) -> list[str]:
-    """Return the columns that have no name in the file, and warn of them."""
-    nameless = [column for column in columns if NAMELESS.fullmatch(column)]
+    """Return the columns that have no name in the file, and note them."""
+    nameless = [column for column in columns if is_nameless(column)]
     if nameless:
-        log.warning(
-            "File %s: %d column(s) without a name are left out, such as the row numbers that "
-            "DataFrame.to_csv() writes; give a column a name if it is a feature.",
-            *(file, len(nameless)),
+        note(
+            "columns_without_name",
+            f"File {file}: {counted(len(nameless), 'column')} without a name left out, such as the row "
+            "numbers that DataFrame.to_csv() writes; give a column a name if it is a feature.",
         )
     return nameless
 
@@ -125,10 +150,3 @@ def check_ignored(ignore: Sequence[Word], present: Sequence[Sequence[str]], wher
                 f"File {where} has no column '{spelled(word)}', which dataset.ignore names"
                 f"{nearest(spelled(word).replace('*', ''), every)}"
             )
-
-
-def _all_text(column: pd.Series) -> bool:
-    """Return whether a column has values and none of them is a number."""
-    if pd.api.types.is_numeric_dtype(column):
-        return False
-    return bool(pd.to_numeric(column.dropna(), errors="coerce").isna().all() and column.notna().any())

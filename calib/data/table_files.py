@@ -1,9 +1,8 @@
-"""Reading a single table file (CSV, TSV, Parquet or a spreadsheet) and the numbers in it.
+"""Reading a single table file (CSV, TSV, Parquet or a spreadsheet).
 
 ``csv_per_batch`` and ``table_study`` make studies of what this module reads.
 """
 
-import logging
 import re
 import zlib
 from collections.abc import Sequence
@@ -14,25 +13,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calib.data.dialects import COMMA, dialect
-from calib.data.names import MISSING_WORDS
+from calib.data.cautions import note
+from calib.data.dialects import dialect, opened
+from calib.data.names import MISSING_WORDS, check_signs
 from calib.data.settings import Word, found_name, spelled
+from calib.data.table_lines import check_header, read_lines
 from calib.errors import CalibError, DataError, nearest
 
 Impute = Literal["mean", "median", "zero"]
 IMPUTE = (None, "mean", "median", "zero")
 PARQUET = (".parquet", ".pq")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
-NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__|\.\.\.\d+")
-"""What pandas, pyarrow and R call a column without a name."""
-
-log = logging.getLogger(__name__)
 
 
 def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
-    """Return the table in a file, its rows in the order of the file and numbered from 0.
+    """Return the table in a file, its rows in the order of the file; its index is their line, less two.
 
-    Parquet and spreadsheets are known by the names of their files; anything else is text.
+    Parquet and spreadsheets are known by the names of their files; anything else is text. Rows without any
+    content are left out.
 
     Args:
         file: the file.
@@ -40,7 +38,8 @@ def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
             may also be that of the index.
 
     Raises:
-        DataError: the file is empty, damaged or of another kind, or has a column twice.
+        DataError: the file is empty, damaged or of another kind, has a column twice, or one whose name has a
+            control character.
         CalibError: the package that reads such files is not installed.
     """
     words = [word for word in named if word is not None]
@@ -49,11 +48,24 @@ def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
     try:
         table = read(file, words)
     except (ValueError, IndexError, OSError, EOFError, zlib.error) as error:  # ValueError: parser or encoding
+        if isinstance(error, UnicodeDecodeError):
+            raise DataError(f"File {file} is in no encoding that is known here; save it as UTF-8.") from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(f"File {file} cannot be read as a table: {reason}.") from error
+    table = table[_filled(table)]
     if table.empty:
         raise DataError(f"File {file} has no rows.")
+    check_signs(map(str, table.columns), lambda position: f"File {file}, header of column {position + 1}")
     return table.set_axis(table.columns.map(str), axis=1)
+
+
+def _filled(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return whether each row of a table has a cell with more than spaces ``(rows,)``."""
+    found = np.array(table.select_dtypes("number").notna().any(axis=1), bool)
+    rest = np.flatnonzero(~found)
+    for _, column in table.iloc[rest].select_dtypes(exclude="number").items():
+        found[rest] |= (column.notna() & (column.astype(str).str.strip() != "")).to_numpy(bool)
+    return found
 
 
 def _parquet(file: Path, named: Sequence[Word]) -> pd.DataFrame:
@@ -88,45 +100,36 @@ def _spreadsheet(file: Path, named: Sequence[Word]) -> pd.DataFrame:
             f"File {file} cannot be read as a spreadsheet ({type(error).__name__}); save the sheet as CSV."
         ) from error
     if len(sheets) > 1:
-        log.warning("File %s has %d sheets; only the first, '%s', is read.", file, len(sheets), sheets[0])
-    _check_header([str(name) for name in header.to_numpy().ravel()], file)
+        note(
+            "several_sheets", f"File {file} has {len(sheets)} sheets; only the first, '{sheets[0]}', is read."
+        )
+    check_header([str(name) for name in header.to_numpy().ravel()], file)
     table = table.set_axis(table.columns.map(str), axis=1)
     columns = [column for word in named if (column := found_name(word, table.columns)) is not None]
     return table.assign(**{column: names.set_axis(table.columns, axis=1)[column] for column in columns})
 
 
 def _text(file: Path, named: Sequence[Word]) -> pd.DataFrame:
-    """Return the table in a text file, which may be compressed with gzip."""
-    found = dialect(file)
-    how: dict[str, Any] = {
-        "sep": found.separator,
-        "encoding": found.encoding,
-        "skiprows": found.skipped,
-    }
-    header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False, **how).iloc[0]
-    _check_header(list(header), file)
-    table = pd.read_csv(file, low_memory=False, decimal=found.decimal, **how)
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first cells for row names
-        raise DataError(
-            f"File {file} has rows of more cells than its header has names; name every column, or take "
-            "separators away from the ends of the lines."
+    """Return the table in a text file, which may be compressed with gzip; its index is the line less two."""
+    how = dialect(file)
+    with opened(file, how) as stream:
+        lines = read_lines(stream, how.separator, named, file, how.skipped)
+    with opened(file, how) as stream:
+        table = pd.read_csv(
+            stream,
+            sep=how.separator,
+            decimal=how.decimal,
+            header=0,
+            names=list(lines.columns),
+            index_col=False,
+            usecols=range(len(lines.columns)),  # whatever follows the last column is empty
+            low_memory=False,
         )
-    columns = [column for word in named if (column := found_name(word, table.columns)) is not None]
-    if columns:
-        names = pd.read_csv(file, usecols=list(set(columns)), dtype=str, keep_default_na=False, **how)
-        if len(names) != len(table):  # pandas skips the same lines, whichever columns it reads
-            raise DataError(f"File {file} cannot be read as a table: its lines are not all alike.")
-        for column in names:
-            table[column] = as_written(names[column])
-    return table
-
-
-def _check_header(header: Sequence[str], file: Path) -> None:
-    """Raise DataError if two columns have the same name; columns without a name are left to the reader."""
-    names = pd.Series([name for name in header if not NAMELESS.fullmatch(name)], dtype=object)
-    if names.duplicated().any():
-        twice = names[names.duplicated()].iloc[0]
-        raise DataError(f"File {file} has column '{twice}' twice; rename or remove one of them.")
+    if len(table) != len(lines.numbers):
+        raise DataError(f"File {file} cannot be read as a table: its lines are not all alike.")
+    for column, cells in lines.cells.items():
+        table[column] = as_written(pd.Series(cells, dtype=object))
+    return table.set_axis(lines.numbers - 2)[lines.filled]
 
 
 def as_written(column: pd.Series) -> pd.Series:
@@ -149,28 +152,6 @@ def whole_numbers(column: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         return column.astype("Int64")
     return column
-
-
-def numbers(table: pd.DataFrame, file: Path) -> NDArray[np.float64]:
-    """Return the values ``(rows, columns)`` of a table of numbers, NaN where a value is missing.
-
-    Raises:
-        DataError: a cell is not a number; the message counts rows, numbered by the table's index, as lines of
-            a text file with a header.
-    """
-    changed = {}
-    for column in table.columns[~table.dtypes.map(pd.api.types.is_numeric_dtype)]:
-        numeric = pd.to_numeric(table[column], errors="coerce")
-        wrong = (numeric.isna() & table[column].notna()).to_numpy()
-        if wrong.any():
-            row = table.index[int(np.argmax(wrong))]
-            cell = table[column].loc[row]
-            comma = " (a decimal comma among decimal points)" if COMMA.fullmatch(str(cell)) else ""
-            raise DataError(
-                f"File {file}, line {row + 2}, column '{column}': {cell!r} is not a number{comma}."
-            )
-        changed[column] = numeric
-    return table.assign(**changed).to_numpy(np.float64, na_value=np.nan)
 
 
 def matching(columns: Sequence[str], patterns: Sequence[Word], where: str) -> NDArray[np.intp]:

@@ -6,29 +6,33 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from calib.data.cells import numbers
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import locate
 from calib.data.exclusions import Exclusions
 from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_shared_features
-from calib.data.names import is_missing_word
+from calib.data.names import check_signs, is_missing_word
 from calib.data.references import marked, set_apart, with_references
 from calib.data.settings import Word, as_mapping, as_optional_word, as_paths, as_sources, as_text, as_words
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
-from calib.data.study import Study, in_unit
+from calib.data.study import Study, in_unit, with_cautions
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_columns import Columns, check_ignored
-from calib.data.table_files import IMPUTE, Impute, filled, numbers, read_frame
+from calib.data.table_files import IMPUTE, Impute, filled, read_frame
+from calib.data.totals import check_no_totals
 from calib.errors import DataError, check_choice
 
 log = logging.getLogger(__name__)
 
 
+@with_cautions
 def load_table_study(
     name: Word,
     path: Word | Sequence[Word],
@@ -133,13 +137,20 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
         wanted: names of the features one by one, in place of ``columns.features`` and ``columns.ignore``.
 
     Raises:
-        DataError: the table lacks a column, or a cell that must be filled is empty.
+        DataError: the table lacks a column, a cell that must be filled is empty, or a name has a control
+            character.
     """
-    role = columns.roles(list(table.columns), file)
+    role = columns.roles(table, file)
     owner = text(table[role["batch"]]) if role["batch"] else pd.Series(file.stem, index=table.index)
     for name in ("batch", "subject"):
         _check_filled(table, role[name], file)
+    check_signs([file.stem], lambda _: f"File {file}")
+    for name in ("batch", "label", "subject", "sample"):
+        if (column := role[name]) is not None:
+            check_signs(table[column], partial(_place, file, table.index, column))
     x = columns.features_of(table, file, wanted)
+    values = numbers(x, file)
+    check_no_totals(values, table.index, file)
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, x.columns[0], x.columns[-1])
     order = np.argsort(pd.factorize(owner)[0], kind="stable")
     lines = pd.Series([f"line {row + 2}" for row in table.index], dtype=object)
@@ -153,7 +164,7 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
     lines = lines.iloc[order].reset_index(drop=True)
     sheet = Sheet(
         str(file),
-        numbers(x, file)[order],
+        values[order],
         (lines if sample is None else sample.where(sample.notna(), lines)).to_numpy(str),
         list(x.columns),
         owner.iloc[order].to_numpy(object),
@@ -166,6 +177,11 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
     return sheet if wanted is None else sheet.aligned(wanted)
 
 
+def _place(file: Path, rows: pd.Index, column: str, position: int) -> str:
+    """Return where the cell at a position of a column is, for messages."""
+    return f"File {file}, line {rows[position] + 2}, column '{column}'"
+
+
 def _check_filled(table: pd.DataFrame, column: str | None, file: Path) -> None:
     """Raise DataError if a cell of a column is empty or has a word that marks a missing value."""
     if column is None:
@@ -175,7 +191,7 @@ def _check_filled(table: pd.DataFrame, column: str | None, file: Path) -> None:
     if empty.any():
         row = int(np.argmax(empty))
         held = (
-            "is empty; fill it"
+            "is empty; fill it, or delete the line if it is no sample, such as a sum or a remark"
             if pd.isna(cells.iloc[row]) or not cells.iloc[row].strip()
             else (
                 f"has '{cells.iloc[row]}', which marks a missing value; fill it, or rename it if it is a name"

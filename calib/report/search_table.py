@@ -55,8 +55,8 @@ def caption(search: Search, split: Split) -> str:
     )
 
 
-def summary(search: Search, split: Split) -> str:
-    """Return the published setting beside the chosen one as text, and the command that runs the latter."""
+def summary(search: Search, split: Split) -> list[str]:
+    """Return the published setting beside the chosen one as lines, and the command that runs the latter."""
     trials = search.trials(split)
     chosen = choose(trials, search.published)
     (published,) = (trial for trial in trials if trial.setting == search.published)
@@ -73,8 +73,8 @@ def summary(search: Search, split: Split) -> str:
     if lacking := [trial for trial in trials if trial.missing]:
         lines += [f"Not eligible, {t.missing} runs are missing: {_plain(t.setting)}" for t in lacking]
     if chosen is None:
-        return "\n".join([*lines, "Nothing is chosen: every setting lacks a run."])
-    return "\n".join([*lines, search.command(chosen.setting, split)])
+        return [*lines, "Nothing is chosen: every setting lacks a run."]
+    return [*lines, search.command(chosen.setting, split)]
 
 
 def _plain(setting: Setting) -> str:

@@ -1,12 +1,14 @@
 """The command line of ``run.py``: help, spellings of splits and seeds, and errors in one sentence."""
 
 import functools
+import io
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import hydra
@@ -24,11 +26,18 @@ from calib.failures import command
 from calib.overrides import flags_first, how_to_keep_a_comma, how_to_write, readable
 from calib.runs.help import HELP, help_text
 from calib.runs.isolation import ending_in_order, isolated
+from calib.shown import one_line, say
 
 log = logging.getLogger(__name__)
 
 MULTIRUN = ("-m", "--multirun")
-BARE_SPLIT = re.compile(r"(?<![\w'\"+:])(\d+_\d+)(?![\w'\"+:])")
+PRINTING = ("-c", "--cfg", "-i", "--info")
+"""Flags for which Hydra prints the configuration and ends."""
+
+ELEMENT = re.compile(r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,])+|,""")
+"""A part of a value between commas that are not in quotes, or a comma."""
+BARE_SPLIT = re.compile(r"^(\s*)(\d+_\d+)(\s*)$")
+WHOLE_REFERENCE = re.compile(r"\$\{[^{}]*\}")
 
 
 def main(task: Callable[[DictConfig], object], conf: Path) -> None:
@@ -44,10 +53,10 @@ def _main(task: Callable[[DictConfig], object], conf: Path, arguments: Sequence[
     try:
         if set(HELP) & set(arguments):
             overrides = [argument for argument in quote_splits(arguments) if not argument.startswith("-")]
-            sys.stdout.write(f"{help_text(conf, overrides)}\n")
+            say(*help_text(conf, overrides).split("\n"))
             return
         sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
-        with ending_in_order():
+        with ending_in_order(), shown_safely(arguments):
             hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {explain(error, arguments, conf)}")
@@ -56,7 +65,9 @@ def _main(task: Callable[[DictConfig], object], conf: Path, arguments: Sequence[
     except BrokenPipeError:
         raise
     except OSError as error:  # Hydra makes the output folder before any run
-        sys.exit(f"Error: {error.filename}: {error.strerror}; choose another folder with out=<folder>.")
+        sys.exit(
+            f"Error: {one_line(error.filename)}: {error.strerror}; choose another folder with out=<folder>."
+        )
 
 
 def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
@@ -85,6 +96,17 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
     return job
 
 
+@contextmanager
+def shown_safely(arguments: Sequence[str]) -> Iterator[None]:
+    """Let what Hydra prints for ``--cfg`` and ``--info``, the whole configuration, be what may be shown."""
+    if not any(argument.partition("=")[0] in PRINTING for argument in arguments):
+        yield
+        return
+    with redirect_stdout(io.StringIO()) as printed:
+        yield
+    say(*printed.getvalue().splitlines())
+
+
 def choose_launch(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with ``+launch=slurm`` as ``launch=slurm``; ``+search=`` needs the plus."""
     return [re.sub(r"^\++launch=", "launch=", argument) for argument in arguments]
@@ -99,7 +121,8 @@ def _job_name(config: DictConfig) -> str:
 def quote_splits(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with splits such as ``12_3`` in quotes; Hydra would read the integer 123.
 
-    ``choice(...)`` becomes a plain list, because Hydra strips the quotes of a function's arguments.
+    ``choice(...)`` becomes a plain list, because Hydra strips the quotes of a function's arguments. A ``${``
+    in the name of a batch stays as it is, and only ``split=${...}`` as a whole stands for another value.
     """
 
     def quoted(argument: str) -> str:
@@ -107,7 +130,9 @@ def quote_splits(arguments: Sequence[str]) -> list[str]:
         if key.lstrip("+") != "split":
             return argument
         value = re.sub(r"^choice\((.*)\)$", lambda found: found[1].replace(" ", ""), value)
-        return key + equals + BARE_SPLIT.sub(r"'\1'", value)
+        if not WHOLE_REFERENCE.fullmatch(value):
+            value = re.sub(r"(?<!\\)\$\{", r"\${", value)
+        return key + equals + "".join(BARE_SPLIT.sub(r"\1'\2'\3", part) for part in ELEMENT.findall(value))
 
     return [quoted(argument) for argument in arguments]
 

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from calib.config import build
-from calib.data.checks import cautions, logged
+from calib.config import build, written
+from calib.data.cautions import kept, logged
+from calib.data.checks import cautions
 from calib.data.matrix import Matrix
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.data.study import Study
@@ -33,6 +34,7 @@ from calib.runs.run_log import logged_to_record
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
 from calib.runtime import Runtime, torchs_own_defaults
+from calib.shown import without_passwords
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ Result = dict[str, Any]
 """The content of a ``result.json``."""
 
 Warnings = Sequence[Mapping[str, str]]
-"""The warnings of a run, each with its ``code`` and ``text``; see ``calib.data.checks``."""
+"""The warnings of a run, each with its ``code`` and ``text``; see ``calib.data.cautions``."""
 
 
 @torchs_own_defaults()
@@ -59,6 +61,7 @@ def run(config: DictConfig) -> list[Result]:
         CalibError: something in configuration or data is wrong.
     """
     study, data = load(config)
+    logged(study.cautions)
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     results = []
@@ -84,11 +87,13 @@ def recorded(run: Run) -> Result | None:
     result = None if run.config.force or no_model else run.record.result()
     if result is not None:
         run.record.tidy()
-        log.info("Already done:\n%s", result_table(result, run.config.protocol.reported_auc))
+        log.info(f"Already done:\n{result_table(result, run.config.protocol.reported_auc)}")
         if note := made_elsewhere(result, run.config.device):
             log.warning("Record %s: %s force=true makes it again.", run.record.path, note)
+        said = kept(run.study.cautions)
         for warning in result.get("warnings", []):  # a record of an older version has none
-            log.warning("%s", warning["text"])
+            if warning not in said:
+                log.warning("%s", warning["text"])
     return result
 
 
@@ -141,15 +146,18 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     runtime = trained.runtime if trained else _runtime(run)
     run.record.prepare()
     with logged_to_record(run, runtime):
-        settings = OmegaConf.merge(run.config, {"split": run.split.label})  # in place of split=all
-        run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
+        settings = OmegaConf.to_container(run.config, resolve=True)
+        assert isinstance(settings, dict)
+        shown = without_passwords(settings | {"split": run.split.label})  # in place of split=all
+        run.record.write_text("config.yaml", written(shown))
         code = revision()
-        warnings = logged([*cautions(run.study, run.split), *before_training(run, task)])
+        found = logged([*cautions(run.study, run.split), *before_training(run, task)])
+        warnings = [*kept(run.study.cautions), *found]
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
         warnings += logged(after_training(run, task, trained.fitted, outcome))
         result = write(run, trained, outcome, code, warnings)
-        log.info("%s", result_table(result, run.config.protocol.reported_auc))
+        log.info(result_table(result, run.config.protocol.reported_auc))
     return result
 
 

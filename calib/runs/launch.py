@@ -24,6 +24,7 @@ from calib.errors import CalibError
 from calib.runs import experiment
 from calib.runs.isolation import ending_in_order, isolated
 from calib.runs.schedule import Scheduled, overrides, together
+from calib.shown import one_line
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _reason(job: JobReturn) -> str:
     if job.status == JobStatus.COMPLETED:
         return "it ended without a record"
     error = job._return_value
-    return str(error) if isinstance(error, Exception) and str(error) else type(error).__name__
+    return one_line(error) if isinstance(error, Exception) and str(error) else type(error).__name__
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def _watch(scheduled: Sequence[Scheduled], stop: threading.Event) -> None:
                 waiting.remove(item)
                 gone += item.seconds
                 count = f"{len(scheduled) - len(waiting)} of {len(scheduled)}"
-                bar.set_postfix_str(f"{count}, last: {_name(item)}")
+                bar.set_postfix_str(one_line(f"{count}, last: {_name(item)}"))
                 bar.update(item.seconds)
                 if not terminal:
                     left = (time.monotonic() - started) * (total - gone) / gone

@@ -5,6 +5,8 @@ import logging
 import os
 from pathlib import Path
 
+from calib.shown import terminal_handler
+
 
 def several(text: str) -> list[str]:
     """Return the names in a list separated by commas."""
@@ -60,6 +62,6 @@ def local_jobs(options: argparse.Namespace) -> int:
 def show_progress() -> None:
     """Print which runs are finished, even where a launcher changes the loggers of runs."""
     launches = logging.getLogger("calib.runs.launch")
-    launches.addHandler(logging.StreamHandler())
+    launches.addHandler(terminal_handler())
     launches.propagate = False
     launches.setLevel(logging.INFO)

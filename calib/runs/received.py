@@ -4,6 +4,7 @@ The file may hold plain values only. It cannot look up a variable of the environ
 a part of itself, or be larger than settings are, and each value that prediction uses has its kind.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
@@ -20,6 +21,9 @@ LARGEST = 2**20
 
 DEEPEST = 40
 """Most levels of a file of settings."""
+
+REFERENCE = re.compile(r"(?<!\\)(\\\\)*\$\{")
+"""What makes a text stand for another value; after an odd number of backslashes it is a name's own."""
 
 Kinds = tuple[type, ...]
 
@@ -93,11 +97,10 @@ def _check_plain(node: Any, place: str = "") -> None:
     Raises:
         ValueError: there is such a text.
     """
-    if isinstance(node, str) and "${" in node:
-        raise ValueError(f"{place or 'a key'} refers to another value by '${{', which no saved model does")
+    if isinstance(node, str) and REFERENCE.search(node):
+        raise ValueError(f"{place} refers to another value by '${{', which no saved model does")
     if isinstance(node, dict):
         for key, value in node.items():
-            _check_plain(key)
             _check_plain(value, f"{place}.{key}".lstrip("."))
     elif isinstance(node, list):
         for value in node:

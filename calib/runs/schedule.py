@@ -116,8 +116,8 @@ def overrides(group: Sequence[Scheduled]) -> list[str]:
     return [*seedless, f"seed='{seeds}'", "batch_seeds=true"]
 
 
-def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> str:
-    """Return the plan as text: for each method and variant the runs, the recorded runs and the time left."""
+def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> list[str]:
+    """Return the plan as lines: for each method and variant the runs, the recorded runs and the time left."""
     left: dict[tuple[str, ...], list[float]] = {}
     for item in scheduled:
         left.setdefault(_line(item.job), []).append(item.seconds)
@@ -134,7 +134,7 @@ def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> str:
     lines.append(
         f"{len(jobs)} runs, {recorded} recorded; {len(scheduled)} to make, about {total} of one core."
     )
-    return "\n".join(lines)
+    return lines
 
 
 def _line(job: Job) -> tuple[str, ...]:

@@ -3,9 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from calib.data.cautions import listed
+from calib.shown import one_line
+
+SHOWN = 20
+"""Most sources, and most targets, whose names stand above the table."""
+
 
 def result_table(result: Mapping[str, Any], auc: str) -> str:
-    """Return the metrics of a run as text: a line for each target, then their mean.
+    """Return what a run ends with, as it may be shown: its batches, a line for each target, then their mean.
 
     Args:
         result: content of ``result.json``.
@@ -16,11 +22,13 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
         f"{result['study']}  {result['split']}  {result['label']}  "
         f"(protocol {result['protocol']}, seed {result['seed']}, {result['seconds']['total']:.1f} s)"
     )
-    title += f"\nRule: {result['selection']}."
+    sources = listed(result.get("sources", []), SHOWN)  # a record of an older version has none
+    lines = [title, f"Sources: {sources}.", f"Targets: {listed(list(result['targets']), SHOWN)}."]
+    lines.append(f"Rule: {result['selection']}.")
     if result["uses_target_labels"]:
-        title += "\nReference only: it uses target labels."
+        lines.append("Reference only: it uses target labels.")
     names = ["ACC", "F-score", "AUC" if auc == "auc" else "AUC(hard)", "MCC"]
-    lines = [title, _line("target", "n", names, "subjects", "their ACC")]
+    lines.append(_line("target", "n", names, "subjects", "their ACC"))
     for name, scores in result["targets"].items():
         subject = scores.get("subject", {})
         values = [_number(scores.get(metric)) for metric in metrics]
@@ -28,14 +36,14 @@ def result_table(result: Mapping[str, Any], auc: str) -> str:
         lines.append(_line(name, str(scores["n"]), values, count, _number(subject.get("accuracy"))))
     for name, scores in result["targets"].items():
         if "accuracy" not in scores:
-            listed = ", ".join(f"{count} {label}" for label, count in scores["predicted"].items())
-            lines.append(f"Batch {name} has no labels; predicted: {listed}. See predictions.csv.")
+            counts = ", ".join(f"{count} {label}" for label, count in scores["predicted"].items())
+            lines.append(f"Batch {name} has no labels; predicted: {counts}. See predictions.csv.")
     for name, classes in result.get("unseen_classes", {}).items():
-        listed = ", ".join(f"{count} {label}" for label, count in classes.items())
-        lines.append(f"Batch {name} has classes that no source has; their samples count as errors: {listed}.")
+        counts = ", ".join(f"{count} {label}" for label, count in classes.items())
+        lines.append(f"Batch {name} has classes that no source has; their samples count as errors: {counts}.")
     if len(result["targets"]) > 1:
         lines.append(_line("mean", "", [_number(result["mean"].get(metric)) for metric in metrics]))
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _line(name: str, n: str, values: Sequence[str], subjects: str = "", accuracy: str = "") -> str:

@@ -119,57 +119,53 @@ def test_unlabelled_studies_and_several_classes() -> None:
     assert [(f.kind, list(f.columns)) for f in found] == [("label", ["code"])]
 
 
-def test_real_studies_are_not_warned_of(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_real_studies_are_not_warned_of(data_dir: Path) -> None:
     for name in ("mi", "chd"):
-        build(compose(f"dataset={name}").dataset)
-    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+        assert not build(compose(f"dataset={name}").dataset).cautions
 
 
-def test_the_warning_says_what_to_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_warning_says_what_to_do(tmp_path: Path) -> None:
     made = measured(np.random.default_rng(0))
     made["dx copy"] = numbered(made)
     made.to_csv(tmp_path / "t.csv", index=False)
-    load_table_study("t", str(tmp_path / "t.csv"), "plate", "label")
-    assert "Study 't': each of the columns 'dx copy' alone tells the label" in caplog.text
-    assert "dataset.ignore=['dx copy']" in caplog.text
-    caplog.clear()
-    load_table_study("t", str(tmp_path / "t.csv"), "plate", "label", ignore=["dx copy"])
-    assert not caplog.records
+    (found,) = load_table_study("t", str(tmp_path / "t.csv"), "plate", "label").cautions
+    assert found.code == "column_label"
+    assert "Study 't': each of the columns 'dx copy' alone tells the label" in found.text
+    assert "dataset.ignore=['dx copy']" in found.text
+    assert not load_table_study("t", str(tmp_path / "t.csv"), "plate", "label", ignore=["dx copy"]).cautions
     files = {}
     for plate, part in made.groupby("plate"):
         part.drop(columns="plate").to_csv(tmp_path / f"{plate}.csv", index=False)
         files[str(plate)] = {"path": str(tmp_path / f"{plate}.csv")}
-    load_csv_study("t", files, "label", {"control": "control", "case": "case"})
-    assert "'dx copy' alone tells the label" in caplog.text
+    (found,) = load_csv_study("t", files, "label", {"control": "control", "case": "case"}).cautions
+    assert "'dx copy' alone tells the label" in found.text
 
 
 @pytest.mark.parametrize("header", ["", " ", "Unnamed: 0", "...1"])
-def test_columns_without_a_name_are_left_out(
-    header: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_columns_without_a_name_are_left_out(header: str, tmp_path: Path) -> None:
     made = measured(np.random.default_rng(0)).sort_values(["plate", "label"])
     made.insert(0, "first", range(len(made)))
     text = made.to_csv(index=False).replace("first", header, 1)
     (tmp_path / "t.csv").write_text(text)
     study = load_table_study("t", str(tmp_path / "t.csv"), "plate", "label")
     assert len(study.features) == 30
-    assert "1 column(s) without a name are left out" in caplog.text
-    caplog.clear()
+    assert "1 column without a name left out" in study.cautions[0].text
     if header.strip():  # what is named in the settings is taken at its word
         ignored = load_table_study("t", str(tmp_path / "t.csv"), "plate", "label", ignore=[header])
         assert len(ignored.features) == 30
-        assert not caplog.records
+        assert not ignored.cautions
         asked = load_table_study("t", str(tmp_path / "t.csv"), "plate", "label", features=[header, "mz_*"])
         assert len(asked.features) == 31
     by_pattern = load_table_study("t", str(tmp_path / "t.csv"), "plate", "label", features="mz_*")
     assert len(by_pattern.features) == 30
 
 
-def test_several_columns_without_a_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_several_columns_without_a_name(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         ",plate,label,f,,\n"
         + "".join(f"s{i},{'ab'[i % 2]},{'xy'[i // 2 % 2]},{i % 7},,{i}\n" for i in range(24))
     )
     study = load_table_study("t", str(tmp_path / "t.csv"), "plate", "label")
     assert list(study.features) == ["f"]
-    assert "3 column(s) without a name are left out" in caplog.text
+    assert [one.code for one in study.cautions] == ["columns_without_name"]
+    assert "3 columns without a name left out" in study.cautions[0].text

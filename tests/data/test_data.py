@@ -74,7 +74,7 @@ def cell(row: int, column: int, value: str) -> Callable[[list[str]], list[str]]:
     [
         (lambda lines: [line.rsplit(",", 1)[0] for line in lines], "2.csv lacks 1 feature(s) compared with the first batch: 'd'"),
         (lambda lines: [f"{line},{'e' if i == 0 else 7}" for i, line in enumerate(lines)], "2.csv has in addition 1 feature(s) compared with the first batch: 'e'"),
-        (lambda lines: [line.split(",", 1)[1] for line in lines], "2.csv has no label column 'label'; name it with dataset.label"),
+        (lambda lines: [line.split(",", 1)[1] for line in lines], "2.csv has no column 'label', which dataset.label names. The first ones are: board, a, b, c."),
         (cell(0, 5, "a"), "2.csv has column 'a' twice"),
         (cell(3, 4, "high"), "2.csv, line 4, column 'c': 'high' is not a number"),
         (cell(3, 4, ""), "2.csv has 1 missing or infinite value(s), the first in line 4, column 'c'; repair the file or set dataset.impute=median"),
@@ -83,7 +83,7 @@ def cell(row: int, column: int, value: str) -> Callable[[list[str]], list[str]]:
         (cell(7, 0, ""), "2.csv, line 8: label"),
         (lambda _: [""], "2.csv cannot be read as a table"),
         (lambda lines: lines[:1], "2.csv has no rows"),
-        (lambda lines: [*lines, '0,2,"1'], "2.csv cannot be read as a table"),
+        (lambda lines: [*lines, '0,2,"1'], "2.csv: line 26 has 3 of 6 cells"),
     ],
 )  # fmt: skip
 def test_wrong_files(write_csv: WriteCsv, spoil: Callable[[list[str]], list[str]], message: str) -> None:

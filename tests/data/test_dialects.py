@@ -38,14 +38,13 @@ def test_dialects(separator: str, decimal: str, encoding: str, tmp_path: Path) -
     np.testing.assert_array_equal(x, made.filter(like="mz_").to_numpy())
 
 
-def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     plates(LABELS).to_csv(tmp_path / "t.csv", index=False, encoding="latin-1")
-    load(tmp_path / "t.csv")
-    assert "t.csv is not UTF-8 and is read as latin-1" in caplog.text
-    caplog.clear()
+    (found,) = load(tmp_path / "t.csv").cautions
+    assert found.code == "not_utf8"
+    assert "t.csv is not UTF-8 and is read as latin-1" in found.text
     plates(LABELS).to_csv(tmp_path / "t.csv", index=False)
-    load(tmp_path / "t.csv")
-    assert not caplog.records
+    assert not load(tmp_path / "t.csv").cautions
 
 
 def test_compressed_and_with_the_line_that_spreadsheets_write(tmp_path: Path) -> None:
@@ -71,7 +70,7 @@ def test_names_with_commas_in_a_file_with_semicolons(tmp_path: Path) -> None:
     [
         (["1,5", "2,25", "3"], [1.5, 2.25, 3]),
         (["0,123", "0,456", "0,789"], [0.123, 0.456, 0.789]),
-        (["1,5", "2.5", "3"], "'1,5' is not a number .a decimal comma among decimal points"),
+        (["1,5", "2.5", "3"], "'1,5' is not a number; write numbers with decimal points, without"),
         (["1,234", "2,345", "3,456"], "1,234 may have a decimal comma or a comma between thousands"),
         (["1.234,5", "2", "3"], "'1.234,5' is not a number"),
         (["1,5e3", "-2,5", "+3"], [1500, -2.5, 3]),
@@ -110,9 +109,7 @@ def test_a_spreadsheet_without_its_reader(name: str, tmp_path: Path, monkeypatch
         load(tmp_path / name)
 
 
-def test_a_spreadsheet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_spreadsheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = plates(("01", "NA 2")).assign(batch=[1] * 12 + [2] * 12 + [10] * 12)
 
     class Book:
@@ -133,7 +130,8 @@ def test_a_spreadsheet(
     study = load(tmp_path / "t.xlsx" if (tmp_path / "t.xlsx").write_bytes(b"PK") else tmp_path)
     assert list(study.batches) == ["1", "2", "10"]
     assert study.classes == ["01", "NA 2"]
-    assert "has 2 sheets; only the first, 'data', is read" in caplog.text
+    assert [one.code for one in study.cautions] == ["several_sheets"]
+    assert "has 2 sheets; only the first, 'data', is read" in study.cautions[0].text
 
 
 def test_a_damaged_spreadsheet(tmp_path: Path) -> None:

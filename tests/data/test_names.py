@@ -1,5 +1,6 @@
 """Tests that names stay as the file spells them: none is merged, and doubtful ones are named."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from calib.config import build
 from calib.data.csv_per_batch import load_csv_study
+from calib.data.h5ad import load_h5ad_study
 from calib.data.names import groups, natural, plain, visible
 from calib.data.study import Study
 from calib.data.table_study import load_table_study
@@ -16,11 +18,17 @@ from calib.errors import CalibError, DataError
 from calib.runs.experiment import run
 from tests.conftest import compose, fast
 from tests.data.test_settings import h5ad, plates, table
+from tests.made_h5ad import write_h5ad
 
 
 def with_batches(names: tuple[Any, ...]) -> pd.DataFrame:
     made = plates(rows=8)
     return made.assign(batch=np.repeat(np.array(names, object), 8))
+
+
+def told(study: Study) -> dict[str, str]:
+    """Return the warnings of a reading, by their codes."""
+    return {caution.code: caution.text for caution in study.cautions}
 
 
 @pytest.mark.parametrize("read", [table, h5ad])
@@ -56,34 +64,32 @@ def test_natural_order_has_no_ties() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("read", [table, h5ad])
 def test_batches_that_are_spelt_alike_stay_apart_and_are_named(
-    names: tuple[str, ...], read: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    names: tuple[str, ...], read: Any, tmp_path: Path
 ) -> None:
     study = read(with_batches(names), tmp_path)
     assert set(study.batches) == set(names)
-    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    ((code, said),) = told(study).items()
+    assert code == "names_alike"
     assert f"'{names[0]}'" in said
     assert f"'{names[1]}'" in said
     assert "differ only by case, space, Unicode form or number format" in said
 
 
 @pytest.mark.parametrize("names", [("1", "2", "3"), ("0", "1", "10"), ("x1", "x01a", "y")])
-def test_other_names_are_not_warned_of(
-    names: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    table(with_batches(names), tmp_path)
-    assert not caplog.records
+def test_other_names_are_not_warned_of(names: tuple[str, ...], tmp_path: Path) -> None:
+    assert not told(table(with_batches(names), tmp_path))
 
 
-def test_labels_and_subjects_that_are_spelt_alike(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_and_subjects_that_are_spelt_alike(tmp_path: Path) -> None:
     made = plates(("Case", "case", "control")).assign(person=["1", "01", "2"] * 12)
-    assert table(made, tmp_path, subject="person").classes == ["Case", "case", "control"]
-    said = [record.getMessage() for record in caplog.records]
+    study = table(made, tmp_path, subject="person")
+    assert study.classes == ["Case", "case", "control"]
+    said = [caution.text for caution in study.cautions]
     assert any("labels 'Case' and 'case' differ only by case" in sentence for sentence in said)
     assert any("subjects '1' and '01' differ only by case" in sentence for sentence in said)
-    caplog.clear()
     merged = table(made, tmp_path, classes={"Case": "case", "case": "case", "control": "control"})
     assert merged.classes == ["case", "control"]
-    assert not any("labels" in record.getMessage() for record in caplog.records)
+    assert not any("labels" in caution.text for caution in merged.cautions)
 
 
 @pytest.mark.parametrize("labels", [("x", "x "), ("x", " x"), ("x y", "x  y"), ("\u00e9", "e\u0301")])
@@ -117,9 +123,11 @@ def test_the_advice_for_such_a_label_works(tmp_path: Path) -> None:
     assert build(config.dataset).batches["b"].y is None
 
 
-def test_a_class_spelt_like_a_word_for_unlabelled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert table(plates(("Unknown", "case")), tmp_path).classes == ["Unknown", "case"]
-    assert "label 'Unknown' is taken for a class, though dataset.unlabelled has 'unknown'" in caplog.text
+def test_a_class_spelt_like_a_word_for_unlabelled(tmp_path: Path) -> None:
+    study = table(plates(("Unknown", "case")), tmp_path)
+    assert study.classes == ["Unknown", "case"]
+    said = told(study)["label_like_unlabelled"]
+    assert "label 'Unknown' is taken for a class, though dataset.unlabelled has 'unknown'" in said
 
 
 @pytest.mark.parametrize("word", ["NA", "nan", "None", ""])
@@ -173,14 +181,16 @@ def test_labels_of_one_file_a_batch_are_text(tmp_path: Path) -> None:
         load_csv_study("t", files | {"3": {"path": str(tmp_path / "3.csv")}}, "label", {"0": "a", "1": "b"})
 
 
-def test_features_that_files_spell_differently(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_features_that_files_spell_differently(tmp_path: Path) -> None:
     made = plates()
     made[made["batch"] != "c"].to_csv(tmp_path / "one.csv", index=False)
     made[made["batch"] == "c"].rename(columns={"mz_1": "MZ_1"}).to_csv(tmp_path / "two.csv", index=False)
     paths = [str(tmp_path / f"{name}.csv") for name in ("one", "two")]
     study = load_table_study("t", paths, "batch", "label")
     assert list(study.features) == ["mz_0", "mz_2"]
-    assert "features 'mz_1' and 'MZ_1' differ only by case" in caplog.text
+    assert "features 'mz_1' and 'MZ_1' differ only by case" in told(study)["names_alike"]
+    said = told(study)["features_not_shared"]
+    assert "2 of 4 features are not in every file and are left out: 'mz_1', 'MZ_1'." in said
 
 
 def test_the_log_of_a_run_names_its_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -218,3 +228,67 @@ def test_an_index_of_a_parquet_file_may_be_named(tmp_path: Path) -> None:
         np.testing.assert_array_equal(batch.x, rows.filter(like="mz_"))
     with pytest.raises(CalibError, match="has no column 'ids'"):
         load_table_study("t", str(tmp_path / "t.parquet"), "batch", "label", sample="ids")
+
+
+CONTROLS = ("\x00", "\r", "\x85")
+PLACES = ("batch", "label", "person", "id", "feature")
+
+
+def with_sign(sign: str, place: str) -> pd.DataFrame:
+    """Return plates in which one name at a place holds a sign in its middle."""
+    made = plates().assign(person=[f"p{i}" for i in range(36)], id=[f"s{i}" for i in range(36)])
+    if place == "feature":
+        return made.rename(columns={"mz_1": f"mz{sign}_1"})
+    found = made[place].iloc[7]
+    return made.assign(**{place: made[place].replace(found, f"{found[:1]}{sign}{found[1:]}x")})
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("sign", CONTROLS)
+def test_control_characters_in_the_names_of_a_table(sign: str, kind: str, place: str, tmp_path: Path) -> None:
+    if kind == "csv" and sign == "\r":
+        return  # the line ends there, which is another fault
+    made, file = with_sign(sign, place), tmp_path / f"t.{kind}"
+    made.to_parquet(file) if kind == "parquet" else made.to_csv(file, index=False)
+    with pytest.raises(DataError, match=rf"U\+{ord(sign):04X}.*; remove it\.$") as error:
+        load_table_study("t", str(file), "batch", "label", subject="person", sample="id")
+    where = r"header of column 4|line 1, column 4" if place == "feature" else f"column '{place}'"
+    assert re.search(rf"File {re.escape(str(file))}, .*{where}", str(error.value))
+
+
+@pytest.mark.parametrize("place", ["batch", "label", "person", "feature"])
+def test_control_characters_in_the_names_of_an_h5ad_file(place: str, tmp_path: Path) -> None:
+    made = with_sign("\x1b", place)
+    obs = {column: made[column].tolist() for column in ("batch", "label", "person")}
+    peaks = made.iloc[:, 2:5]
+    file = write_h5ad(tmp_path / "t.h5ad", obs, list(peaks.columns), peaks.to_numpy())
+    where = "index of var" if place == "feature" else f"column '{place}' of obs"
+    with pytest.raises(DataError, match=rf"t.h5ad, {where}: the name '.*' has the control character U\+001B"):
+        load_h5ad_study("t", str(file), "batch", "label", subject="person")
+
+
+def test_control_characters_in_one_file_a_batch_and_in_settings(tmp_path: Path) -> None:
+    files: dict[str, Any] = {}
+    for name, part in with_sign("\x07", "label").groupby("batch"):
+        part[["label", "mz_0"]].to_csv(tmp_path / f"{name}.csv", index=False)
+        files[str(name)] = {"path": str(tmp_path / f"{name}.csv")}
+    with pytest.raises(DataError, match=r"a.csv, line 3, column .label.: the name .* U\+0007; remove it"):
+        load_csv_study("t", files, "label", {"case": "case", "control": "control"})
+    with pytest.raises(
+        DataError, match=r"dataset.files: the name 'a\\x00' has the control character U\+0000"
+    ):
+        load_csv_study("t", {"a\0": files["a"], "b": files["b"]}, "label", {"case": "a", "control": "b"})
+    with pytest.raises(DataError, match=r"dataset.classes.case: the name 'a\\x00' has the control"):
+        table(plates(), tmp_path, classes={"case": "a\0", "control": "b"})
+
+
+def test_tabs_and_line_breaks_in_names_stay(tmp_path: Path) -> None:
+    """Check that the headers of spreadsheets, which often have line breaks, reach record and predictions."""
+    made = with_batches(("a\nb", "a\tb", "c")).rename(columns={"mz_1": "Glucose\n[mM]"})
+    made.to_csv(tmp_path / "t.csv", index=False)
+    where = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", f"out={tmp_path}", "split=all"]
+    for result in run(compose(*where, *fast("baseline"), "method=baseline")):
+        assert set(result["sources"]) | set(result["targets"]) == {"a\nb", "a\tb", "c"}
+    for file in tmp_path.rglob("predictions.csv"):
+        assert set(pd.read_csv(file)["batch"]) <= {"a\nb", "a\tb", "c"}

@@ -62,6 +62,14 @@ def splits(out: Path) -> list[str]:
         ("split=1_2+2_3:3_4", "split=1_2+2_3:3_4"),
         ("split=all", "split=all"),
         ("seed=12_3", "seed=12_3"),
+        ("split=a:x-1_2,12_3", "split=a:x-1_2,'12_3'"),
+        ("split='a 1_2+b:c'", "split='a 1_2+b:c'"),
+        ("split='a,12_3:c',\"it's,1_2:b\"", "split='a,12_3:c',\"it's,1_2:b\""),
+        ("split='it\\'s,12_3:c'", "split='it\\'s,12_3:c'"),
+        ("split=it's:12_3", "split=it's:12_3"),
+        ("split='${x}+b:c'", "split='\\${x}+b:c'"),
+        ("split='\\${x}+b:c'", "split='\\${x}+b:c'"),
+        ("split=${oc.env:SPLIT}", "split=${oc.env:SPLIT}"),
     ],
 )
 def test_splits_are_quoted(typed: str, rewritten: str) -> None:

@@ -78,6 +78,21 @@ def test_errors_of_h5ad_files_name_no_setting_of_run(model: Path, tmp_path: Path
         predict(model, tmp_path / "new.h5ad")
 
 
+def test_warnings_name_no_setting_of_run(
+    model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = plates()
+    obs = {name: made[name].tolist() for name in ("batch", "label")}
+    counts = np.random.default_rng(0).poisson(50, (len(made), 3)).astype(float)
+    write_h5ad(tmp_path / "new.h5ad", obs, ["mz_0", "mz_1", "mz_2"], counts)
+    predict(model, tmp_path / "new.h5ad")
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert (
+        "look like raw counts and are taken as they are; give the values that the model was trained" in said
+    )
+    assert "dataset." not in said
+
+
 def test_the_advice_works(model: Path, tmp_path: Path) -> None:
     plates().assign(label="other").to_csv(tmp_path / "new.csv", index=False)
     found = predict(model, tmp_path / "new.csv", label="")

@@ -16,6 +16,7 @@ from calib.report.figures.tsne import MapSettings, make_maps
 from calib.report.groups import CONVERGED
 from calib.runs.planner import Job
 from calib.runs.run import Run
+from calib.shown import one_line
 
 
 @dataclass
@@ -61,7 +62,7 @@ def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figur
     fill_maps(study, mapped, seed, workers)
     work = [joblib.delayed(_draw_split)(runs, folder) for runs in shown.values()]
     drawn = joblib.Parallel(n_jobs=workers, return_as="generator")(work)
-    bar = tqdm(drawn, desc=f"figures of {study.name}", total=len(work), unit="split", disable=None)
+    bar = tqdm(drawn, desc=one_line(f"figures of {study.name}"), total=len(work), unit="split", disable=None)
     splits = dict(zip(shown, bar, strict=True))
     return Figures(draw_study(study, _trainings(published), folder), splits)
 
@@ -100,7 +101,7 @@ def fill_maps(study: Study, runs: Sequence[Run], seed: int, workers: int) -> Non
     if recorded:
         records = [run.record for run in recorded]
         made = make_maps(records, study, map_folder(recorded[0]), MapSettings(seed=seed), workers)
-        for _ in tqdm(made, desc=f"maps of {study.name}", unit="map", disable=None):
+        for _ in tqdm(made, desc=one_line(f"maps of {study.name}"), unit="map", disable=None):
             pass
 
 
