@@ -8,14 +8,14 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from calib.data.settings import literal
 from calib.errors import CalibError
 from calib.overrides import how_to_write, readable
 from calib.registry import ESTIMATOR, KINDS, LOADER, add_folder, check_settings, find, refused
 
-TARGET = "_target_"
+TARGET, CARD = "_target_", "card"
 
 INNER = tuple(kind for kind in KINDS if kind != LOADER)
 """The kinds that a method or a part of one may hold."""
@@ -83,6 +83,8 @@ def _literal(node: Any) -> Any:
 def build(config: DictConfig, *kinds: str) -> Any:
     """Return what the class or function named by a node's ``_target_`` makes, nested ones first.
 
+    The node's own ``card``, which only describes, is not one of the arguments.
+
     Args:
         config: the node.
         kinds: kinds of ``registry.KINDS``, of one of which the outermost must be; without any, of every kind.
@@ -94,6 +96,10 @@ def build(config: DictConfig, *kinds: str) -> Any:
     if kinds and not (isinstance(settings, dict) and TARGET in settings):
         raise CalibError(f"The settings of a {kinds[0]} have no {TARGET}; name its class there.")
     _check(settings, kinds or tuple(KINDS))
+    if CARD in config:
+        config = config.copy()
+        with open_dict(config):
+            config.pop(CARD)
     try:
         return hydra.utils.instantiate(config, _convert_="all")
     except hydra.errors.InstantiationException as error:

@@ -27,6 +27,10 @@ class DataError(CalibError):
     """A data file that cannot be used as it is."""
 
 
+class UnreachableError(DataError):
+    """A data file that is not on this machine and could not be downloaded."""
+
+
 class SplitError(CalibError):
     """A split that does not fit the study."""
 

@@ -1,43 +1,43 @@
 """Download studies and verify their files; ``make data``.
 
-Without arguments this downloads the MI and CHD files. With names it downloads those studies: mi, chd,
-pancreas (large), pancreas_mini.
+Without arguments this downloads the MI and CHD files. With names it downloads those studies, each of which
+has an address in conf/dataset: mi, chd, pancreas (large), pancreas_mini, pancreas_500, pancreas_1000, ...
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from calib.config import build, compose
-from calib.data.downloads import data_folders, find, locate
 from calib.errors import CalibError
 from calib.failures import command
 from calib.shown import say
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-STUDIES = ("mi", "chd", "pancreas", "pancreas_mini")
-"""The studies that can be downloaded; without arguments the first two are."""
-MINI = (
-    "pancreas/panc8_small.rda",
-    "https://raw.githubusercontent.com/cran/bbknnR/4b692bcc89a6ae14dabf4ea70220cdb3038e4019/data/panc8_small.rda",
-    "6e5dcfe87c8c0daf8b2944994aff409a7d22eeeab6a9f09116ba1ee7e40acf41",
-)
-"""Path, address and SHA-256 of the R data file from which pancreas_mini is made."""
+USUAL = ("mi", "chd")
+"""The studies that are downloaded without arguments."""
+
+ADDRESSES = ("url", "figshare")
+"""Settings of a study that say where its files come from."""
+
+
+def published() -> list[str]:
+    """Return the names of the studies whose files have an address."""
+    files = sorted((CONF / "dataset").glob("*.yaml"))
+    return [file.stem for file in files if any(key in OmegaConf.load(file) for key in ADDRESSES)]
 
 
 def main() -> None:
     """Load each study once, which downloads and verifies it, and print its size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("studies", nargs="*", metavar="study", help=", ".join(STUDIES))
-    for name in parser.parse_args().studies or STUDIES[:2]:
-        if name not in STUDIES:
-            parser.error(f"{name} is none of the studies that can be fetched: {', '.join(STUDIES)}")
-        config = compose(CONF, f"dataset={name}").dataset
-        if name == "pancreas_mini" and find(config.path) is None:
-            from pancreas_mini import convert  # only this conversion needs the package that reads R's file
-
-            convert(locate(*MINI), data_folders()[-1] / config.path)
-        study = build(config)
+    known = published()
+    parser.add_argument("studies", nargs="*", metavar="study", help=", ".join(known))
+    for name in parser.parse_args().studies or USUAL:
+        if name not in known:
+            parser.error(f"{name} is none of the studies that can be fetched: {', '.join(known)}")
+        study = build(compose(CONF, f"dataset={name}").dataset)
         sizes = ", ".join(f"{b.name}: {len(b)}" for b in study.batches.values())
         say(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
 

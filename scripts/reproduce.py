@@ -1,7 +1,8 @@
 """Recompute the paper: make every run that is missing, then the tables, the figures and the page.
 
 Repeat the command to go on after an interruption: recorded runs are not made again. A failed run stops
-no other; failures are listed at the end, and the exit code is then 1.
+no other; failures are listed at the end, and the exit code is then 1. A study that cannot be downloaded is
+left out, which is said at the start, at the end and on the page; it is a failure if --studies names it.
 """
 
 import argparse
@@ -48,7 +49,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Plan and make the runs, write the report, and return the exit code: 1 if a run or a study failed."""
+    """Plan and make the runs, write the report, and return the exit code: 1 if a run or a study failed.
+
+    A study that cannot be reached is a failure only where it was asked for by name.
+    """
     planner = Planner(CONF, options.out, options.device)
     narrowing = {key: getattr(options, key) for key in ("studies", "methods", "protocols", "seeds")}
     series = [part for s in read_series(CONF / PLAN, options.series) if (part := s.narrowed(**narrowing))]
@@ -61,6 +65,8 @@ def main(options: argparse.Namespace) -> int:
     say(*plan_table(jobs, scheduled))
     for name, why in planner.refused.items():
         say(f"Cannot be planned: {name}: {why}")
+    for name, why in planner.unreachable.items():
+        say(f"Left out: {name}: {why}")
     if options.dry_run:
         return 0
     failures: dict[str, str] = {}
@@ -68,14 +74,19 @@ def main(options: argparse.Namespace) -> int:
     if scheduled and not options.report_only:
         failures = carry_out_all(scheduled, CONF, options.launcher, options.jobs, options.launcher_options)
         say(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
-    failures |= planner.refused
+    asked = {name: why for name, why in planner.unreachable.items() if name in (options.studies or ())}
+    failures |= planner.refused | asked
+    left_out = {name: why for name, why in planner.unreachable.items() if name not in asked}
     started = time.monotonic()
     try:
-        page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), failures)
+        missing = failures | left_out
+        page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), missing)
         say(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
     finally:  # without any record, the failures say why
         for run, why in failures.items():
             say(f"Failed: {run}: {why}")
+        for study, why in left_out.items():
+            say(f"Left out: {study}: {why}")
     say(page)
     return 1 if failures else 0
 

@@ -1,4 +1,4 @@
-"""Studies of single-cell counts in an h5ad file, such as the paper's pancreas data.
+"""Studies of single-cell counts in an h5ad file or a Seurat object, such as the paper's pancreas data.
 
 The counts are normalised and reduced to variable genes as in Niu et al. 2021, Methods, section 6.
 """
@@ -42,6 +42,7 @@ def load_counts_study(
     genes: int,
     flavor: str,
     sha256: str | None = None,
+    url: str | None = None,
     figshare: Mapping[str, int] | None = None,
     n_sources: int = 2,
     unit: float | None = None,
@@ -60,6 +61,7 @@ def load_counts_study(
         total: sum of a cell's counts after scaling.
         genes: number of genes that are kept.
         flavor: measure of variation; see ``genes.ranked_genes``.
+        url: address from which the file is downloaded if it is in none of the data folders.
         figshare: numbers ``article`` and ``file`` under which figshare has the file.
 
     Raises:
@@ -75,7 +77,7 @@ def load_counts_study(
         raise CalibError("dataset.batches=null must name the batches, as in dataset.batches='{a: a, b: b}'.")
     columns = (as_word("dataset.batch", batch), as_word("dataset.label", label), named)
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
-    file = locate_published(path, **figshare) if figshare else locate(path, sha256=sha256)
+    file = locate_published(path, **figshare) if figshare else locate(path, url, sha256)
     cells = read_h5ad(file, *columns, as_optional_word("dataset.layer", layer))
     y = class_indices(cells, spelling(cells.label), list(spelling(pd.Series(list(cell_types)))))
     check_composition(cells, y, cell_types)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pooch
 from filelock import FileLock
 
-from calib.errors import DataError
+from calib.errors import DataError, UnreachableError
 from calib.shown import ShownFormatter
 
 for handler in pooch.get_logger().handlers:
@@ -37,7 +37,8 @@ def locate(path: str, url: str | None = None, sha256: str | None = None) -> Path
         sha256: checksum that the content must have; None accepts any.
 
     Raises:
-        DataError: the file is missing and cannot be downloaded, or has another checksum.
+        UnreachableError: the file is missing and cannot be downloaded.
+        DataError: the file is missing and has no address, or has another checksum.
     """
     if path.startswith("~/"):
         path = str(Path(path).expanduser())
@@ -124,11 +125,16 @@ def _verified(file: Path, sha256: str | None) -> Path:
 
 
 def _download(url: str, file: Path, sha256: str | None) -> Path:
-    """Download the file, check it, and return it; raise DataError if that fails."""
+    """Download the file, check it, and return it.
+
+    Raises:
+        UnreachableError: it could not be downloaded.
+        DataError: the download has another checksum.
+    """
     try:
         retrieve(url, sha256, file)
     except OSError as error:  # also of an address that is none, which requests calls a ValueError, too
-        raise DataError(
+        raise UnreachableError(
             f"File {file.name} is not in {file.parent} and could not be downloaded from {url} "
             f"({type(error).__name__}): connect to the network, or put the file into the folder named "
             "by CALIB_DATA_DIR."

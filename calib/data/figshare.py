@@ -10,7 +10,7 @@ import requests
 from tqdm import tqdm
 
 from calib.data.downloads import cached, find, locate, retrieve
-from calib.errors import DataError
+from calib.errors import DataError, UnreachableError
 from calib.files import write_whole
 
 API = "https://api.figshare.com/v2"
@@ -44,7 +44,8 @@ def locate_published(path: str, article: int, file: int) -> Path:
         article, file: figshare's numbers of the article and of the file.
 
     Raises:
-        DataError: the file cannot be downloaded, is not the published one, or has changed since.
+        UnreachableError: the file is missing and cannot be downloaded.
+        DataError: the file is not the published one, or has changed since.
     """
     found = find(path)
     if found is None and Path(path).is_absolute():
@@ -82,7 +83,7 @@ def published(article: int, file: int) -> Published:
 
 
 def _download(file: Path, article: int, number: int) -> Path:
-    """Download the file, record its sha256, and return it; raise DataError if that fails."""
+    """Download the file, record its sha256, and return it; errors are those of ``locate_published``."""
     part = file.with_name(f".{file.name}.part")
     try:
         entry = published(article, number)
@@ -96,7 +97,7 @@ def _download(file: Path, article: int, number: int) -> Path:
         write_whole(_checksum_file(file), lambda temporary: temporary.write_text(line))
     except OSError as error:
         arrived = f" {part.stat().st_size / 1e6:.0f} MB have arrived and are kept." if part.is_file() else ""
-        raise DataError(
+        raise UnreachableError(
             f"File {file.name} is not in {file.parent} and could not be downloaded from figshare, article "
             f"{article} ({type(error).__name__}): connect to the network and repeat the command, or put "
             f"the file into the folder named by CALIB_DATA_DIR.{arrived}"

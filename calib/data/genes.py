@@ -47,9 +47,10 @@ def detected_genes(cells: Sheet) -> NDArray[np.int64]:
 
 
 def normalised(cells: Sheet, total: float) -> Sheet:
-    """Scale the counts of each cell to the same ``total``, then take log(1 + x).
+    """Scale the counts of each cell to the same ``total``, then take log(1 + x), as float32.
 
-    The values of a cell do not depend on other cells.
+    The values of a cell do not depend on other cells. Logarithms differ between processors in the last digit
+    of float64, and so would a study's checksum and with it the key of every run; float32 rounds that away.
 
     Raises:
         DataError: a cell has no counts at all.
@@ -65,7 +66,7 @@ def normalised(cells: Sheet, total: float) -> Sheet:
         data = anndata.AnnData(cells.values.astype(np.float64))
         sc.pp.normalize_total(data, target_sum=total)
         sc.pp.log1p(data)
-    return replace(cells, values=data.X)
+    return replace(cells, values=data.X.astype(np.float32))
 
 
 def ranked_genes(cells: Sheet, count: int, flavor: str) -> list[str]:

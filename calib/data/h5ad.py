@@ -1,13 +1,14 @@
 """Studies in h5ad files, whose table ``obs`` names the batch and the label of each cell.
 
-``counts`` reads raw counts with this module and prepares them.
+A Seurat object that R saved is read in the same way, its ``meta.data`` as ``obs``. ``counts`` reads raw
+counts with this module and prepares them.
 """
 
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from calib.data.settings import (
     found_name,
     spelled,
 )
+from calib.data.seurat_object import SUFFIXES, read_seurat
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
 from calib.data.study import Study, in_unit, with_cautions
@@ -145,10 +147,8 @@ def read_h5ad(
 
     ``out`` says which cells are left out; ``prepare`` changes values before some features are chosen.
     """
-    with _opened(file) as (h5, io):
-        obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
-        obs = obs.set_axis(obs.columns.map(str), axis=1)
-        genes = [str(feature) for feature in var.index]
+    with _opened(file, layer) as cells:
+        obs, genes = cells.obs, cells.features
         batch, label, subject = (_column(file, obs, word) for word in (batch, label, subject))
         _check_tables(file, obs, genes)
         _check_signs(file, {"index of var": pd.Series(genes), "index of obs": pd.Series(obs.index)})
@@ -158,7 +158,7 @@ def read_h5ad(
         values_of = _batches(file, owner[kept], batches, batch)
         number = pd.Index(list(values_of.values())).get_indexer(pd.Index(owner))  # -1: of another batch
         chosen = np.flatnonzero((number >= 0) & kept)
-        values = _rows(_stored(h5, file, layer), io, chosen)
+        values = cells.rows(chosen)
     order = np.argsort(number[chosen], kind="stable")
     rows = chosen[order]
     obs = obs.iloc[rows]
@@ -179,12 +179,41 @@ def read_h5ad(
 
 def obs_columns(file: Path) -> list[str]:
     """Return the names of the columns of ``obs``; errors are those of ``load_h5ad_study``."""
-    with _opened(file) as (h5, io):
-        return list(map(str, io.read_elem(h5["obs"]).columns))
+    with _opened(file) as cells:
+        return list(cells.obs.columns)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of an open file.
+
+    Attributes:
+        obs: a row for each cell, named as the cell.
+        features: names of the features.
+        rows: function that reads the values of the cells at these positions, in ascending order.
+    """
+
+    obs: pd.DataFrame
+    features: list[str]
+    rows: Callable[[NDArray[np.integer]], Any]
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[tuple[Any, Any]]:
+def _opened(file: Path, layer: Word | None = None) -> Iterator[Cells]:
+    """Open a file of cells, h5ad or a Seurat object saved by R, and yield its content."""
+    if file.suffix.lower() in SUFFIXES:
+        obs, genes, x = read_seurat(file, None if layer is None else spelled(layer))
+        yield Cells(obs, genes, lambda chosen: x[chosen])
+        return
+    with _opened_h5ad(file) as (h5, io):
+        obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
+        obs = obs.set_axis(obs.columns.map(str), axis=1)
+        genes = [str(feature) for feature in var.index]
+        yield Cells(obs, genes, lambda chosen: _rows(_stored(h5, file, layer), io, chosen))
+
+
+@contextmanager
+def _opened_h5ad(file: Path) -> Iterator[tuple[Any, Any]]:
     """Open a file after checking that it is h5ad, and yield it with anndata's readers."""
     try:
         import h5py

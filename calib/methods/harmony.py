@@ -10,13 +10,11 @@ from typing import get_args
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 
-from calib.data.matrix import dense
 from calib.data.study import FloatArray, Samples, by_batch
-from calib.data.transform import Transform, prepared
+from calib.data.transform import Transform
 from calib.errors import CalibError, check_choice, check_number
+from calib.methods.pca import principal_components
 from calib.runtime import Runtime
 
 
@@ -56,18 +54,17 @@ class Harmony:
             CalibError: harmonypy is not installed.
         """
         harmonypy = _harmonypy()
-        x = np.concatenate(
-            [dense(prepared(b.x, self.transform, "none", "float64", runtime.unit)) for b in batches]
-        )
-        seed = runtime.derived_seed("Harmony") % 2**31  # scikit-learn and harmonypy accept no larger one
-        pca = PCA(min(self.components, *x.shape), random_state=seed)
+        seed = runtime.derived_seed("Harmony") % 2**31  # harmonypy accepts no larger one
+        components = principal_components(batches, self.transform, "none", self.components, seed, runtime)
         corrected = harmonypy.run_harmony(
-            pca.fit_transform(StandardScaler().fit_transform(x)),
+            components,
             {"batch": np.repeat(np.arange(len(batches)), [len(batch) for batch in batches])},
             "batch",
             theta=self.theta,
             sigma=self.sigma,
-            nclust=max(1, min(round(len(x) / 30), 100)),  # harmonypy's rule, which may give 0 clusters
+            nclust=max(
+                1, min(round(len(components) / 30), 100)
+            ),  # harmonypy's rule, which may give 0 clusters
             max_iter_harmony=self.rounds,
             verbose=False,
             random_state=seed,

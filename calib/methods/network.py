@@ -1,8 +1,8 @@
 """Plain neural networks without calibration, and a classifier that trains them on all sources mixed.
 
 ``FeatureNetwork`` is the part that computes features; ``alignment.py`` (DANN, DeepCORAL) builds on it too.
-``PlainNetwork`` adds an output layer, and ``NetworkClassifier`` trains several of these as a classifier
-behind a corrector or a mapper. Its training ignores which batch a sample comes from.
+``PlainNetwork`` adds an output layer and the scale of the sources, and ``NetworkClassifier`` trains several
+of these as a classifier behind a corrector or a mapper. Its training ignores which batch a sample comes from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from calib.errors import check_number, check_widths
 from calib.layers import BatchNorm, Dropout, Noise, default_linear
 from calib.losses import classification_loss
 from calib.methods.base import State
+from calib.methods.source_scale import SourceScale
 from calib.nets import arrays, load_arrays
 from calib.runtime import Runtime
 from calib.training import Epochs, Losses, Rules, Schedule, Step, train
@@ -64,25 +65,39 @@ class FeatureNetwork(nn.Module):
 
 
 class PlainNetwork(FeatureNetwork):
-    """A ``FeatureNetwork`` followed by a linear layer with one output for each class."""
+    """A ``FeatureNetwork`` on the scale of the sources, followed by a linear layer with an output a class.
+
+    Without ``rescale`` it takes its input as it is.
+    """
+
+    mean: Tensor
+    factor: Tensor
 
     def __init__(
         self, features: int, classes: int, widths: Sequence[int], dropout: float, generator: torch.Generator
     ) -> None:
         super().__init__([features, *widths], dropout, generator)
         self.out = default_linear(widths[-1], classes, generator)
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("factor", torch.ones(features))
+
+    def rescale(self, scale: SourceScale) -> None:
+        """Take the scale of the sources for the input."""
+        for own, value in ((self.mean, scale.mean), (self.factor, scale.factor)):
+            own.copy_(torch.as_tensor(value))
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         """Return logits ``(..., rows, classes)`` of ``x (..., rows, features)``."""
-        logits: Tensor = self.out(super().forward(x, noise))
+        logits: Tensor = self.out(super().forward((x - self.mean) * self.factor, noise))
         return logits
 
 
 class NetworkClassifier:
     """A classifier that averages the probabilities of several plain networks.
 
-    The networks differ in initial weights, mini-batches and dropout. Each is trained with cross-entropy and
-    AdamW at a constant rate; every mini-batch mixes the sources.
+    Each feature gets mean 0 and standard deviation 1 over all sources first (``SourceScale``). The networks
+    differ in initial weights, mini-batches and dropout. Each is trained with cross-entropy and AdamW at a
+    constant rate; every mini-batch mixes the sources.
 
     Args:
         widths: widths of the hidden layers.
@@ -96,7 +111,7 @@ class NetworkClassifier:
         CalibError: a value is no number or outside its range.
     """
 
-    version = 1
+    version = 2
     restorable = True
 
     def __init__(
@@ -122,7 +137,9 @@ class NetworkClassifier:
         x = Rows([source.x for source in sources], runtime)
         y = torch.as_tensor(np.concatenate([source.y for source in sources])).to(runtime.device)
         networks = self._networks(sources[0].x.shape[1], n_classes, runtime)
+        scale = SourceScale.of(sources)
         for name, network in networks.items():
+            network.rescale(scale)
             step = _step(network, x, y, runtime.generator(f"{name}: dropout", on_device=True))
             train([step], [len(y)], self.schedule, ORDINARY, [runtime], name)
         return FittedNetworks(networks, runtime)

@@ -20,10 +20,17 @@ from calib.report.figures.silhouettes import silhouettes
 from calib.report.groups import group_jobs
 from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
-from calib.report.paper import PROTOCOLS, spelled
+from calib.report.paper import PANCREAS, PARTS_OF_PANCREAS, PROTOCOLS, spelled
 from calib.report.printed import Lines, printed_tables
 from calib.report.results import results_table
+from calib.report.table_three import table_three
 from calib.runs.planner import Job
+
+FAMILY = (PANCREAS, *PARTS_OF_PANCREAS)
+"""Studies of Table 3."""
+
+TABLE_THREE = "Table 3: pancreas"
+"""Title of the section with Table 3."""
 
 
 def write_report(
@@ -65,7 +72,8 @@ def _written(
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     by_study = {name: [job for job in jobs if job.run.study.name == name] for name in studies}
     of_paper = {name: [job for job in part if not is_beyond(job)] for name, part in by_study.items()}
-    tables = {name: _printed_tables(results, part, name, protocols) for name, part in of_paper.items()}
+    lines = {name: _lines(part) for name, part in of_paper.items()}
+    tables = {name: _printed_tables(results, of_study, name, protocols) for name, of_study in lines.items()}
     figures = {
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
@@ -76,12 +84,21 @@ def _written(
     compact = {path: values for of_study in measured for path, values in of_study.items()}
     judged = verdicts(finished, studies, compact, protocols)
     costs = [cost_table(results, name) for name in studies]
-    of_studies = [table for name in studies for table in tables[name]]
+    threes = [
+        table_three(results, lines, protocol) for protocol in protocols if _has_table_three(jobs, failures)
+    ]
+    of_studies = [*threes, *(table for name in studies for table in tables[name])]
     of_sections = [table for section in further for table in section.tables]
     for table in (*of_studies, *of_sections, *costs, claims_table(judged)):
         write_table(table, folder / "tables")
 
-    sections = [_section(studies[name], tables[name], figures[name], folder / "figures") for name in studies]
+    sections = [
+        _section(study, by_study[name], tables[name], figures[name], folder / "figures")
+        for name, study in studies.items()
+    ]
+    if threes:
+        place = next((i for i, name in enumerate(studies) if name in FAMILY), len(sections))
+        sections.insert(place, Section(TABLE_THREE, _about_table_three(failures), threes))
     failed = [f"{name}: {reason}" for name, reason in failures.items()]
     content = Content(
         verdicts=judged,
@@ -94,16 +111,29 @@ def _written(
     return folder / "index.html"
 
 
-def _printed_tables(
-    results: pd.DataFrame, jobs: Sequence[Job], study: str, protocols: Sequence[str]
-) -> list[Table]:
-    """Return the paper's tables of one study under each protocol."""
+def _lines(jobs: Sequence[Job]) -> Lines:
+    """Return variant -> split and target of every planned run of a study."""
     lines: dict[str, dict[tuple[str, str], None]] = {}
     for job in jobs:
         for target in job.run.split.targets:
             lines.setdefault(job.variant, {})[job.run.split.label, target] = None
-    planned: Lines = {variant: list(of_variant) for variant, of_variant in lines.items()}
-    return [table for protocol in protocols for table in printed_tables(results, planned, study, protocol)]
+    return {variant: list(of_variant) for variant, of_variant in lines.items()}
+
+
+def _printed_tables(results: pd.DataFrame, lines: Lines, study: str, protocols: Sequence[str]) -> list[Table]:
+    """Return the paper's tables of one study under each protocol."""
+    return [table for protocol in protocols for table in printed_tables(results, lines, study, protocol)]
+
+
+def _has_table_three(jobs: Sequence[Job], failures: Mapping[str, str]) -> bool:
+    """Return whether a study of Table 3 is planned, or was to be planned and cannot be read."""
+    return any(name in FAMILY for name in (*(job.run.study.name for job in jobs), *failures))
+
+
+def _about_table_three(failures: Mapping[str, str]) -> str:
+    """Return the text above Table 3."""
+    missing = f"The paper's study is not here: {failures[PANCREAS]} " if PANCREAS in failures else ""
+    return missing + "Maps and distances of each study are in its own section."
 
 
 def _further_sections(
@@ -115,22 +145,32 @@ def _further_sections(
     return [section for section in sections if section]
 
 
-def _section(study: Study, tables: Sequence[Table], figures: Figures, folder: Path) -> Section:
+def _section(
+    study: Study, jobs: Sequence[Job], tables: Sequence[Table], figures: Figures, folder: Path
+) -> Section:
     """Return a study's section: all its tables, and the figures of its first split under each protocol."""
     name = study.name
     splits: dict[str, list[str]] = {}
-    for protocol, split in figures.splits:
-        splits.setdefault(protocol, []).append(split)
-    first = [figures.splits[protocol, labels[0]] for protocol, labels in splits.items()]
+    for rules, split in figures.splits:
+        splits.setdefault(rules, []).append(split)
+    if name in PARTS_OF_PANCREAS:  # with two trainings under each protocol, all would make the page long
+        splits = {rules: labels for rules, labels in splits.items() if rules.startswith(PROTOCOLS[0])}
+    first = [figures.splits[rules, labels[0]] for rules, labels in splits.items()]
     command = f"make report STUDIES={name}"
     samples = sum(len(batch) for batch in study.batches.values())
     text = (
         f"{len(study.batches)} batches, {samples} samples, {len(study.features)} features, "
-        f"{len(study.classes)} classes. The maps and distances below are those of the first split; "
-        "those of the others lie in the folder of the figures."
+        f"{len(study.classes)} classes. {_described(jobs)}The maps and distances below are those of the "
+        "first split; those of the others lie in the folder of the figures."
     )
     drawn = [figure for gallery in (*first, figures.study) for figure in gallery.drawn]
     return Section(spelled(name), text, tables, [Shown(figure, folder, command) for figure in drawn])
+
+
+def _described(jobs: Sequence[Job]) -> str:
+    """Return a sentence on the data of a study from its card, or "" if it has none."""
+    card = jobs[0].run.config.dataset.get("card") if jobs else None
+    return f"{card.summary}; licence: {card.licence}; doi {card.doi}. " if card else ""
 
 
 def _facts(finished: Sequence[Finished], planned: int) -> dict[str, dict[str, object]]:

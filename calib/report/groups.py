@@ -21,8 +21,16 @@ from calib.runs.planner import Job
 from calib.runs.selection import selection
 from calib.runs.series import Place
 
-CONVERGED, ARCSINH, LOGISTIC = "converged", "arcsinh", "logistic"
+CONVERGED, ARCSINH, WEIGHT_1 = "converged", "arcsinh", "weight_1"
+LOGISTIC, LOGISTIC_CV, SVM_CV = "logistic", "logistic_cv", "svm_cv"
 """Names of variants in conf/reproduce.yaml."""
+
+CLASSIFIERS = {
+    LOGISTIC: "logistic regression",
+    LOGISTIC_CV: "logistic regression, C chosen",
+    SVM_CV: "SVM, C chosen",
+}
+"""Variant that exchanges the classifier -> the classifier's name in tables."""
 
 NUMBERS = ("_source", "_sources", "_subjects")
 """Ends of the names of variants that set a number of source batches or of subjects, and nothing else."""

@@ -38,6 +38,17 @@ def spelled(study: str) -> str:
     return study.upper() if study in ("mi", "chd") else study
 
 
+PANCREAS = "pancreas"
+"""Name of the study of Table 3 and Figure 4."""
+
+PARTS_OF_PANCREAS = {
+    "pancreas_mini": "300 cells of the paper's three protocols, 6 types",
+    "pancreas_1000_three": "257 cells of the paper's three protocols, 11 types",
+    "pancreas_500": "500 cells of five protocols, 6 types",
+    "pancreas_1000": "1000 cells of five protocols, 13 types",
+}
+"""Study -> its content. They are real cells of the same public collection, but not the paper's 4036."""
+
 MAP_FIGURES = {"mi": 2, "chd": 3, "pancreas": 4}
 """Study -> number of the figure with its t-SNE maps."""
 

@@ -1,4 +1,7 @@
-"""Tables 1a, 1b, 2a, 2b, 3 and S1: each number of the paper beside ours from run records."""
+"""Tables 1a, 1b, 2a, 2b and S1: each number of the paper beside ours from run records.
+
+Table 3 is in ``table_three``.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import nan
@@ -7,7 +10,7 @@ from statistics import mean
 import pandas as pd
 
 from calib.report.exhibits import Table
-from calib.report.paper import ONE_SOURCE, QUOTED_GAINS, paper_numbers, spelled
+from calib.report.paper import ONE_SOURCE, PANCREAS, QUOTED_GAINS, paper_numbers, spelled
 from calib.report.side_by_side import AVERAGE, Cells, Heading, Key, table_beside
 from calib.runs.selection import CHOSEN_BY, EVERY_RUN
 
@@ -27,7 +30,7 @@ METHODS = {
 METRICS = {"ACC": "accuracy", "F-score": "f_score", "AUC": "auc_hard", "MCC": "mcc", "AUC of scores": "auc"}
 """Heading of a metric -> its column of the results; the paper's AUC is that of predicted labels."""
 
-PAPER_TABLES = {"mi": ("1a", "1b"), "chd": ("2a", "2b"), "pancreas": ("", "3")}
+PAPER_TABLES = {"mi": ("1a", "1b"), "chd": ("2a", "2b")}
 """Study -> numbers of the paper's table of metrics by target and of its table of accuracies by split."""
 
 Lines = Mapping[str, Sequence[tuple[str, str]]]
@@ -37,13 +40,17 @@ Lines = Mapping[str, Sequence[tuple[str, str]]]
 def printed_tables(results: pd.DataFrame, lines: Lines, study: str, protocol: str) -> list[Table]:
     """Return the paper's tables of one study under one protocol, or the same tables of another study.
 
+    The accuracies of the pancreas study are in Table 3 (``table_three``).
+
     Args:
         results: a row for each run and target (``report.results.results_table``).
         lines: all planned runs, so that no mean is taken over a part of them.
         study, protocol: names.
     """
     ours = results[(results["study"] == study) & (results["protocol"] == protocol)]
-    made = [_by_target(ours, lines, study, protocol), _by_split(ours, lines, study, protocol)]
+    made = [_by_target(ours, lines, study, protocol)]
+    if study != PANCREAS:
+        made.append(_by_split(ours, lines, study, protocol))
     if study == "chd":
         made.append(_before_averaging(ours, lines, study, protocol))
     return [table for table in made if table.rows]
@@ -53,20 +60,20 @@ def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> T
     """Return Table 1a or 2a: every metric, averaged over the splits of a target."""
     number = PAPER_TABLES.get(study, ("", ""))[0]
     columns = {
-        "Before calibration": ("before_calibration", _cells(ours, "baseline", METRICS), ""),
-        "Pairwise": ("pairwise", _cells(ours, "pairwise", METRICS, ONE_SOURCE), ONE_SOURCE),
-        "Joint": ("joint", _cells(ours, "joint", METRICS), ""),
+        "Before calibration": ("before_calibration", cells_of(ours, "baseline", METRICS), ""),
+        "Pairwise": ("pairwise", cells_of(ours, "pairwise", METRICS, ONE_SOURCE), ONE_SOURCE),
+        "Joint": ("joint", cells_of(ours, "joint", METRICS), ""),
     }
     printed: dict[tuple[str, Key], float] = {
         (column, (target, metric)): value
         for column, (name, *_) in columns.items()
-        for (method, _, target, metric), value in _numbers(number).items()
+        for (method, _, target, metric), value in printed_numbers(number).items()
         if method == name and target != "average"
     }
     targets = sorted({t for _, t in lines.get("", ())} | {target for _, (target, *_) in printed})
     means: dict[str, Cells] = {
         column: {
-            (target, metric): _means(cells, _keys(target, metric, lines.get(variant, ())))
+            (target, metric): means_over(cells, _keys(target, metric, lines.get(variant, ())))
             for target in targets
             for metric in METRICS
         }
@@ -86,23 +93,23 @@ def _by_target(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> T
 
 
 def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
-    """Return Table 1b, 2b or 3: the accuracy of every method on every split."""
+    """Return Table 1b or 2b: the accuracy of every method on every split."""
     number = PAPER_TABLES.get(study, ("", ""))[1]
     printed: dict[tuple[str, Key], float] = {
         (METHODS[method], (sources, target)): value
-        for (method, sources, target, metric), value in _numbers(number).items()
+        for (method, sources, target, metric), value in printed_numbers(number).items()
         if metric == "ACC"
     }
     keys = sorted(
-        {(_sources(split), t) for split, t in lines.get("", ())} | {k for _, k in printed} - {AVERAGE}
+        {(sources_of(split), t) for split, t in lines.get("", ())} | {k for _, k in printed} - {AVERAGE}
     )
     columns: dict[str, Cells] = {}
     extremes = {}
     for method, column in METHODS.items():
-        cells = {key[:2]: v for key, v in _cells(ours, method, ["ACC"]).items()}
-        columns[column] = {**cells, AVERAGE: _means(cells, keys)}
+        cells = {key[:2]: v for key, v in cells_of(ours, method, ["ACC"]).items()}
+        columns[column] = {**cells, AVERAGE: means_over(cells, keys)}
         extremes[column] = _extremes(cells, keys)
-    if study != "pancreas" and not any(columns[METHODS["pairwise"]].values()):
+    if not any(columns[METHODS["pairwise"]].values()):
         del columns[METHODS["pairwise"]]  # Tables 1b and 2b have no such column
     heading = Heading(
         number,
@@ -119,13 +126,13 @@ def _by_split(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Ta
 
 def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: str) -> Table:
     """Return Table S1: the metrics of Table 2a before averaging, with the gains that the text quotes."""
-    before, after = (_cells(ours, method, METRICS) for method in ("baseline", "joint"))
+    before, after = (cells_of(ours, method, METRICS) for method in ("baseline", "joint"))
     gain = {
         key: {seed: values[seed] - before[key][seed] for seed in values if seed in before.get(key, {})}
         for key, values in after.items()
     }
     keys = sorted(
-        {(_sources(split), t) for split, t in lines.get("", ())} | {key[:2] for key in QUOTED_GAINS}
+        {(sources_of(split), t) for split, t in lines.get("", ())} | {key[:2] for key in QUOTED_GAINS}
     )
     heading = Heading(
         "S1",
@@ -142,29 +149,29 @@ def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: st
     return table_beside(heading, [(*key, metric) for key in keys for metric in METRICS], columns, printed)
 
 
-def _cells(ours: pd.DataFrame, method: str, metrics: Iterable[str], variant: str = "") -> Cells:
+def cells_of(ours: pd.DataFrame, method: str, metrics: Iterable[str], variant: str = "") -> Cells:
     """Return (sources, target, metric) -> seed -> value of one method, without undefined values."""
     chosen = ours[(ours["method"] == method) & (ours["variant"] == variant)]
     cells: Cells = {}
     for row in chosen.to_dict("records"):
         for metric in metrics:
             if not pd.isna(value := row[METRICS[metric]]):
-                key = (_sources(row["split"]), row["target"], metric)
+                key = (sources_of(row["split"]), row["target"], metric)
                 cells.setdefault(key, {})[int(row["seed"])] = float(value)
     return cells
 
 
 def _keys(target: str, metric: str, lines: Sequence[tuple[str, str]]) -> list[Key]:
     """Return the cells of one target and metric."""
-    return [(_sources(split), name, metric) for split, name in lines if name == target]
+    return [(sources_of(split), name, metric) for split, name in lines if name == target]
 
 
-def _sources(split: str) -> str:
+def sources_of(split: str) -> str:
     """Return the sources in a split's label, which are positions (12_3) or names (a+b:c)."""
     return split.partition(":" if ":" in split else "_")[0]
 
 
-def _means(cells: Cells, keys: Sequence[Key]) -> dict[int, float]:
+def means_over(cells: Cells, keys: Sequence[Key]) -> dict[int, float]:
     """Return seed -> mean over the keys, for the seeds that have every key."""
     by_key = [cells.get(key, {}) for key in keys]
     if not by_key:
@@ -175,7 +182,7 @@ def _means(cells: Cells, keys: Sequence[Key]) -> dict[int, float]:
 
 def _extremes(cells: Cells, keys: Sequence[Key]) -> tuple[float, float]:
     """Return the lowest and the highest mean of a target over its lines, of seeds that have every line."""
-    seeds = _means(cells, keys)
+    seeds = means_over(cells, keys)
     by_target: dict[str, list[float]] = {}
     for key in keys if seeds else ():
         by_target.setdefault(key[1], []).append(mean(cells[key][seed] for seed in seeds))
@@ -195,7 +202,7 @@ def _settings(ours: pd.DataFrame, methods: Iterable[str]) -> str:
     return f"{EVERY_RUN} Settings of {'; '.join(listed)}." if listed else EVERY_RUN
 
 
-def _numbers(table: str) -> dict[tuple[str, str, str, str], float]:
+def printed_numbers(table: str) -> dict[tuple[str, str, str, str], float]:
     """Return (method, sources, target, metric) -> value of one of the paper's tables."""
     rows = paper_numbers()
     chosen = rows[rows["table"] == table]

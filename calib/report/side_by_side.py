@@ -11,6 +11,7 @@ from calib.report.numbers import number, signed, span
 from calib.report.paper import CONTRADICTIONS
 
 AVERAGE = ("average", "average")
+"""End of the key of a row that is a mean over other rows."""
 
 Key = tuple[str, ...]
 """Row of a table."""
@@ -108,7 +109,7 @@ def table_beside(
         known = any(cell.printed is not None for cell in cells.values())
         if not known and not any(cell.ours for cell in cells.values()):
             continue
-        place = ["average", *[""] * (len(key) - 1)] if key == AVERAGE else list(key)
+        place = [*key[:-2], "average", ""] if key[-2:] == AVERAGE else list(key)
         lines = ("printed", "ours", "difference") if known else ("ours",)
         rows += [[*place, line, *(cell.texts()[line] for cell in cells.values())] for line in lines]
         named = {"table": heading.number, **dict(zip(heading.heads, key, strict=True))}

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from calib.config import build, compose
 from calib.data.split import all_splits
 from calib.data.study import Study
-from calib.errors import CalibError
+from calib.errors import CalibError, UnreachableError
 from calib.records.record import Finished
 from calib.runs.run import Run, load, make_runs
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
@@ -41,9 +41,9 @@ class Job:
         corrector: Any = getattr(self.run.method, "corrector", None)
         if not getattr(corrector, "stored", False):  # a correction with source labels is never stored
             return None
-        config, scaling = self.run.config, self.run.data["scaling"]
-        seed = config.seed if corrector.uses_seed else None
-        return self.run.study.name, config.method.name, scaling, self.variant, seed
+        settings = OmegaConf.to_yaml(self.run.config.method.corrector, resolve=True)
+        seed = self.run.config.seed if corrector.uses_seed else None
+        return self.run.study.name, settings, tuple(self.run.data.values()), seed
 
     @property
     def finished(self) -> Finished | None:
@@ -58,7 +58,11 @@ class Job:
 
 
 class Planner:
-    """Plans the runs of series; ``refused`` maps each study or run that cannot be planned to the reason.
+    """Plans the runs of series.
+
+    Attributes:
+        refused: study or run that cannot be planned -> the reason.
+        unreachable: study whose files are neither here nor can be downloaded -> the reason.
 
     Args:
         conf: folder of the configuration.
@@ -77,6 +81,7 @@ class Planner:
         self.conf, self.out, self.device, self.load = conf, out, device, load
         self.names = read_variants(conf / PLAN)
         self.refused: dict[str, str] = {}
+        self.unreachable: dict[str, str] = {}
         self._loaded: dict[str, tuple[Study, dict[str, str]] | None] = {}
         self._studies: dict[str, None] = {}
 
@@ -137,5 +142,6 @@ class Planner:
                 self._studies[name] = None
             except CalibError as error:
                 self._loaded[wanted] = None
-                self.refused[name] = str(error)
+                reasons = self.unreachable if isinstance(error, UnreachableError) else self.refused
+                reasons[name] = str(error)
         return self._loaded[wanted]

@@ -122,13 +122,13 @@ def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> list[str]
     for item in scheduled:
         left.setdefault(_line(item.job), []).append(item.seconds)
     planned = Counter(_line(job) for job in jobs)
-    lines = [f"{'study':<14}{'method':<25}{'protocol':<10}{'runs':>6}{'recorded':>10}{'left':>10}   variant"]
+    lines = [f"{'study':<21}{'method':<25}{'protocol':<10}{'runs':>6}{'recorded':>10}{'left':>10}   variant"]
     for line, count in planned.items():
         study, method, protocol, variant = line
         seconds = left.get(line, [])
         time = str(timedelta(seconds=round(sum(seconds)))) if seconds else "-"
         counts = f"{count:>6}{count - len(seconds):>10}{time:>10}"
-        lines.append(f"{study:<14}{method:<25}{protocol:<10}{counts}   {variant}".rstrip())
+        lines.append(f"{study:<21}{method:<25}{protocol:<10}{counts}   {variant}".rstrip())
     total = timedelta(seconds=round(sum(item.seconds for item in scheduled)))
     recorded = len(jobs) - len(scheduled)
     lines.append(

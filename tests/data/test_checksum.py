@@ -61,7 +61,7 @@ KNOWN = {
     "mi": "14954f3ec09abe10539274a383353717607d41fa6edb9315341e335eabd4e1b9",
     "chd": "aafccfdd96ea147ab02a66fb27f4864ffde3fa1e088a8a0f9a8bc902c47482f7",
     "demo": "05a3020649cac29f3a36cf56235b6d1b4b375288a7115bf259e53ab13eddd4db",
-    "pancreas_mini": "6c08bb392dbec7203fd821295e9d109d1f36df3149c332e53dc13b25f9860761",
+    "pancreas_mini": "824b30a1ee13a59f792dd8a456b056bda00f1c709bb738a7c4f9d47932d9c4e2",
 }
 
 
@@ -72,7 +72,7 @@ def test_the_papers_studies_keep_their_checksums(name: str, request: pytest.Fixt
     if name == "pancreas_mini":
         pytest.importorskip("scanpy")
         if find(compose("dataset=pancreas_mini").dataset.path) is None:
-            pytest.skip("the file is not here: python scripts/fetch_data.py pancreas_mini makes it")
+            pytest.skip("the file is not here: python scripts/fetch_data.py pancreas_mini fetches it")
     assert build(compose(f"dataset={name}").dataset).sha256() == KNOWN[name]
 
 

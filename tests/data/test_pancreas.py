@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,9 +25,10 @@ from scipy import sparse
 import calib.data.genes
 from calib.config import build
 from calib.data import figshare
-from calib.data.downloads import data_folders
+from calib.data.downloads import data_folders, find
 from calib.data.study import Study
-from calib.errors import CalibError, DataError
+from calib.errors import CalibError, DataError, UnreachableError
+from calib.report.paper import PARTS_OF_PANCREAS
 from calib.runs.experiment import run
 from tests.conftest import ROOT, compose, fast
 from tests.made_h5ad import TECHNOLOGIES, made_cells, whole_composition, write_h5ad
@@ -352,7 +354,7 @@ def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(requests, "get", refuse)
     monkeypatch.delenv("CALIB_DATA_DIR", raising=False)
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UnreachableError) as error:
         build(compose("dataset=pancreas").dataset)
     assert "human_pancreas_norm_complexBatch.h5ad is not in" in str(error.value)
     assert "connect to the network and repeat the command, or put the file into the folder" in str(
@@ -362,28 +364,96 @@ def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         figshare.locate_published("/no.h5ad", 5, 7)
 
 
+PARTS = {
+    "pancreas_mini": {
+        "1": {"acinar": 23, "alpha": 20, "beta": 13, "delta": 6, "ductal": 36, "endothelial": 2},
+        "2": {"acinar": 1, "alpha": 39, "beta": 45, "delta": 6, "ductal": 8, "endothelial": 1},
+        "3": {"acinar": 7, "alpha": 50, "beta": 12, "delta": 6, "ductal": 25},
+    },
+    "pancreas_500": {
+        "1": {"acinar": 23, "alpha": 20, "beta": 13, "delta": 6, "ductal": 36, "endothelial": 2},
+        "2": {"acinar": 12, "alpha": 39, "beta": 30, "delta": 9, "ductal": 9, "endothelial": 1},
+        "3": {"acinar": 1, "alpha": 39, "beta": 45, "delta": 6, "ductal": 8, "endothelial": 1},
+        "4": {"acinar": 15, "alpha": 35, "beta": 34, "delta": 6, "ductal": 9, "endothelial": 1},
+        "5": {"acinar": 7, "alpha": 50, "beta": 12, "delta": 6, "ductal": 25},
+    },
+    "pancreas_1000_three": {
+        "1": {"acinar": 19, "activated_stellate": 2, "alpha": 15, "beta": 15, "delta": 2, "ductal": 17, "gamma": 3, "mast": 1, "quiescent_stellate": 1},
+        "2": {"acinar": 1, "activated_stellate": 1, "alpha": 16, "beta": 12, "delta": 1, "ductal": 8, "endothelial": 1, "gamma": 2},
+        "3": {"acinar": 8, "activated_stellate": 1, "alpha": 49, "beta": 20, "delta": 5, "ductal": 39, "endothelial": 3, "gamma": 13, "macrophage": 1, "quiescent_stellate": 1},
+    },
+    "pancreas_1000": {
+        "1": {"acinar": 19, "activated_stellate": 2, "alpha": 15, "beta": 15, "delta": 2, "ductal": 17, "gamma": 3, "mast": 1, "quiescent_stellate": 1},
+        "2": {"acinar": 16, "activated_stellate": 6, "alpha": 58, "beta": 25, "delta": 15, "ductal": 10, "endothelial": 1, "gamma": 7, "quiescent_stellate": 1, "schwann": 1},
+        "3": {"acinar": 1, "activated_stellate": 1, "alpha": 16, "beta": 12, "delta": 1, "ductal": 8, "endothelial": 1, "gamma": 2},
+        "4": {"acinar": 88, "activated_stellate": 22, "alpha": 167, "beta": 174, "delta": 28, "ductal": 71, "endothelial": 16, "epsilon": 1, "gamma": 18, "macrophage": 6, "mast": 1, "quiescent_stellate": 10, "schwann": 1},
+        "5": {"acinar": 8, "activated_stellate": 1, "alpha": 49, "beta": 20, "delta": 5, "ductal": 39, "endothelial": 3, "gamma": 13, "macrophage": 1, "quiescent_stellate": 1},
+    },
+}  # fmt: skip
+"""Cells of every type in every batch of the parts of the study that can be had."""
+
+
+def real(name: str) -> Study:
+    """Return a real part of the study, or skip the test where its file is not here."""
+    config = compose(f"dataset={name}").dataset
+    if find(config.path) is None:
+        pytest.skip(f"the real cells are not here: python scripts/fetch_data.py {name} fetches them")
+    return build(config)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_real_part_has_the_cells_of_its_card(name: str) -> None:
+    study = real(name)
+    found = {
+        batch.name: {
+            study.classes[i]: int(n)
+            for i, n in enumerate(np.bincount(batch.y))
+            if n  # type: ignore[arg-type]
+        }
+        for batch in study.batches.values()
+    }
+    assert found == PARTS[name]
+    sizes = [sum(kinds.values()) for kinds in PARTS[name].values()]
+    assert [batch.x.shape for batch in study.batches.values()] == [(size, 325) for size in sizes]
+    content = PARTS_OF_PANCREAS[name]
+    assert re.match(rf"{sum(sizes)} cells .*, {len(study.classes)} types$", content), content
+    assert ("five protocols" in content) == (len(sizes) == 5)
+    assert study.n_sources == len(sizes) - 1
+    assert all((b.dense >= 0).all() and (b.dense > 0).any(axis=0).all() for b in study.batches.values())
+
+
+def test_every_study_that_is_fetched_has_an_address_a_checksum_and_a_card() -> None:
+    for name in ("mi", "chd", "pancreas", *PARTS):
+        config = compose(f"dataset={name}").dataset
+        assert all(config.card[key] for key in ("summary", "batch", "class", "licence", "doi", "source"))
+        assert config.unit == 100
+        if name != "pancreas":  # which figshare's MD5 checks
+            files = [config] if "path" in config else config.files.values()
+            assert all(re.fullmatch(r"[0-9a-f]{64}", file.sha256) for file in files)
+            assert re.search(r"/[0-9a-f]{40}/", config.url), "the address names a commit"
+
+
+def test_the_three_protocols_are_the_same_cells_as_in_the_five() -> None:
+    for small, large in (("pancreas_mini", "pancreas_500"), ("pancreas_1000_three", "pancreas_1000")):
+        three, five = real(small), real(large)
+        for own, whole in (("1", "1"), ("2", "3"), ("3", "5")):
+            assert three.batches[own].names.tolist() == five.batches[whole].names.tolist()  # type: ignore[union-attr]
+
+
 @pytest.fixture
-def mini() -> Path:
-    for folder in data_folders():
-        if (file := folder / "pancreas" / "panc8_subset_300.h5ad").is_file():
-            return file
-    pytest.skip("the 300 real cells are not here: docs/pancreas.md says where they come from")
+def mini() -> Study:
+    return real("pancreas_mini")
 
 
-def test_the_real_piece(mini: Path) -> None:
-    study = build(compose("dataset=pancreas_mini").dataset)
-    assert [batch.x.shape for batch in study.batches.values()] == [(100, 325)] * 3
-    assert study.classes == ["acinar", "alpha", "beta", "delta", "ductal", "endothelial"]
-    assert {"INS", "GCG", "SST"} & set(study.features)
-    assert all(
-        (batch.dense >= 0).all() and (batch.dense > 0).any(axis=0).all() for batch in study.batches.values()
-    )
+def test_the_real_piece(mini: Study) -> None:
+    assert mini.classes == ["acinar", "alpha", "beta", "delta", "ductal", "endothelial"]
+    assert {"INS", "GCG", "SST"} & set(mini.features)
 
 
 @pytest.mark.parametrize(
     "method", ["joint", "recon_t", "baseline", "combat", "normae", "pairwise", "cross_validation"]
 )
-def test_methods_on_the_real_piece(method: str, mini: Path, tmp_path: Path) -> None:
+def test_methods_on_the_real_piece(method: str, mini: Study, tmp_path: Path) -> None:
     overrides = [f"method={method}", *fast(method), "split='3_12'", f"out={tmp_path}"]
     (result,) = run(compose("dataset=pancreas_mini", *overrides))
     assert list(result["class_counts"]) == ["1", "2", "3"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from scipy import sparse
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from calib.config import build
@@ -190,24 +192,34 @@ def test_a_corrector_within_another_is_part_of_the_key(tmp_path: Path) -> None:
 # Classifiers
 
 
-def logistic() -> SklearnClassifier:
-    return SklearnClassifier(LogisticRegression(max_iter=1000))
+def logistic(standardise: bool = False) -> SklearnClassifier:
+    return SklearnClassifier(LogisticRegression(max_iter=1000), standardise)
 
 
 def network(members: int = 2, epochs: int = 30) -> NetworkClassifier:
     return NetworkClassifier([16, 16], 0.2, epochs, 16, 1e-2, 1e-2, members)
 
 
-@pytest.mark.parametrize("name", ["logistic", "svm", "boosting", "network", "average"])
+CHOSEN = ("logistic", "logistic_cv", "svm", "svm_cv", "neighbours", "boosting", "network")
+
+
+def classifier(name: str, *overrides: str) -> Any:
+    """Return the classifier of a file of conf/classifier."""
+    chosen = compose("method=standardise_logistic", f"classifier@method.classifier={name}", *overrides)
+    return build(OmegaConf.create(method_settings(chosen)["classifier"]))
+
+
+@pytest.mark.parametrize("name", [*CHOSEN, "average"])
 def test_a_class_without_samples_keeps_its_column(name: str, three: list[LabelledSamples]) -> None:
     chosen = {
         "average": {"method": "average", "at": ["classifiers.network.epochs=5"]},
         "network": {"method": "standardise_network", "at": ["epochs=20"]},
-    }.get(name, {"method": f"standardise_{name}", "at": []})
+        "neighbours": {"method": "standardise_logistic", "at": ["estimator.n_neighbors=5"]},
+    }.get(name, {"method": "standardise_logistic", "at": []})
     at = [f"method.classifier.{override}" for override in chosen["at"]]
-    settings = method_settings(compose(f"method={chosen['method']}", *at))
-    classifier = build(OmegaConf.create(settings["classifier"]))
-    fitted = classifier.fit(three, 4, Runtime())
+    exchange = [f"classifier@method.classifier={name}"] if name in CHOSEN else []
+    settings = method_settings(compose(f"method={chosen['method']}", *exchange, *at))
+    fitted = build(OmegaConf.create(settings["classifier"])).fit(three, 4, Runtime())
     probability = fitted.predict_proba(three[1])
     assert probability.shape == (31, 4)
     assert probability.dtype == np.float32
@@ -229,6 +241,7 @@ def test_sklearn_sees_all_sources_and_nothing_else(three: list[LabelledSamples])
 def test_the_seed_reaches_an_estimator() -> None:
     node = {
         "_target_": "calib.methods.estimator.SklearnClassifier",
+        "standardise": True,
         "estimator": {
             "_target_": "sklearn.calibration.CalibratedClassifierCV",
             "estimator": {"_target_": "sklearn.ensemble.RandomForestClassifier", "n_estimators": 3},
@@ -249,11 +262,16 @@ def test_what_sklearn_says_is_told_in_our_words(
     three: list[LabelledSamples], caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(CalibError, match="SVC gives no probabilities; put sklearn.calibration"):
-        SklearnClassifier(SVC())
+        SklearnClassifier(SVC(), standardise=True)
     with pytest.raises(CalibError, match="LogisticRegression cannot be fitted to the sources: .*'C'"):
-        SklearnClassifier(LogisticRegression(C=-1.0)).fit(three, 4, Runtime())
+        SklearnClassifier(LogisticRegression(C=-1.0), standardise=True).fit(three, 4, Runtime())
+    with pytest.raises(CalibError, match="standardise=yes is not one of: true, false"):
+        SklearnClassifier(LogisticRegression(), standardise="yes")  # type: ignore[arg-type]
+    few = replace(three[0], x=three[0].x[:20], y=three[0].y[:20])
+    with pytest.raises(CalibError, match="KNeighborsClassifier cannot be fitted .*n_neighbors = 25"):
+        classifier("neighbours").fit([few], 4, Runtime()).predict_proba(three[1])
     with caplog.at_level("WARNING", logger="calib"):
-        SklearnClassifier(LogisticRegression(max_iter=1)).fit(three, 4, Runtime())
+        SklearnClassifier(LogisticRegression(max_iter=1), standardise=False).fit(three, 4, Runtime())
     assert "scikit-learn: lbfgs failed to converge" in caplog.text
 
 
@@ -268,7 +286,7 @@ def test_sklearn_has_the_threads_of_the_run(three: list[LabelledSamples]) -> Non
             return super().fit(x, y)
 
     torch.set_num_threads(1)
-    SklearnClassifier(Watching()).fit(three, 4, Runtime())
+    SklearnClassifier(Watching(), standardise=False).fit(three, 4, Runtime())
     assert set(seen) == {1}
 
 
@@ -296,9 +314,10 @@ def test_the_network_learns_and_hangs_on_its_seed_alone(three: list[LabelledSamp
 
 
 def test_the_network_is_that_of_torch() -> None:
-    """In test mode it is twice linear, batch norm and ReLU, then linear, averaged over networks."""
+    """In test mode it is twice linear, batch norm and ReLU on z-scores, then linear, averaged over networks."""
     rng = np.random.default_rng(0)
-    source = LabelledSamples("a", rng.normal(size=(40, 5)).astype("f4"), np.repeat([0, 1], 20))
+    source = LabelledSamples("a", rng.normal(3, 2, size=(40, 5)).astype("f4"), np.repeat([0, 1], 20))
+    z = StandardScaler().fit_transform(source.x.astype("f8"))
     fitted = network(members=2, epochs=2).fit([source], 2, Runtime(dtype=torch.float64))
     state = {name: torch.as_tensor(value) for name, value in fitted.state().items()}
     each = []
@@ -313,7 +332,7 @@ def test_the_network_is_that_of_torch() -> None:
             part = {n.removeprefix(f"{name}."): v for n, v in own.items() if n.startswith(name)}
             layers[place].load_state_dict(part, strict=False)
         with torch.no_grad():
-            each.append(layers(torch.as_tensor(source.x).double()).softmax(dim=1).numpy())
+            each.append(layers(torch.as_tensor(z)).softmax(dim=1).numpy())
     np.testing.assert_allclose(fitted.predict_proba(source), np.mean(each, axis=0), rtol=1e-10)
 
 
@@ -347,7 +366,7 @@ def test_average_is_the_mean(three: list[LabelledSamples]) -> None:
     both = AverageClassifier(parts).fit(three, 4, Runtime()).predict_proba(three[0])
     each = [part.fit(three, 4, Runtime()).predict_proba(three[0]) for part in parts.values()]
     np.testing.assert_array_equal(both, np.mean(each, axis=0))
-    assert versions_of(AverageClassifier(parts)) == [1, 1, 1]
+    assert versions_of(AverageClassifier(parts)) == [1, 2, 2]
     with pytest.raises(CalibError, match="at least one classifier"):
         AverageClassifier({"trees": None})
 
@@ -414,7 +433,7 @@ def test_the_oracle_trains_on_sources_and_the_other_folds(study: Study) -> None:
             return super().fit(sources, n_classes, runtime)
 
     task = make_labelled_task(study, parse_split("1_23", study))
-    method = Oracle(Uncorrected(), Watching(LogisticRegression(max_iter=2000)), folds=3)
+    method = Oracle(Uncorrected(), Watching(LogisticRegression(max_iter=2000), False), folds=3)
     assert method.uses_target_labels
     fitted = method.fit(task, Runtime())
     assert [[source.name for source in sources] for sources in seen] == [["1", "2"]] * 3 + [["1", "3"]] * 3
@@ -472,7 +491,7 @@ def test_a_saved_model_judges_the_target_as_in_its_run(name: str, tmp_path: Path
 
 
 def test_measurements_of_a_sample_share_their_mean(three: list[LabelledSamples]) -> None:
-    single = SklearnClassifier(LogisticRegression())
+    single = SklearnClassifier(LogisticRegression(), standardise=False)
     target = replace(three[0], replicate=np.arange(len(three[0])) // 3)
     p = single.fit(three[1:], 4, Runtime()).predict_proba(target)
     shared = OverReplicates(single).fit(three[1:], 4, Runtime())

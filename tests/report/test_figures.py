@@ -344,6 +344,28 @@ def test_records_that_have_no_map(written: tuple[Record, Study], tmp_path: Path)
         record_map(record, study, tmp_path)
 
 
+def test_other_cells_than_the_paper_s_are_called_so_and_each_training_has_its_figure(tmp_path: Path) -> None:
+    small = [f"out={tmp_path}", *SMALL, "method.epochs=3", "method.batch_size=8"]
+    study, data = load(compose(*small))
+    cells = replace(study, name="pancreas_mini")
+    (split, *_) = all_splits(study)
+    drawn = {}
+    for training, more in (("as_printed", []), ("converged", ["+tuned.converged.joint.epochs=4"])):
+        config = compose(*small[:-2], "method.batch_size=8", f"training={training}", *more)
+        gallery = draw_split({"joint": make_run(config, cells, data, split)}, tmp_path / "figures")
+        drawn[training] = gallery.drawn[0]
+    assert [one.name for one in drawn.values()] == [
+        "tsne_pancreas_mini_12_3_paper_seed0",
+        "tsne_pancreas_mini_12_3_paper_converged_seed0",
+    ]
+    for one in drawn.values():
+        assert one.title.startswith("Figure 4 on other cells. t-SNE before and after each calibration: ")
+        assert one.caption.endswith(
+            "Not the paper's 4036 cells, but 300 cells of the paper's three protocols, 6 types."
+        )
+    assert "protocol paper, training converged" in drawn["converged"].title
+
+
 def test_a_split_is_drawn_as_far_as_it_was_run(tmp_path: Path) -> None:
     small = [*SMALL, "method.epochs=3", "method.batch_size=8"]
     config = compose(f"out={tmp_path}", *small)

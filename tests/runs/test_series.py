@@ -9,11 +9,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pooch
 import pytest
+import requests
 import yaml
 from hydra.errors import MissingConfigException
 
@@ -143,6 +146,18 @@ def test_a_study_that_cannot_be_loaded_is_told_and_stops_no_other(tmp_path: Path
     assert "none.csv" in why
 
 
+def test_runs_with_another_classifier_share_their_correction(tmp_path: Path) -> None:
+    """One of them makes it, and the schedule begins with that one."""
+    small = " ".join(override.replace(" ", "") for override in SMALL)
+    variants = [f"{small} {words}" for words in ("logistic", "logistic_cv", "method.corrector.k=5")]
+    jobs = Planner(CONF, tmp_path).jobs([Series(["demo"], ["mnn"], variants=variants)])
+    corrections = [job.correction for job in jobs]
+    assert len(set(corrections[:6])) == 1
+    assert len(set(corrections[6:])) == 1
+    assert len(set(corrections)) == 2
+    assert {job.correction for job in planned(tmp_path, "baseline")} == {None}
+
+
 @pytest.fixture
 def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Return a function that calls the script on a list of series that take no time."""
@@ -150,6 +165,7 @@ def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     shutil.copytree(CONF, conf)
     lists = yaml.safe_load((conf / "reproduce.yaml").read_text())
     lists["demo"] = [{"studies": ["demo"], "methods": list(CHAIN), "seeds": [0]}]
+    lists["both"] = [{"studies": ["demo", "pancreas"], "methods": ["combat"], "seeds": [0]}]
     (conf / "reproduce.yaml").write_text(yaml.safe_dump(lists))
     study = yaml.safe_load((conf / "dataset" / "demo.yaml").read_text())
     small = yaml.safe_load("\n".join(o.removeprefix("dataset.").replace("=", ": ") for o in SMALL))
@@ -186,6 +202,37 @@ def test_a_reproduction_of_one_method(
     counted_and_made(out, "combat", reproduce, capsys)
     table = (out / "report" / "tables" / "table_accuracy_demo_paper.md").read_text()
     assert "| average |  | ours | – | 0." in table
+
+
+def test_a_study_that_cannot_be_downloaded_is_left_out_and_named(
+    tmp_path: Path,
+    reproduce: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise requests.ConnectionError("no route")
+
+    monkeypatch.setattr(requests, "get", refuse)
+    monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path / "cache")
+    monkeypatch.delenv("CALIB_DATA_DIR", raising=False)
+    out = tmp_path / "out"
+    missing = "pancreas: File human_pancreas_norm_complexBatch.h5ad is not in"
+    assert reproduce("--series", "both", "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    assert said.count(f"Left out: {missing}") == 2  # before the runs and after them
+    assert "Failed" not in said
+    assert len(list(out.rglob(RESULT))) == 3 + 1  # the runs, and the correction that they share
+    page = (out / "report" / "index.html").read_text()
+    assert missing in unescape(page)
+    assert (
+        "| pancreas | as printed | 12 | 3 | printed |"
+        in (out / "report" / "tables" / "table_3_paper.md").read_text()
+    )
+    assert (
+        reproduce("--series", "both", "--out", str(out), "--studies", "demo,pancreas", "--report-only") == 1
+    )
+    assert f"Failed: {missing}" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pandas as pd
 
 from calib.evaluation.intervals import Estimate
 from calib.report.exhibits import Table
-from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Group, average, difference
+from calib.report.groups import ARCSINH, CLASSIFIERS, CONVERGED, WEIGHT_1, Group, average, difference
 from calib.report.numbers import (
     estimate_columns,
     estimate_seeds,
@@ -26,10 +26,22 @@ BEST = "joint_plus"
 AGAIN = "fewer_subjects"
 """A method that equals the baseline if no subject is left out, so that it is not a row of its own."""
 
-UNCORRECTED = {ARCSINH: ", arcsinh", f"{ARCSINH} {LOGISTIC}": ", arcsinh, logistic regression"}
+EXCHANGED = {word: f", {name}" for word, name in CLASSIFIERS.items()}
+"""Variants with another classifier -> their addition to the name of a method."""
+
+UNCORRECTED = {
+    ARCSINH: ", arcsinh",
+    **{f"{ARCSINH} {word}": f", arcsinh{suffix}" for word, suffix in EXCHANGED.items()},
+}
 """Variants that are shown of the baseline only -> their addition to its name."""
 
-SUFFIXES = {ONE_SOURCE: "", CONVERGED: ", converged", LOGISTIC: ", logistic regression", **UNCORRECTED}
+SUFFIXES = {
+    ONE_SOURCE: "",
+    CONVERGED: ", converged",
+    WEIGHT_1: ", weight 1",
+    **EXCHANGED,
+    **UNCORRECTED,
+}
 """Variant -> its addition to the name of a method."""
 
 Partner = Callable[[Group], Group | None]
@@ -50,7 +62,8 @@ CAPTION = (
     "probabilities; which rows those are is known without labels. The fairer comparison with Joint+, which "
     "always does so (‡). Sorted by accuracy. A batch is source in one split and target in another, so the "
     "splits are not independent. Converged: with the learning rates of training=converged, where the "
-    "printed ones leave D untrained. Logistic regression: in place of D. Baseline: uncorrected data. "
+    "printed ones leave D untrained. Logistic regression: in place of D. C chosen: by folds of the sources. "
+    "Weight 1: of DeepCORAL's loss, which is then too small to count. Baseline: uncorrected data. "
     f"{CHOSEN} Seeds: any where the seed changes nothing. † uses target labels: a reference, not a method."
 )
 
@@ -61,7 +74,8 @@ def comparison_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
     Args:
         study: name of the study.
         groups: the study's groups of runs. Of those with a variant the table has pairwise calibration from
-            one source, converged training, logistic regression in D's place, and uncorrected data on arcsinh.
+            one source, converged training, another classifier, DeepCORAL's first weight, and uncorrected
+            data on arcsinh.
     """
     shown = [group for group in groups if _is_method(group)]
     best = next((g for g in shown if g.method == BEST and not g.variant and g.runs), None)
@@ -85,7 +99,7 @@ def _is_method(group: Group) -> bool:
         return group.variant == ONE_SOURCE
     if group.variant in UNCORRECTED:
         return group.method == "baseline"
-    return group.variant in ("", CONVERGED, LOGISTIC) and group.method != AGAIN
+    return group.variant in ("", CONVERGED, WEIGHT_1, *EXCHANGED) and group.method != AGAIN
 
 
 def compared(

@@ -3,16 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from calib.errors import DamagedError
 from calib.report.beyond.comparison import HEADS, LAST, cells, compared, method_name
+from calib.report.beyond.dimensions import CONTROL, dimensions, equal_control
 from calib.report.exhibits import Table
 from calib.report.figures.draw import fill_maps
 from calib.report.figures.gallery import Gallery, map_folder
 from calib.report.figures.maps import map_figure
 from calib.report.figures.tsne import Map, MapSettings, record_map
-from calib.report.groups import ARCSINH, CONVERGED, LOGISTIC, Group
+from calib.report.groups import ARCSINH, CLASSIFIERS, CONVERGED, LOGISTIC, LOGISTIC_CV, Group, difference
+from calib.report.numbers import estimate_columns, signed_with_interval
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
 from calib.report.paper import spelled
@@ -21,6 +24,15 @@ from calib.runs.run import Run
 
 NAMED = ("sva", "fsva", "ratio_g", "mnn", "cca", "seurat", "harmony", "mmd_resnet")
 """The introduction's methods in its order, and Harmony, which is younger and of the same kind."""
+
+WORDS = {
+    "harmony_100": "100 components",
+    "pca_16": "16 components",
+    "pca_100": "100 components",
+    "pca_128": "128 components",
+    "by_batch": "each batch standardised first",
+}
+"""Variant that changes a correction -> what the table adds to the method's name."""
 
 BESIDE = ("baseline", "combat", "normae", "bermuda", "desc", "recon_t", "joint", "joint_plus")
 """Methods of the paper's tables, and Joint+, which the table shows for comparison."""
@@ -41,9 +53,16 @@ CAPTION = (
     "Difference: accuracy minus that of the same classifier on the same data (of Harmony and MMD-ResNet: on "
     f"arcsinh of intensities) without calibration, paired by subject and seed, with {INTERVALS} {READS} "
     "Converged: with the learning rates of training=converged (docs/pancreas.md), where the printed ones "
-    f"leave D untrained. Sorted by accuracy. {CHOSEN} Seeds: any where the seed changes nothing. † uses "
+    "leave D untrained. Logistic regression is on the scale of the sources, with C = 1, or with C chosen by "
+    f"folds of the sources. Sorted by accuracy. {CHOSEN} Seeds: any where the seed changes nothing. † uses "
     "target labels. ‡ gives one answer for all replicates of a sample."
 )
+
+EQUAL = (
+    " Minus PCA: the difference to as many principal components as the method leaves, without calibration, "
+    "before the same classifier, so that fewer dimensions count on both sides."
+)
+"""Addition to the caption, where there are controls of equal dimension."""
 
 
 def named_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
@@ -51,24 +70,39 @@ def named_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
 
     There is no row if none of the named methods has a complete seed.
     """
-    shown = [group for group in groups if group.method in NAMED or _is_beside(group)]
+    shown = [group for group in groups if group.method in (*NAMED, CONTROL) or _is_beside(group)]
     if not any(group.runs and group.method in NAMED for group in shown):
         return pd.DataFrame()
     raw = {_words(group.variant): group for group in shown if group.method == UNCALIBRATED and group.runs}
 
     def uncalibrated(group: Group) -> Group | None:
         """Return the group of the same classifier on the same data without calibration."""
-        words = _words(group.variant)
+        words = _words(group.variant) - set(WORDS)
         if group.method == "joint_plus":  # no other method has its networks and scale
             return None
         on_arcsinh = raw.get(words | {ARCSINH}) if group.takes_arcsinh else None
         return on_arcsinh or raw.get(words)
 
     numbers = compared(study, shown, uncalibrated)
+    equal = {(group.method, group.protocol, group.variant): _beside_equal(group, shown) for group in shown}
+    places = numbers[["method", "protocol", "variant"]].itertuples(index=False, name=None)
+    numbers = numbers.assign(**pd.DataFrame([equal[place] for place in places]))
     words = numbers.pop("variant").str.split()
+    numbers["label"] = [
+        ", ".join([label, *(WORDS[word] for word in of_row if word in WORDS)])
+        for label, of_row in zip(numbers["label"], words, strict=True)
+    ]
     numbers.insert(4, "data", ["arcsinh" if ARCSINH in of_row else "as they are" for of_row in words])
     numbers.insert(5, "classifier", [_classifier(of_row) for of_row in words])
     return numbers
+
+
+def _beside_equal(group: Group, groups: Sequence[Group]) -> dict[str, float]:
+    """Return the dimensions that a method leaves, and the difference to as many principal components."""
+    control, count = equal_control(group, groups), dimensions(group)
+    apart = difference(group.runs, control.runs) if control else None
+    leaves = np.nan if count is None else float(count)
+    return {"dimensions": leaves, **estimate_columns(apart, "difference", prefix="equal_")}
 
 
 def _words(variant: str) -> frozenset[str]:
@@ -81,14 +115,15 @@ def _is_beside(group: Group) -> bool:
     protocols = ("paper", "released") if group.method == "joint" else ("paper",)
     if group.method == UNCALIBRATED:
         return group.protocol == "paper"
-    known = group.variant in ("", CONVERGED, LOGISTIC)
+    known = group.variant in ("", CONVERGED, LOGISTIC, LOGISTIC_CV)
     return group.method in BESIDE and group.protocol in protocols and known
 
 
 def _classifier(words: Sequence[str]) -> str:
     """Return the classifier that a variant's words choose."""
-    if LOGISTIC in words:
-        return "logistic regression"
+    for word in words:
+        if word in CLASSIFIERS:
+            return CLASSIFIERS[word]
     return "D, converged" if CONVERGED in words else "D"
 
 
@@ -103,10 +138,17 @@ def named_table(study: str, numbers: pd.DataFrame) -> Table:
         ]
         for row in numbers.to_dict("records")
     ]
+    heads, caption = ["method", "data", "classifier", *HEADS, "minus no calibration", "reads", *LAST], CAPTION
+    if "equal_difference" in numbers and numbers["equal_difference"].notna().any():
+        place = -len(LAST)
+        heads[place:place] = ["minus PCA"]
+        caption += EQUAL
+        for line, row in zip(rows, numbers.to_dict("records"), strict=True):
+            apart = (row["equal_difference"], row["equal_low"], row["equal_high"])
+            line[place:place] = [signed_with_interval(*apart)]
     title = f"{spelled(study)}: named in the paper, tested here"
     command = f"make reproduce-all STUDIES={study} SERIES=paper,beyond,named"
-    heads = ["method", "data", "classifier", *HEADS, "minus no calibration", "reads", *LAST]
-    return Table(f"named_{study}", title, CAPTION, heads, rows, numbers, command)
+    return Table(f"named_{study}", title, caption, heads, rows, numbers, command)
 
 
 def named_section(studies: Mapping[str, Sequence[Group]], folder: Path, workers: int) -> Section | None:

@@ -9,10 +9,11 @@ import torch
 from tqdm import tqdm
 
 from calib.data.study import Study
-from calib.report.figures.gallery import Gallery, map_folder
+from calib.report.figures.gallery import Gallery, map_folder, rules_of
 from calib.report.figures.split_figures import MAPPED, draw_split
 from calib.report.figures.study_figures import draw_study
 from calib.report.figures.tsne import MapSettings, make_maps
+from calib.report.groups import CONVERGED
 from calib.runs.planner import Job
 from calib.runs.run import Run
 from calib.shown import one_line
@@ -24,7 +25,7 @@ class Figures:
 
     Attributes:
         study: the figures that depend on no split.
-        splits: (protocol, split label) -> its figures.
+        splits: (protocol and training, split label) -> its figures.
     """
 
     study: Gallery
@@ -42,14 +43,14 @@ def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figur
 
     Args:
         study: the study, with its values as loaded, not scaled.
-        jobs: all planned runs of the study; runs with a variant are left out.
+        jobs: all planned runs of the study; runs with a variant other than converged training are left out.
         folder: folder of the figures.
         workers: number of figures drawn at once.
 
     Raises:
         CalibError: a record does not fit the study, or the folder cannot be written to.
     """
-    published = [job.run for job in jobs if not job.variant]
+    published = [job.run for job in jobs if job.variant in ("", CONVERGED)]
     seed = min((int(run.config.seed) for run in published), default=0)
     shown = _shown([run for run in published if run.config.seed == seed])
     mapped = [runs[name] for runs in shown.values() for name in MAPPED if name in runs]
@@ -68,19 +69,22 @@ def _draw_split(runs: Mapping[str, Run], folder: Path) -> Gallery:
 
 
 def _shown(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, Run]]:
-    """Return (protocol, split label) -> method -> run, for the splits with a run of the joint model.
+    """Return (rules, split label) -> method -> run, for the splits with a run of the joint model.
+
+    Rules are those of ``gallery.rules_of``.
 
     A correction without labels is the same under every protocol with the same data. So if it was planned for
     one protocol only, that run is shown under the other protocols, too.
     """
     places: dict[tuple[str, str], dict[str, Run]] = {}
     for run in runs:
-        place = (str(run.config.protocol.name), run.split.label)
-        places.setdefault(place, {})[str(run.config.method.name)] = run
+        places.setdefault((rules_of(run), run.split.label), {})[str(run.config.method.name)] = run
     for (_, split), methods in places.items():
+        first = next(iter(methods.values()))
         for run in runs:
             name = str(run.config.method.name)
-            alike = run.split.label == split and run.data == next(iter(methods.values())).data
+            trained_alike = run.config.training == first.config.training
+            alike = run.split.label == split and run.data == first.data and trained_alike
             if name not in methods and alike and hasattr(run.method, "corrector"):
                 methods[name] = run
     return {place: methods for place, methods in places.items() if "joint" in methods}
@@ -97,10 +101,10 @@ def fill_maps(study: Study, runs: Sequence[Run], seed: int, workers: int) -> Non
 
 
 def _trainings(runs: Sequence[Run]) -> dict[str, dict[str, dict[int, Run]]]:
-    """Return protocol -> split label -> seed -> run of the joint model."""
+    """Return rules -> split label -> seed -> run of the joint model."""
     trainings: dict[str, dict[str, dict[int, Run]]] = {}
     for run in runs:
         if run.config.method.name == "joint":
-            splits = trainings.setdefault(str(run.config.protocol.name), {})
+            splits = trainings.setdefault(rules_of(run), {})
             splits.setdefault(run.split.label, {})[int(run.config.seed)] = run
     return trainings

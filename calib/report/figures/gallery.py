@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from calib.files import safe_name
 from calib.records.record import Record
 from calib.report.figures.style import save
-from calib.runs.run import Run
+from calib.runs.run import AS_PRINTED, Run
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,13 @@ class Gallery:
         """Write names, captions and gaps to ``<name>.json``."""
         content = {"figures": [asdict(figure) for figure in self.drawn], "missing": self.missing}
         Record(self.folder).write_text(f"{safe_name(name)}.json", json.dumps(content, indent=1))
+
+
+def rules_of(run: Run) -> str:
+    """Return the protocol of a run, and its training unless that has the printed rates."""
+    config = run.config
+    training = "" if config.training == AS_PRINTED else f", training {config.training}"
+    return f"{config.protocol.name}{training}"
 
 
 def map_folder(run: Run) -> Path:

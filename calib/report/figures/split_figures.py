@@ -11,10 +11,10 @@ from calib.files import read_table, safe_name
 from calib.losses import PAPER_WIDTHS
 from calib.records.record import Record
 from calib.report.figures.curves import distance_figure
-from calib.report.figures.gallery import Gallery, map_folder
+from calib.report.figures.gallery import Gallery, map_folder, rules_of
 from calib.report.figures.maps import map_figure
 from calib.report.figures.tsne import Map, MapSettings, record_map
-from calib.report.paper import MAP_FIGURES, spelled
+from calib.report.paper import MAP_FIGURES, PANCREAS, PARTS_OF_PANCREAS, spelled
 from calib.runs.run import Run
 
 MAPPED = ("baseline", "combat", "normae", "bermuda", "desc", "joint")
@@ -72,7 +72,10 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
         Record(gallery.folder).write_table(
             safe_name(f"silhouettes_{_place(joint)}") + ".csv", pd.DataFrame(silhouettes), digits=6
         )
-    number = MAP_FIGURES.get(joint.study.name)
+    number, part = MAP_FIGURES.get(joint.study.name), PARTS_OF_PANCREAS.get(joint.study.name)
+    figure = f"Figure {number}. " if number else ""
+    if part:
+        figure = f"Figure {MAP_FIGURES[PANCREAS]} on other cells. "
     total = sum(len(joint.study.batches[name]) for name in (*joint.split.sources, *joint.split.targets))
     shown = silhouettes[0]["rows"] if silhouettes else 0
     rows = f"all {total} samples" if shown == total else f"{shown} of {total} samples, drawn at random"
@@ -81,10 +84,9 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
         "batch, right by class, with the mean silhouette in the calibrated space, not in the map. Every "
         "dimension is standardised first; perplexity 30, started from two principal components. "
         + ("The paper does not say which split it drew." if number else "")
+        + (f"Not the paper's 4036 cells, but {part}." if part else "")
     )
-    title = (
-        f"Figure {number}. " if number else ""
-    ) + f"t-SNE before and after each calibration: {_where(joint)}"
+    title = f"{figure}t-SNE before and after each calibration: {_where(joint)}"
     gallery.add(f"tsne_{_place(joint)}", title, caption, map_figure(maps, joint.study, joint.split))
 
 
@@ -116,22 +118,21 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
 
 def _place(run: Run) -> str:
     """Return study, split, protocol and seed of a run, for names of files."""
-    config = run.config
-    return f"{run.study.name}_{run.split.label}_{config.protocol.name}_seed{config.seed}"
+    rules = rules_of(run).replace(", training ", "_")
+    return f"{run.study.name}_{run.split.label}_{rules}_seed{run.config.seed}"
 
 
 def _where(run: Run) -> str:
-    """Return study, split and protocol of a run, for titles."""
-    return f"{spelled(run.study.name)}, split {run.split.label}, protocol {run.config.protocol.name}"
+    """Return study, split, protocol and training of a run, for titles."""
+    return f"{spelled(run.study.name)}, split {run.split.label}, protocol {rules_of(run)}"
 
 
 def _setup(run: Run) -> str:
-    """Return batches, protocol and seed of a run, for captions."""
+    """Return batches, protocol, training and seed of a run, for captions."""
     sources, targets = (", ".join(side) for side in (run.split.sources, run.split.targets))
-    config = run.config
     return (
-        f"{run.study.name}: sources {sources}, target {targets}; protocol {config.protocol.name}, "
-        f"seed {config.seed}, last epoch"
+        f"{run.study.name}: sources {sources}, target {targets}; protocol {rules_of(run)}, "
+        f"seed {run.config.seed}, last epoch"
     )
 
 

@@ -12,7 +12,7 @@ from calib.files import read_table, safe_name
 from calib.records.record import Record
 from calib.report.figures.curves import loss_figure
 from calib.report.figures.features import overlap_figure
-from calib.report.figures.gallery import Gallery
+from calib.report.figures.gallery import Gallery, rules_of
 from calib.report.paper import COMMON_FEATURES, spelled
 from calib.runs.run import Run
 
@@ -30,7 +30,7 @@ def draw_study(
 
     Args:
         study: with its values as loaded, not scaled.
-        trainings: protocol -> split label -> seed -> planned run of the joint model.
+        trainings: rules (``gallery.rules_of``) -> split label -> seed -> planned run of the joint model.
         folder: folder of the figures, of the tables behind them and of a list ``figures_<study>.json``.
 
     Raises:
@@ -75,7 +75,7 @@ def _overlaps(gallery: Gallery, study: Study) -> None:
 
 
 def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]]) -> None:
-    """Draw the losses of every joint run under one protocol."""
+    """Draw the losses of every joint run under one protocol and training."""
     histories = {
         f"split {split}": {
             seed: read_table(run.record.path / "history.csv")
@@ -86,12 +86,12 @@ def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int,
     }
     joint = next(run for seeds in trainings.values() for run in seeds.values())
     gallery.missing += [
-        f"Joint training on {study.name} {name}, protocol {joint.config.protocol.name}, has not been run."
+        f"Joint training on {study.name} {name}, protocol {rules_of(joint)}, has not been run."
         for name, row in histories.items()
         if not row
     ]
     count = sum(len(row) for row in histories.values())
-    protocol = joint.config.protocol.name
+    protocol = rules_of(joint)
     caption = (
         f"Losses of the joint training over epochs, {study.name}, protocol {protocol}: {count} runs, a row a "
         "split. Step A trains C and D, step B trains C and R (Eq. 4); logarithmic where a loss falls tenfold."
@@ -103,7 +103,8 @@ def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int,
     )
     floors = {"L_C (A)": floor, "L_C (B)": floor} if floor else {}
     title = f"Losses of the joint training: {spelled(study.name)}, protocol {protocol}"
-    gallery.add(f"losses_{study.name}_{protocol}", title, caption, loss_figure(histories, floors))
+    name = f"losses_{study.name}_{protocol.replace(', training ', '_')}"
+    gallery.add(name, title, caption, loss_figure(histories, floors))
 
 
 def _floor(joint: Run) -> float | None:
