@@ -176,7 +176,7 @@ def test_better_worse_or_undecided(bench: Bench, other: float, outcome: Ruling) 
     found = bench.verdict("joint beats ComBat")
     assert found.outcome == outcome
     assert "5 seeds" in found.ours
-    assert ("equal within 0.02 by two one-sided tests" in found.ours) == (other == 0.7)
+    assert ("within ±0.02 by two one-sided tests" in found.ours) == (other == 0.7)
     assert found.p is not None
     assert (found.p < 0.05) == (outcome != Ruling.OPEN)
 
@@ -193,7 +193,7 @@ def test_few_seeds_give_no_verdict(bench: Bench) -> None:
     assert [v.outcome for v in (one, four, share)] == [Ruling.FEW] * 3
     assert "; 1 seed: subjects only)" in one.ours
     assert "; 4 seeds)" in four.ours
-    assert "equal" not in four.ours
+    assert "within" not in four.ours
     assert [one.p, four.p, share.p, one.p_holm] == [None] * 4
 
 

@@ -167,7 +167,7 @@ def _equal(estimate: Estimate) -> str:
     """Return that a difference is surely within the margin, as the end of a sentence, "" if it is not."""
     if not decides(estimate) or not (p := p_equal(estimate)) < ALPHA:
         return ""
-    return f"; equal within {MARGIN} by two one-sided tests, p {p_text(p)}"
+    return f"; within ±{MARGIN} by two one-sided tests, p {p_text(p)}"
 
 
 def _p(estimate: Estimate) -> float | None:
