@@ -6,15 +6,13 @@ from omegaconf import DictConfig
 from calib.config import build
 from calib.data.study import Batch, Study
 
-BATCHES = {"chd": 4}
-"""Number of batches, where it is not 3."""
-
 
 def load_without_files(config: DictConfig) -> tuple[Study, dict[str, str]]:
     """Return a study of the configured name, with its name in the place of its checksum."""
     protocol, name = build(config.protocol), str(config.dataset.name)
     x, y = np.zeros((4, 3), np.float32), np.array([0, 1, 0, 1])
-    batches = {str(i + 1): Batch(str(i + 1), x, y) for i in range(BATCHES.get(name, 3))}
+    listed = config.dataset.get("files") or config.dataset.get("batches") or range(3)
+    batches = {str(i + 1): Batch(str(i + 1), x, y) for i in range(len(listed))}
     scaling = f"{protocol.transform} {protocol.batch_scale}"
     data = {"data_sha256": name, "scaling": scaling, "dtype": config.dtype}
     return Study(name, batches, list("abc"), ["no", "yes"], config.dataset.n_sources), data

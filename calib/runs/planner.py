@@ -111,11 +111,14 @@ class Planner:
             loaded = self._load(study, config)
             if loaded is None:
                 return
-            for seed, split in product(series.seeds, all_splits(loaded[0])):
+            splits = all_splits(loaded[0])
+            for seed in series.seeds:
                 seeded = config.copy()  # to compose it anew takes a hundred times as long
                 seeded.seed = seed
-                overrides = (*given, f"seed={seed}", *where, split.override)
-                yield Job(overrides, variant, make_run(seeded, *loaded, split), (series.name,), places)
+                first = make_run(seeded, *loaded, splits[0])
+                for split in splits:
+                    overrides = (*given, f"seed={seed}", *where, split.override)
+                    yield Job(overrides, variant, first.on(split), (series.name,), places)
         except CalibError as error:
             self.refused[" ".join((study, method, protocol, variant)).strip()] = str(error)
 

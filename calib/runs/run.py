@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Run:
     """One study, split, method and seed, with the place of its record.
 
     ``data`` holds what decides the numbers that the method is given: checksum, scaling and number type.
+    ``identity`` holds what else the key stands for, but for the split.
     """
 
     config: DictConfig
@@ -52,8 +54,22 @@ class Run:
     data: dict[str, str]
     split: Split
     method: AnyMethod[Any]
-    key: str
-    record: Record
+    identity: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        """Return the hash of all that decides the result."""
+        return short_hash({**self.identity, "split": self.split.label, **self.data})
+
+    @cached_property
+    def record(self) -> Record:
+        """Return the place of the record."""
+        out, name = Path(str(self.config.out)), self.config.method.name
+        return run_record(out, self.study.name, self.split.label, name, self.key)
+
+    def on(self, split: Split) -> "Run":
+        """Return the run on another split, with the same method: to build it takes longer than all else."""
+        return replace(self, split=split)
 
     def __str__(self) -> str:
         config = self.config
@@ -149,16 +165,12 @@ def make_run(config: DictConfig, study: Study, data: dict[str, str], split: Spli
         )
     identity = {
         "study": study.name,
-        "split": split.label,
         "method": _canonical(settings),
         "protocol": config.protocol.name,
         "seed": config.seed,
         "versions": [RECORD_VERSION, *method.versions],
-        **data,
     }
-    key = short_hash(identity)
-    record = run_record(Path(str(config.out)), study.name, split.label, config.method.name, key)
-    return Run(config, study, data, split, method, key, record)
+    return Run(config, study, data, split, method, identity)
 
 
 def method_settings(config: DictConfig) -> dict[str, Any]:

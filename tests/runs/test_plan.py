@@ -1,4 +1,7 @@
-"""The plan of conf/reproduce.yaml: the committed keys of all runs, and names that stand for settings."""
+"""The plan of conf/reproduce.yaml: the committed keys of all runs, and names that stand for settings.
+
+``python -m tests.renew_keys`` renews the committed keys.
+"""
 
 from pathlib import Path
 
@@ -24,19 +27,26 @@ LISTS = [
 ]
 
 
+def planned_keys(name: str, out: Path) -> dict[tuple[str, str], set[str]]:
+    """Return the keys of a list's runs by study and method; ``Planner`` must load studies without files."""
+    planner = Planner(CONF, out)
+    found: dict[tuple[str, str], set[str]] = {}
+    for job in planner.jobs(read_series(CONF / PLAN, name)):
+        found.setdefault((job.run.study.name, str(job.run.config.method.name)), set()).add(job.run.key)
+    assert not planner.refused
+    return found
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_plans_the_same_runs_as_ever(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("calib.runs.planner.load", load_without_files)
-    planner = Planner(CONF, tmp_path)
-    found: dict[tuple[str, str], set[str]] = {}
-    for job in planner.jobs(read_series(CONF / PLAN, name)):
-        found.setdefault((job.run.study.name, str(job.run.config.method.name)), set()).add(job.run.key)
-    assert not planner.refused
     rows = PLANNED[PLANNED["series"] == name]
     committed = zip(rows["study"], rows["method"], rows["keys"], strict=True)
-    assert found == {(study, method): set(keys.split()) for study, method, keys in committed}
+    assert planned_keys(name, tmp_path) == {
+        (study, method): set(keys.split()) for study, method, keys in committed
+    }
 
 
 def test_every_list_has_its_keys() -> None:

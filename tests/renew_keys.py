@@ -1,0 +1,44 @@
+"""Renew the committed keys of runs, ``tests/golden/keys/*.csv``: ``python -m tests.renew_keys``.
+
+To be called after a change that is meant to change keys: a raised version, another setting, another plan. Then
+``git diff --stat tests/golden/keys`` and the tests say what changed, and only what was meant to may.
+"""
+
+from pathlib import Path
+from unittest.mock import patch
+
+import pandas as pd
+
+from calib.runs.series import PLAN, VARIANTS
+from tests.conftest import CONF
+from tests.runs.test_compositions import COMPOSITIONS, PROTOCOLS, every_key
+from tests.runs.test_plan import GOLDEN, planned_keys
+from tests.without_files import load_without_files
+
+
+def main() -> None:
+    """Write both files."""
+    by_row: dict[tuple[str, ...], dict[str, str]] = {}
+    for (*place, protocol), key in sorted(every_key().items()):
+        by_row.setdefault(tuple(place), {})[protocol] = key
+    rows = [
+        dict(zip(("dataset", "method", "training"), place, strict=True)) | keys
+        for place, keys in by_row.items()
+    ]
+    table = pd.DataFrame(rows)[["dataset", "method", "training", *PROTOCOLS]]
+    table.to_csv(COMPOSITIONS, index=False, lineterminator="\n")
+    lists = [line.partition(":")[0] for line in (CONF / PLAN).read_text().splitlines() if line[:1].isalpha()]
+    planned = []
+    with patch("calib.runs.planner.load", load_without_files):
+        for name in lists:
+            for (study, method), found in (
+                planned_keys(name, Path("nowhere")).items() if name != VARIANTS else ()
+            ):
+                planned.append(
+                    {"series": name, "study": study, "method": method, "keys": " ".join(sorted(found))}
+                )
+    pd.DataFrame(planned).to_csv(GOLDEN, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()
