@@ -40,10 +40,11 @@ from calib.report.doc_tables import (
 )
 from calib.report.exhibits import Ruling, Table, Verdict, markdown
 from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
-from calib.report.paper import ONE_SOURCE, PROTOCOLS, spelled
+from calib.report.paper import ONE_SOURCE, PARTS_OF_PANCREAS, PROTOCOLS, spelled
 from calib.report.printed import METHODS, printed_tables
 from calib.report.results import results_table
 from calib.runs.archive import Archive
+from calib.report.table_three import table_three
 from calib.runs.planner import Planner
 from calib.runs.series import PLAN, Series, read_series, read_variants
 from calib.shown import say
@@ -99,7 +100,8 @@ SINGLE = {
 
 def planned_series() -> list[Series]:
     """Return the runs behind docs/paper.md and docs/pancreas.md; none is on the large pancreas study."""
-    small = [one.narrowed(studies=["mi", "chd"]) for one in read_series(CONF / PLAN, "paper")]
+    reached = ["mi", "chd", *PARTS_OF_PANCREAS]
+    small = [one.narrowed(studies=reached) for one in read_series(CONF / PLAN, "paper")]
     return [*(one for one in small if one), *read_series(CONF / PLAN, "readings,notes")]
 
 
@@ -142,6 +144,16 @@ def printed(results: pd.DataFrame, number: str, study: str, protocol: str) -> st
     lines = sorted(set(zip(published["split"], published["target"], strict=True)))
     tables = printed_tables(results, {"": lines}, study, protocol)
     (table,) = (one for one in tables if one.name == f"table_{number}_{protocol}")
+    return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
+
+
+def three(results: pd.DataFrame, protocol: str) -> str:
+    """Return Table 3 as Markdown, with its caption."""
+    lines: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    places = ["study", "variant", "split", "target"]
+    for study, variant, split, target in sorted(set(results[places].itertuples(index=False, name=None))):
+        lines.setdefault(study, {}).setdefault(variant, []).append((split, target))
+    table = table_three(results, lines, protocol)
     return f"{markdown(table.heads, table.rows)}\n\n{table.caption}"
 
 
@@ -278,6 +290,7 @@ def renewed(text: str, results: pd.DataFrame) -> str:
         "readings": readings,
         "rules": rules,
         "settings": settings_table,
+        "three": three,
         "single_source": partial(single_source_table, columns=SINGLE),
     }
 

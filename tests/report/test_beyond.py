@@ -16,12 +16,23 @@ from calib.evaluation.trust import tempered
 from calib.records.record import Finished
 from calib.report.beyond.attribution import walk_numbers, walks
 from calib.report.beyond.comparison import comparison_numbers, comparison_table
+from calib.report.beyond.dimensions import dimensions
 from calib.report.beyond.growth import growth_numbers
 from calib.report.beyond.named import named_numbers, named_section
 from calib.report.beyond.section import TABLES, beyond_section, is_beyond
 from calib.report.beyond.trust import trust_numbers, trusted
 from calib.report.exhibits import MISSING, Table, markdown
-from calib.report.groups import ARCSINH, LOGISTIC, Group, average, difference, group_jobs
+from calib.report.groups import (
+    ARCSINH,
+    LOGISTIC,
+    LOGISTIC_CV,
+    SVM_CV,
+    WEIGHT_1,
+    Group,
+    average,
+    difference,
+    group_jobs,
+)
 from calib.report.paper import ONE_SOURCE
 from calib.report.readings import readings
 from calib.runs.outcome import predictions
@@ -458,6 +469,58 @@ def test_the_methods_the_paper_names_stand_beside_its_own(plan: Plan, tmp_path: 
     assert ["MNN", "arcsinh", "D", *[MISSING] * 7, "paper", MISSING] in table.rows
     assert "standardise_logistic" not in set(numbers["method"])
     assert_same_from_file(table, "named", tmp_path)
+
+
+def test_fewer_dimensions_stand_beside_as_many_principal_components(plan: Plan, tmp_path: Path) -> None:
+    five = "method.corrector.dimensions=5"
+    jobs = plan(
+        (["baseline", "pca"], ["paper"], [0], [LOGISTIC, LOGISTIC_CV]),
+        (["pca"], ["paper"], [0], [f"{LOGISTIC} by_batch", f"{five} {LOGISTIC}"]),
+        (["cca", "mnn"], ["paper"], [0, 1], [LOGISTIC]),
+    )
+    made = {"baseline": 0.9, "cca": 0.7, "mnn": 0.8, "pca": 0.5}
+    for method, right in made.items():
+        record(only(jobs, method, LOGISTIC), right)
+    record(only(jobs, "pca", LOGISTIC_CV), 0.6)
+    record(only(jobs, "pca", f"{LOGISTIC} by_batch"), 0.4)
+    record(only(jobs, "pca", f"{five} {LOGISTIC}"), 0.3)
+    groups = grouped(jobs)
+    counts = {(g.method, g.variant): dimensions(g) for g in groups}
+    assert counts["cca", LOGISTIC] == counts["pca", LOGISTIC] == 12  # all features, fewer than 20
+    assert counts["pca", f"{five} {LOGISTIC}"] == 5
+    assert counts["mnn", LOGISTIC] is None
+    numbers = named_numbers("demo", groups).set_index(["label", "classifier"])
+    assert numbers.index.is_unique
+    assert ("PCA, each batch standardised first", "logistic regression") in numbers.index
+    assert (f"PCA, {five}", "logistic regression") in numbers.index
+    assert ("PCA", "logistic regression, C chosen") in numbers.index
+    cca = numbers.loc[("CCA", "logistic regression")]
+    accuracy = {g.method: np.mean(g.means("accuracy")) for g in groups if g.variant == LOGISTIC}
+    assert cca["equal_difference"] == pytest.approx(accuracy["cca"] - accuracy["pca"])
+    assert cca["difference"] == pytest.approx(accuracy["cca"] - accuracy["baseline"])
+    assert numbers["equal_difference"].notna().sum() == 1
+    table = TABLES["named"]("demo", named_numbers("demo", groups))
+    assert table.heads[-2:] == ["minus PCA", "seeds"]
+    assert "as many principal components" in table.caption
+    assert_same_from_file(table, "named", tmp_path)
+
+
+def test_classifiers_with_chosen_settings_have_rows_of_their_own(plan: Plan, tmp_path: Path) -> None:
+    jobs = plan(
+        (["joint_plus"], ["paper"], [0], [""]),
+        (["standardise_logistic"], ["paper"], [0], ["", LOGISTIC_CV]),
+        (["standardise_svm"], ["paper"], [0], [SVM_CV]),
+        (["deep_coral"], ["paper"], [0], ["", WEIGHT_1]),
+    )
+    record(jobs)
+    table = comparison_table("demo", comparison_numbers("demo", grouped(jobs)))
+    names = {row[0] for row in table.rows}
+    assert {
+        "Standardised, logistic regression",
+        "Standardised, logistic regression, C chosen",
+        "Standardised, SVM, C chosen",
+        "DeepCORAL, weight 1",
+    } <= names
 
 
 def test_the_section_on_named_methods_has_maps_of_what_is_recorded(plan: Plan, tmp_path: Path) -> None:

@@ -32,7 +32,10 @@ WORDS = {
     "pca_128": "128 components",
     "by_batch": "each batch standardised first",
 }
-"""Variant that changes a correction -> what the table adds to the method's name."""
+"""Word that changes a correction -> the addition to the method's name; of others it is the word itself."""
+
+SAID = {ARCSINH, CONVERGED, *CLASSIFIERS}
+"""Words of a variant that have columns of their own."""
 
 BESIDE = ("baseline", "combat", "normae", "bermuda", "desc", "recon_t", "joint", "joint_plus")
 """Methods of the paper's tables, and Joint+, which the table shows for comparison."""
@@ -77,7 +80,7 @@ def named_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
 
     def uncalibrated(group: Group) -> Group | None:
         """Return the group of the same classifier on the same data without calibration."""
-        words = _words(group.variant) - set(WORDS)
+        words = _words(group.variant) & SAID
         if group.method == "joint_plus":  # no other method has its networks and scale
             return None
         on_arcsinh = raw.get(words | {ARCSINH}) if group.takes_arcsinh else None
@@ -89,7 +92,7 @@ def named_numbers(study: str, groups: Sequence[Group]) -> pd.DataFrame:
     numbers = numbers.assign(**pd.DataFrame([equal[place] for place in places]))
     words = numbers.pop("variant").str.split()
     numbers["label"] = [
-        ", ".join([label, *(WORDS[word] for word in of_row if word in WORDS)])
+        ", ".join([label, *(WORDS.get(word, word) for word in of_row if word not in SAID)])
         for label, of_row in zip(numbers["label"], words, strict=True)
     ]
     numbers.insert(4, "data", ["arcsinh" if ARCSINH in of_row else "as they are" for of_row in words])
