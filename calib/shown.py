@@ -137,7 +137,10 @@ class LastResort(logging.Handler):
             if any(handler is not self for handler in logger.handlers):
                 return
             logger = logger.parent if logger.propagate else None
-        sys.stderr.write(f"{self.format(record)}\n")
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+        except Exception:  # as Python's handlers do
+            self.handleError(record)
 
 
 logging.getLogger("calib").addHandler(LastResort())
