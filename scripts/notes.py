@@ -43,8 +43,8 @@ from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
 from calib.report.paper import ONE_SOURCE, PARTS_OF_PANCREAS, PROTOCOLS, spelled
 from calib.report.printed import METHODS, printed_tables
 from calib.report.results import results_table
-from calib.runs.archive import Archive
 from calib.report.table_three import table_three
+from calib.runs.archive import Archive
 from calib.runs.planner import Planner
 from calib.runs.series import PLAN, Series, read_series, read_variants
 from calib.shown import say

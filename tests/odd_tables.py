@@ -253,7 +253,7 @@ def written(case: dict[str, Any], folder: Path, rng: np.random.Generator) -> Pat
     made = table(case, rng)
     file = folder / f"study.{case['kind']}"
     if case["kind"] == "parquet":
-        names = {c: str for c in made.columns if made[c].dtype == object and not str(c).startswith("f")}
+        names = {c: str for c, dtype in made.dtypes.items() if dtype.kind == "O" and c[:1] != "f"}
         try:
             made.astype(names).to_parquet(file)
         except (ValueError, TypeError):  # Parquet cannot hold this table

@@ -21,7 +21,7 @@ SEPARATORS = ",;\t"
 LINES = 50
 """Lines that are looked at for the separator and the decimal sign."""
 MUCH = 20
-"""A file of which more than one byte in so many is a control character is no text."""
+"""A file with NUL signs of which more than one byte in so many is a control character is no text."""
 TEXT = bytes(set(range(256)) - set(range(32)) | set(b"\t\n\r\f"))
 """Bytes that texts have; NUL and other control characters are not among them."""
 LONGEST = 1 << 27
@@ -95,7 +95,8 @@ def _encoding(file: Path) -> str:
         start = stream.read(BLOCK)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
-        if any(MUCH * len(part.translate(None, TEXT)) > len(part) for part in (start[:64], start)):
+        parts = [part for part in (start[:64], start) if b"\0" in part]
+        if any(MUCH * len(part.translate(None, TEXT)) > len(part) for part in parts):
             raise DataError(f"File {file} is no text table: it holds binary data; check the path.")
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:

@@ -89,7 +89,7 @@ def load_h5ad_study(
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer; or a
-            name has a control character.
+            name has a sign that cannot be kept.
         CalibError: a setting is of the wrong kind, or the packages that read h5ad files are not installed.
     """
     check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
@@ -274,7 +274,7 @@ def _check_tables(file: Path, obs: pd.DataFrame, features: Sequence[str]) -> Non
 
 
 def _check_signs(file: Path, names: Mapping[str, pd.Series]) -> None:
-    """Raise DataError if a name has a control character; the names are given by their places in the file."""
+    """Raise DataError if a name has a sign that cannot be kept; names are given by their places."""
     for place, column in names.items():
         check_signs(pd.unique(column.astype(object)), partial(_place, file, place))
 

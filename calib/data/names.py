@@ -16,8 +16,9 @@ MISSING_WORDS = frozenset(
 )
 """Words, in lower case, by which programs mark a missing value; they may also be names."""
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""A sign that no name may have, since a table or an array could not hold it; tabs and line feeds may be."""
+UNFIT = re.compile(r"[\x00\r\ud800-\udfff]")
+"""A sign that no name may have: NUL, which ends a text in arrays, a carriage return, which ends a line of a
+table, and half a sign, which no file can hold. Other control characters are kept."""
 
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__|\.\.\.\d+")
 """What pandas, pyarrow and R call a column without a name."""
@@ -42,7 +43,7 @@ def is_missing_word(name: str) -> bool:
 
 
 def check_signs(names: Iterable[object], place: Callable[[int], str]) -> None:
-    """Check that names, which may be missing, have no control characters.
+    """Check that names, which may be missing, can be kept in arrays and files.
 
     Args:
         names: the names.
@@ -52,10 +53,10 @@ def check_signs(names: Iterable[object], place: Callable[[int], str]) -> None:
         DataError: a name has one; the message shows and names the sign.
     """
     for position, name in enumerate(names):
-        if isinstance(name, str) and (found := CONTROL.search(name)):
+        if isinstance(name, str) and (found := UNFIT.search(name)):
             raise DataError(
-                f"{place(position)}: the name {name[:60]!r} has the control character "
-                f"U+{ord(found[0]):04X}; remove it."
+                f"{place(position)}: the name {name[:60]!r} has the sign U+{ord(found[0]):04X}, which cannot "
+                "be kept; remove it."
             )
 
 

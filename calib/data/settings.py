@@ -20,7 +20,7 @@ def as_word(key: str, value: object) -> Word:
     """Return a setting that has to be one name.
 
     Raises:
-        CalibError: it is empty, a list or a mapping, or has a control character.
+        CalibError: it is empty, a list or a mapping, or has a sign that cannot be kept.
     """
     if not isinstance(value, Word) or value == "":
         raise CalibError(f"{key}={_shown(value)} must be one name; put a name with odd signs in quotes.")

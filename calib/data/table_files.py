@@ -39,7 +39,7 @@ def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
 
     Raises:
         DataError: the file is empty, damaged or of another kind, has a column twice, or one whose name has a
-            control character.
+            sign that cannot be kept.
         CalibError: the package that reads such files is not installed.
     """
     words = [word for word in named if word is not None]

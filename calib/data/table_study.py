@@ -137,8 +137,8 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
         wanted: names of the features one by one, in place of ``columns.features`` and ``columns.ignore``.
 
     Raises:
-        DataError: the table lacks a column, a cell that must be filled is empty, or a name has a control
-            character.
+        DataError: the table lacks a column, a cell that must be filled is empty, or a name has a sign
+            that cannot be kept.
     """
     role = columns.roles(table, file)
     owner = text(table[role["batch"]]) if role["batch"] else pd.Series(file.stem, index=table.index)

@@ -230,7 +230,7 @@ def test_an_index_of_a_parquet_file_may_be_named(tmp_path: Path) -> None:
         load_table_study("t", str(tmp_path / "t.parquet"), "batch", "label", sample="ids")
 
 
-CONTROLS = ("\x00", "\r", "\x85")
+UNFIT = ("\x00", "\r")
 PLACES = ("batch", "label", "person", "id", "feature")
 
 
@@ -245,8 +245,10 @@ def with_sign(sign: str, place: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.parametrize("sign", CONTROLS)
-def test_control_characters_in_the_names_of_a_table(sign: str, kind: str, place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", UNFIT)
+def test_signs_that_cannot_be_kept_in_the_names_of_a_table(
+    sign: str, kind: str, place: str, tmp_path: Path
+) -> None:
     if kind == "csv" and sign == "\r":
         return  # the line ends there, which is another fault
     made, file = with_sign(sign, place), tmp_path / f"t.{kind}"
@@ -258,28 +260,26 @@ def test_control_characters_in_the_names_of_a_table(sign: str, kind: str, place:
 
 
 @pytest.mark.parametrize("place", ["batch", "label", "person", "feature"])
-def test_control_characters_in_the_names_of_an_h5ad_file(place: str, tmp_path: Path) -> None:
-    made = with_sign("\x1b", place)
+def test_signs_that_cannot_be_kept_in_the_names_of_an_h5ad_file(place: str, tmp_path: Path) -> None:
+    made = with_sign("\r", place)
     obs = {column: made[column].tolist() for column in ("batch", "label", "person")}
     peaks = made.iloc[:, 2:5]
     file = write_h5ad(tmp_path / "t.h5ad", obs, list(peaks.columns), peaks.to_numpy())
     where = "index of var" if place == "feature" else f"column '{place}' of obs"
-    with pytest.raises(DataError, match=rf"t.h5ad, {where}: the name '.*' has the control character U\+001B"):
+    with pytest.raises(DataError, match=rf"t.h5ad, {where}: the name '.*' has the sign U\+000D, which"):
         load_h5ad_study("t", str(file), "batch", "label", subject="person")
 
 
-def test_control_characters_in_one_file_a_batch_and_in_settings(tmp_path: Path) -> None:
+def test_signs_that_cannot_be_kept_in_one_file_a_batch_and_in_settings(tmp_path: Path) -> None:
     files: dict[str, Any] = {}
-    for name, part in with_sign("\x07", "label").groupby("batch"):
+    for name, part in with_sign("\x00", "label").groupby("batch"):
         part[["label", "mz_0"]].to_csv(tmp_path / f"{name}.csv", index=False)
         files[str(name)] = {"path": str(tmp_path / f"{name}.csv")}
-    with pytest.raises(DataError, match=r"a.csv, line 3, column .label.: the name .* U\+0007; remove it"):
+    with pytest.raises(DataError, match=r"a.csv, line 3, column 'label': there is a NUL sign"):
         load_csv_study("t", files, "label", {"case": "case", "control": "control"})
-    with pytest.raises(
-        DataError, match=r"dataset.files: the name 'a\\x00' has the control character U\+0000"
-    ):
+    with pytest.raises(DataError, match=r"dataset.files: the name 'a\\x00' has the sign U\+0000"):
         load_csv_study("t", {"a\0": files["a"], "b": files["b"]}, "label", {"case": "a", "control": "b"})
-    with pytest.raises(DataError, match=r"dataset.classes.case: the name 'a\\x00' has the control"):
+    with pytest.raises(DataError, match=r"dataset.classes.case: the name 'a\\x00' has the sign"):
         table(plates(), tmp_path, classes={"case": "a\0", "control": "b"})
 
 
