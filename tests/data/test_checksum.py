@@ -60,7 +60,7 @@ def test_names_are_hashed_alike_however_they_are_stored() -> None:
 KNOWN = {
     "mi": "14954f3ec09abe10539274a383353717607d41fa6edb9315341e335eabd4e1b9",
     "chd": "aafccfdd96ea147ab02a66fb27f4864ffde3fa1e088a8a0f9a8bc902c47482f7",
-    "demo": "05a3020649cac29f3a36cf56235b6d1b4b375288a7115bf259e53ab13eddd4db",
+    "demo": "534dd1f94ef996c6d7e6b4283c081b4851306a72355ddd1de5c4183510c2d28f",
     "pancreas_mini": "824b30a1ee13a59f792dd8a456b056bda00f1c709bb738a7c4f9d47932d9c4e2",
 }
 
