@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, cast
 
@@ -25,6 +26,12 @@ POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 """A number with a decimal point."""
 THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
 """A number that is read in two ways: 1,234 is either a little more than one or more than a thousand."""
+POINTS = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*")
+"""The same with a point, as much of Europe writes thousands."""
+BELOW_THOUSAND = re.compile(r"\s*([+-]?\d{1,3})?\s*")
+"""A whole number below a thousand, or nothing."""
+FEW = 3
+"""Numbers with a point that a column must have before their points are doubted."""
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +66,30 @@ def dialect(file: Path) -> Dialect:
     told = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None
     lines = lines[1:] if told else lines
     separator = told[1] if told else _separator(lines)
-    cells = [cell for row in _rows(lines, separator)[1:] for cell in row]
-    return Dialect(encoding, separator, _decimal(cells, file), 1 if told else 0)
+    rows = _rows(lines, separator)[1:]
+    decimal = _decimal([cell for row in rows for cell in row], file)
+    if separator != ",":  # where cells stand between commas, nobody writes points between thousands
+        for column in zip_longest(*rows, fillvalue=""):
+            _check_points(column, file)
+    return Dialect(encoding, separator, decimal, 1 if told else 0)
+
+
+def is_compressed(file: Path) -> bool:
+    """Return whether the name of a file says that it is compressed with gzip; no other kind is read."""
+    return file.suffix.lower() == ".gz"
 
 
 def _opened(file: Path) -> IO[bytes]:
     """Open a file that may be compressed with gzip."""
-    return cast(IO[bytes], gzip.open(file) if file.suffix == ".gz" else file.open("rb"))
+    return cast(IO[bytes], gzip.open(file) if is_compressed(file) else file.open("rb"))
 
 
 def _encoding(file: Path) -> str:
     """Return the encoding: UTF-8 or UTF-16 where the bytes fit, else that of Windows in western Europe."""
     with _opened(file) as stream:
         start = stream.read(BLOCK)
+        if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            return "utf-32"
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
         if b"\0" in start:
@@ -110,6 +128,22 @@ def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
         return list(csv.reader(lines, delimiter=separator))
     except csv.Error:
         return []
+
+
+def _check_points(column: Sequence[str], file: Path) -> None:
+    """Refuse a column of whole numbers below a thousand and numbers such as 1.234, as of 950 and 1.234.
+
+    Raises:
+        DataError: the points may stand between thousands.
+    """
+    points = [cell for cell in column if POINTS.fullmatch(cell)]
+    others = [cell for cell in column if not POINTS.fullmatch(cell)]
+    if len(points) >= FEW and any(map(str.strip, others)) and all(map(BELOW_THOUSAND.fullmatch, others)):
+        raise DataError(
+            f"File {file}: numbers such as {points[0].strip()}, beside {next(filter(str.strip, others))}, "
+            "may have a decimal point or a point between thousands; save the file without signs between "
+            "thousands."
+        )
 
 
 def _decimal(cells: Sequence[str], file: Path) -> str:

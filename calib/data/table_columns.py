@@ -1,6 +1,7 @@
 """The columns of a table: which name batch, label, subject and sample, and which are features."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +51,14 @@ class Columns:
                 continue
             role[name] = found_name(word, present)
             if role[name] is None:
+                shown = f"The first ones are: {', '.join(present[:4])}."
+                if len(present) == 1:
+                    shown = (
+                        f"Its only column is '{present[0]}'; cells have to be separated by commas, "
+                        "semicolons or tabs."
+                    )
                 raise DataError(
-                    f"File {file} has no column '{spelled(word)}'{nearest(spelled(word), present)} "
-                    f"The first ones are: {', '.join(present[:4])}."
+                    f"File {file} has no column '{spelled(word)}'{nearest(spelled(word), present)} {shown}"
                 )
         for name in ROLES:
             if name != "label" and role[name] is not None and role[name] == role["label"]:
@@ -87,11 +93,7 @@ class Columns:
         if x.shape[1] == 0:
             raise DataError(f"File {file} has no feature column besides {', '.join(dict.fromkeys(roles))}.")
         if texts := [c for c in x.columns if _all_text(x[c])]:
-            raise DataError(
-                f"File {file}: column '{texts[0]}' holds text ({x[texts[0]].dropna().iloc[0]!r}), so it is "
-                f"no feature; leave it out with dataset.ignore=[{','.join(texts)}], or name the features by "
-                "a pattern as in dataset.features='mz_*'."
-            )
+            raise _text_found(texts, str(x[texts[0]].dropna().iloc[0]), file)
         return x
 
 
@@ -125,6 +127,21 @@ def check_ignored(ignore: Sequence[Word], present: Sequence[Sequence[str]], wher
                 f"File {where} has no column '{spelled(word)}', which dataset.ignore names"
                 f"{nearest(spelled(word).replace('*', ''), every)}"
             )
+
+
+def _text_found(columns: Sequence[str], cell: str, file: Path) -> DataError:
+    """Return the error for columns of text among the features; ``cell`` is a cell of the first."""
+    ignore = f"leave it out with dataset.ignore=[{','.join(columns)}]"
+    if re.match(r"\W*\d", cell):
+        return DataError(
+            f"File {file}: column '{columns[0]}' holds {cell!r}, which is no number to this reader; write "
+            "numbers with digits and a decimal sign only, without signs between thousands, units or < and >, "
+            f"or {ignore} if it is no measurement."
+        )
+    return DataError(
+        f"File {file}: column '{columns[0]}' holds text ({cell!r}), so it is no feature; {ignore}, or name "
+        "the features by a pattern as in dataset.features='mz_*'."
+    )
 
 
 def _all_text(column: pd.Series) -> bool:

@@ -5,6 +5,7 @@
 
 import logging
 import re
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from calib.data.dialects import COMMA, dialect
+from calib.data.dialects import COMMA, dialect, is_compressed
 from calib.data.names import MISSING_WORDS
 from calib.data.settings import Word, found_name, spelled
 from calib.errors import CalibError, DataError, nearest
@@ -102,15 +103,20 @@ def _text(file: Path, named: Sequence[Word]) -> pd.DataFrame:
         "sep": found.separator,
         "encoding": found.encoding,
         "skiprows": found.skipped,
+        "compression": "gzip" if is_compressed(file) else None,
+        "index_col": False,  # otherwise the first cells of rows with a cell too many become row names
     }
     header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False, **how).iloc[0]
     _check_header(list(header), file)
-    table = pd.read_csv(file, low_memory=False, decimal=found.decimal, **how)
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first cells for row names
-        raise DataError(
-            f"File {file} has rows of more cells than its header has names; name every column, or take "
-            "separators away from the ends of the lines."
-        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            table = pd.read_csv(file, low_memory=False, decimal=found.decimal, **how)
+        except pd.errors.ParserWarning as error:
+            raise DataError(
+                f"File {file} has rows of more cells than its header has names; name every column, or take "
+                "separators away from the ends of the lines."
+            ) from error
     columns = [column for word in named if (column := found_name(word, table.columns)) is not None]
     if columns:
         names = pd.read_csv(file, usecols=list(set(columns)), dtype=str, keep_default_na=False, **how)

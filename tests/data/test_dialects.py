@@ -26,7 +26,7 @@ def load(file: Path, **settings: Any) -> Study:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("decimal", [".", ","])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-32"])
 def test_dialects(separator: str, decimal: str, encoding: str, tmp_path: Path) -> None:
     made = plates(LABELS)
     file = tmp_path / "t.csv"
@@ -75,6 +75,18 @@ def test_names_with_commas_in_a_file_with_semicolons(tmp_path: Path) -> None:
         (["1,234", "2,345", "3,456"], "1,234 may have a decimal comma or a comma between thousands"),
         (["1.234,5", "2", "3"], "'1.234,5' is not a number"),
         (["1,5e3", "-2,5", "+3"], [1500, -2.5, 3]),
+        (
+            ["1.234", "950", "2.345"],
+            "1.234, beside 950, may have a decimal point or a point between thousands",
+        ),
+        (["1.234", "2.345", "3.456"], [1.234, 2.345, 3.456]),
+        (["1.25", "950", "2.345"], [1.25, 950, 2.345]),
+        (
+            ["7'126", "8'001", "9'400"],
+            "'f' holds \"7'126\", which is no number to this reader; write numbers with",
+        ),
+        (["7.1 %", "8.2 %", "9.3 %"], "'f' holds '7.1 %', which is no number to this reader"),
+        (["<0.5", "<0.5", "<0.5"], "'f' holds '<0.5', which is no number to this reader"),
     ],
 )
 def test_commas_in_numbers(cells: list[str], outcome: Any, tmp_path: Path) -> None:
@@ -86,6 +98,21 @@ def test_commas_in_numbers(cells: list[str], outcome: Any, tmp_path: Path) -> No
     else:
         x = np.concatenate([batch.x for batch in load(tmp_path / "t.csv").batches.values()])
         np.testing.assert_array_equal(x[:, 0], np.tile(np.array(outcome, float), 12))
+
+
+@pytest.mark.parametrize("separator", ["|", " "])
+def test_cells_that_are_separated_otherwise(separator: str, tmp_path: Path) -> None:
+    plates().to_csv(tmp_path / "t.csv", index=False, sep=separator)
+    with pytest.raises(
+        DataError, match=r"Its only column is 'batch.label.mz_0.mz_1.mz_2'; cells have to be se"
+    ):
+        load(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("name", ["t.zip", "t.csv.bz2", "t.csv.xz", "t.tar"])
+def test_only_gzip_is_known_by_its_name(name: str, tmp_path: Path) -> None:
+    plates().to_csv(tmp_path / name, index=False, compression=None)
+    assert len(load(tmp_path / name).batches) == 3
 
 
 def test_names_keep_their_commas_and_zeros_beside_decimal_commas(tmp_path: Path) -> None:
