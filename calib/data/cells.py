@@ -55,7 +55,8 @@ def check_numbers(table: pd.DataFrame, file: Path) -> None:
         if DECORATED.fullmatch(str(cell).strip()) and not _is_date(cell):
             raise DataError(
                 f"File {file}: column '{column}' holds no numbers, but cells such as {_shown(cell)}; "
-                f"{_remedy(cell, column)}."
+                f"{_remedy(cell, column)}, or leave it out with dataset.ignore={as_list(list(texts))} if it "
+                "is no measurement."
             )
     if texts:
         column, cell = next(iter(texts.items()))

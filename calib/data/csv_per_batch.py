@@ -14,7 +14,7 @@ from calib.data.cells import numbers
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import address_in, locate
 from calib.data.missing_features import STATISTICS, lacking, remaining
-from calib.data.names import check_signs
+from calib.data.names import check_signs, natural
 from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
 from calib.data.settings import (
     Word,
@@ -46,7 +46,7 @@ def load_csv_study(
     n_sources: int = 2,
     unit: float | None = None,
 ) -> Study:
-    """Return a study read from one CSV file for each batch, with the batches in the order of ``files``.
+    """Return a study read from one CSV file for each batch, the batches in natural order (1, 2, 10).
 
     Args:
         name: name of the study.
@@ -77,7 +77,7 @@ def load_csv_study(
     lines: dict[str, list[str]] = {}
     features: list[str] = []
     present = []
-    for batch, file in _files(files).items():
+    for batch, file in sorted(_files(files).items(), key=lambda item: natural(item[0])):
         path = str(file["path"])
         source = address_in(url, Path(path).name) if url else None
         local = locate(path, source, file.get("sha256"))

@@ -31,12 +31,14 @@ COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 """A number with a decimal comma."""
 POINT = re.compile(r"\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*")
 """A number with a decimal point."""
-THOUSANDS_POINT = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*")
-SMALL = re.compile(r"\s*[+-]?[1-9]\d{0,2}\s*")
-LEAST = 5
-"""Least number of such numbers with a point that are no chance."""
 THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
 """A number that is read in two ways: 1,234 is either a little more than one or more than a thousand."""
+THOUSANDS_POINT = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*")
+"""The same with a point, as much of Europe writes thousands."""
+SMALL = re.compile(r"\s*[+-]?[1-9]\d{0,2}\s*")
+"""A whole number below a thousand, other than 0, which may stand for a missing value."""
+LEAST = 3
+"""Numbers with a point that there must be before their points are doubted."""
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,8 @@ def dialect(file: Path) -> Dialect:
     lines = lines[1:] if told else lines
     separator = told[1] if told else _separator(lines)
     _check_nul(file, encoding, separator)
-    return Dialect(encoding, separator, _decimal(_rows(lines, separator)[1:], file), 1 if told else 0)
+    decimal = _decimal(_rows(lines, separator)[1:], separator, file)
+    return Dialect(encoding, separator, decimal, 1 if told else 0)
 
 
 @contextmanager
@@ -86,13 +89,15 @@ def opened(file: Path, how: Dialect) -> Iterator[IO[str]]:
 
 def _opened(file: Path) -> IO[bytes]:
     """Open a file that may be compressed with gzip."""
-    return cast(IO[bytes], gzip.open(file) if file.suffix == ".gz" else file.open("rb"))
+    return cast(IO[bytes], gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb"))
 
 
 def _encoding(file: Path) -> str:
-    """Return the encoding: UTF-8 or UTF-16 where the bytes fit, else that of Windows in western Europe."""
+    """Return the encoding: UTF-8, UTF-16 or UTF-32 where the bytes fit, else that of Windows."""
     with _opened(file) as stream:
         start = stream.read(BLOCK)
+        if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            return "utf-32"
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16"
         parts = [part for part in (start[:64], start) if b"\0" in part]
@@ -117,7 +122,8 @@ def _encoding(file: Path) -> str:
 def _check_nul(file: Path, encoding: str, separator: str) -> None:
     """Raise DataError if the text holds a NUL sign, which would end its cell; the message says where."""
     with _opened(file) as raw:
-        if encoding != "utf-16" and not any(b"\0" in block for block in iter(partial(raw.read, BLOCK), b"")):
+        one_byte = encoding not in ("utf-16", "utf-32")  # the others have bytes of zero within their signs
+        if one_byte and not any(b"\0" in block for block in iter(partial(raw.read, BLOCK), b"")):
             return
     with io.TextIOWrapper(_opened(file), encoding, newline="") as stream:
         header, number = stream.readline(LONGEST), 1
@@ -152,7 +158,7 @@ def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
         return []
 
 
-def _decimal(rows: Sequence[Sequence[str]], file: Path) -> str:
+def _decimal(rows: Sequence[Sequence[str]], separator: str, file: Path) -> str:
     """Return the decimal sign: a comma where numbers have one and no number has a point.
 
     Raises:
@@ -161,7 +167,7 @@ def _decimal(rows: Sequence[Sequence[str]], file: Path) -> str:
     cells = [cell for row in rows for cell in row]
     commas = [cell for cell in cells if COMMA.fullmatch(cell)]
     if not commas or any(POINT.fullmatch(cell) for cell in cells):
-        _check_points(rows, file)
+        _check_points(rows, separator, file)
         return "."
     if all(THOUSANDS.fullmatch(cell) for cell in commas):
         raise DataError(
@@ -172,18 +178,25 @@ def _decimal(rows: Sequence[Sequence[str]], file: Path) -> str:
     return ","
 
 
-def _check_points(rows: Sequence[Sequence[str]], file: Path) -> None:
-    """Raise DataError if points seem to stand between thousands.
+def _check_points(rows: Sequence[Sequence[str]], separator: str, file: Path) -> None:
+    """Raise DataError if points seem to stand between thousands, in all columns together or in one of them.
 
-    All points are then followed by three digits, and smaller numbers of the same column have none.
+    The points are then followed by three digits throughout, and smaller numbers of the same column have none.
+    Where commas stand between cells, points between thousands are rare, and one column among others with
+    decimals is no reason for doubt.
     """
-    points, whole = [], False
+    parts = []
     for column in zip_longest(*rows, fillvalue=""):
-        here = [cell for cell in column if POINT.fullmatch(cell)]
-        points += here
-        whole |= bool(here) and any(SMALL.fullmatch(cell) for cell in column)
-    if whole and len(points) >= LEAST and all(THOUSANDS_POINT.fullmatch(cell) for cell in points):
-        raise DataError(
-            f"File {file}: numbers such as {points[0].strip()} seem to have a point between thousands, since "
-            "others of their column have no decimals; save the file without signs between thousands."
-        )
+        if points := [cell.strip() for cell in column if POINT.fullmatch(cell)]:
+            parts.append((points, [cell.strip() for cell in column if SMALL.fullmatch(cell)]))
+    single = [] if separator == "," else [[part] for part in parts]
+    for group in (parts, *single):
+        points = [cell for part, _ in group for cell in part]
+        pairs = [(part[0], small[0]) for part, small in group if small]
+        if pairs and len(points) >= LEAST and all(map(THOUSANDS_POINT.fullmatch, points)):
+            number, other = pairs[0]
+            raise DataError(
+                f"File {file}: numbers such as {number} seem to have a point between thousands, since others "
+                f"of their column, such as {other}, have no decimals; save the file without signs between "
+                "thousands."
+            )

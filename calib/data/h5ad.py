@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 2048
 """Rows that are read at a time, so that cells of other batches do not fill the memory."""
+MANY = 2**24
+"""Positions of sparse values that are checked at a time."""
 
 
 @with_cautions
@@ -75,8 +77,8 @@ def load_h5ad_study(
             or the data folders.
         batch: column of ``obs`` with the batch; None: every file is a batch, named after the file.
         label, subject: columns of ``obs``; without them labels and subjects are unknown.
-        batches: batch name -> value in the batch column, in the order of the study; None: every value
-            that occurs, in natural order (1, 2, 10).
+        batches: batch name -> value in the batch column; None: every value that occurs. The batches are in
+            natural order of their names (1, 2, 10).
         classes, positive, unlabelled: see ``sheet_names.label_settings``.
         layer: layer that holds the values; None: ``X``.
         features: names or patterns of the features that are used, such as ``ENSG*``; None: all.
@@ -111,9 +113,7 @@ def load_h5ad_study(
     sheets = [read_h5ad(file, batch, label, named, layer, subject, wanted, out, counts) for file in files]
     out.check_met(files)
     warn_of_names(sheets)
-    sheet = joined(_stored_alike(sheets))
-    if named is None and batch is not None:
-        sheet = in_natural_order(sheet)
+    sheet = in_natural_order(joined(_stored_alike(sheets)))
     y, names = labelled(sheet, *label_settings(sheet, *labels))
     study = in_unit(as_study(study_name, sheet, y, names, sources), unit)
     return with_subject_labels(study, subject_labels, REMEDY)
@@ -209,7 +209,14 @@ def _opened(file: Path, layer: Word | None = None) -> Iterator[Cells]:
         obs, var = io.read_elem(h5["obs"]), io.read_elem(h5["var"])
         obs = obs.set_axis(obs.columns.map(str), axis=1)
         genes = [str(feature) for feature in var.index]
-        yield Cells(obs, genes, lambda chosen: _rows(_stored(h5, file, layer), io, chosen))
+
+        def rows(chosen: NDArray[np.integer]) -> Any:
+            """Read the values, after checking that they are those of these tables."""
+            stored = _stored(h5, file, layer)
+            _check_shape(stored, (len(obs), len(genes)), f"File {file}: {place_of(layer)}")
+            return _rows(stored, io, chosen)
+
+        yield Cells(obs, genes, rows)
 
 
 @contextmanager
@@ -335,6 +342,32 @@ def _stored(h5: Any, file: Path, layer: Word | None) -> Any:
     if getattr(values, "dtype", np.dtype(object)).kind not in "fiub":
         raise DataError(f"File {file}: {place} holds no numbers; name a layer that does with dataset.layer.")
     return stored
+
+
+def _check_shape(stored: Any, shape: tuple[int, int], where: str) -> None:
+    """Check that values have a row for each cell and a column for each feature, and are put together rightly.
+
+    SciPy takes sparse values as they are, and reads outside the memory where their positions are wrong.
+
+    Raises:
+        DataError: they have not, or are not.
+    """
+    is_sparse = hasattr(stored, "keys")
+    found = tuple(map(int, stored.attrs["shape"] if is_sparse else stored.shape))
+    if found != shape:
+        raise DataError(
+            f"{where} has the shape {found}, but obs has {shape[0]} cells and var {shape[1]} features; write "
+            "the file again."
+        )
+    if not is_sparse:
+        return
+    rows, columns = shape if stored.attrs["encoding-type"] == "csr_matrix" else shape[::-1]
+    ends, positions, numbers = stored["indptr"][:].astype(np.int64), stored["indices"], len(stored["data"])
+    parts = (positions[start : start + MANY] for start in range(0, len(positions), MANY))
+    outside = any(((part < 0) | (part >= columns)).any() for part in parts)
+    counted = len(ends) == rows + 1 and ends[0] == 0 and (np.diff(ends) >= 0).all()
+    if outside or not counted or not ends[-1] == len(positions) == numbers:
+        raise DataError(f"{where} is damaged: its sparse values have no right places; fetch the file again.")
 
 
 def _rows(stored: Any, io: Any, chosen: NDArray[np.integer]) -> Any:

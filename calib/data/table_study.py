@@ -56,8 +56,7 @@ def load_table_study(
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
-    The batches are in natural order of their names (1, 2, 10), or in the order of the files where every file
-    is a batch.
+    The batches are in natural order of their names (1, 2, 10).
 
     Args:
         name: name of the study.
@@ -123,8 +122,7 @@ def _read(files: Sequence[Path], columns: Columns, out: Exclusions) -> Sheet:
         sheets.append(as_sheet(kept, file, columns))
     check_ignored(columns.ignore, present, ", ".join(map(str, files)))
     warn_of_names(sheets)
-    sheet = joined(sheets)
-    return sheet if columns.batch is None else in_natural_order(sheet)
+    return in_natural_order(joined(sheets))
 
 
 def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence[str] | None = None) -> Sheet:

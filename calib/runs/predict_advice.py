@@ -24,6 +24,7 @@ ADVICE = (
     (r"; remove it from all batches or set dataset\.impute=zero\.", "; fill it in the file."),
     (r" Name the classes in the dataset's settings\.", " Correct it, or read no labels with label= (empty)."),
     (r"; leave it out with dataset\.ignore=.*", "; the model needs numbers in it."),
+    (r", or leave it out with dataset\.ignore=.*", "."),
     (r" \(dataset\.impute fills it\)", ""),
     (r", or name the batches to take in dataset\.batches, .*", "."),
     (r"; (.*) or name another layer with dataset\.layer\.", r"; \1 or name another layer with layer=."),

@@ -41,6 +41,8 @@ COLUMNS: dict[str, tuple[str, Make]] = {
     "dx_noisy": ("label", lambda t, rng: numbered(t) + rng.normal(0, 0.05, len(t))),
     "dx_one_wrong": ("label", lambda t, rng: np.where(np.arange(len(t)) == 7, 0.5, numbered(t))),
     "dx_codes": ("label", lambda t, rng: numbered(t) + 2 * rng.integers(0, 3, len(t))),
+    "clock": ("label", lambda t, rng: 50 * t["plate"].map({"a": 0, "b": 1, "c": 2}) + 20 * numbered(t) + rng.uniform(0, 15, len(t))),
+    "turned": ("label", lambda t, rng: np.where(t["plate"] == "b", -1, 1) * numbered(t) + rng.normal(0, 0.05, len(t))),
     "platform": ("batch", lambda t, rng: t["plate"].map({"a": 3, "b": 1, "c": 2})),
     "once_moved": ("batch", lambda t, rng: np.where(np.arange(len(t)) == 7, 1, t["plate"].map({"a": 3, "b": 1, "c": 2}))),
     "dilution": ("constant", lambda t, rng: 2.5),
@@ -53,6 +55,8 @@ COLUMNS: dict[str, tuple[str, Make]] = {
     "Age": ("name", lambda t, rng: rng.integers(20, 80, len(t))),
     "Run order": ("monotone", lambda t, rng: np.arange(len(t))),
     "subject_id": ("name", lambda t, rng: rng.integers(0, 12, len(t))),
+    "AGE_years": ("name", lambda t, rng: rng.integers(20, 80, len(t))),
+    "age at diagnosis": ("name", lambda t, rng: rng.integers(20, 80, len(t))),
 }  # fmt: skip
 
 
@@ -130,7 +134,7 @@ def test_the_warning_says_what_to_do(tmp_path: Path) -> None:
     made.to_csv(tmp_path / "t.csv", index=False)
     (found,) = load_table_study("t", str(tmp_path / "t.csv"), "plate", "label").cautions
     assert found.code == "column_label"
-    assert "Study 't': each of the columns 'dx copy' alone tells the label" in found.text
+    assert "Study 't': the column 'dx copy' alone tells the label" in found.text
     assert "dataset.ignore=['dx copy']" in found.text
     assert not load_table_study("t", str(tmp_path / "t.csv"), "plate", "label", ignore=["dx copy"]).cautions
     files = {}

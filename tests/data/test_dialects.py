@@ -26,7 +26,7 @@ def load(file: Path, **settings: Any) -> Study:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("decimal", [".", ","])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-32"])
 def test_dialects(separator: str, decimal: str, encoding: str, tmp_path: Path) -> None:
     made = plates(LABELS)
     file = tmp_path / "t.csv"
@@ -74,6 +74,21 @@ def test_names_with_commas_in_a_file_with_semicolons(tmp_path: Path) -> None:
         (["1,234", "2,345", "3,456"], "1,234 may have a decimal comma or a comma between thousands"),
         (["1.234,5", "2", "3"], "'1.234,5' is not a number"),
         (["1,5e3", "-2,5", "+3"], [1500, -2.5, 3]),
+        (
+            ["1.234", "950", "2.345"],
+            "such as 1.234 seem to have a point .* of their column, such as 950, have",
+        ),
+        (["1.234", "2.345", "3.456"], [1.234, 2.345, 3.456]),
+        (["1.25", "950", "2.345"], [1.25, 950, 2.345]),
+        (
+            ["7'126", "8'001", "9'400"],
+            "'f' holds no numbers, but cells such as \"7'126\"; write numbers with",
+        ),
+        (
+            ["7.1 %", "8.2 %", "9.3 %"],
+            "such as '7.1 %'; .*, or leave it out with dataset.ignore=.f. if it is no",
+        ),
+        (["<0.5", "<0.5", "<0.5"], "'f' holds no numbers, but cells such as '<0.5'"),
     ],
 )
 def test_commas_in_numbers(cells: list[str], outcome: Any, tmp_path: Path) -> None:
@@ -85,6 +100,28 @@ def test_commas_in_numbers(cells: list[str], outcome: Any, tmp_path: Path) -> No
     else:
         x = np.concatenate([batch.x for batch in load(tmp_path / "t.csv").batches.values()])
         np.testing.assert_array_equal(x[:, 0], np.tile(np.array(outcome, float), 12))
+
+
+def test_points_between_thousands_in_one_of_several_columns(tmp_path: Path) -> None:
+    made = plates()[["batch", "label"]].assign(f=["1.234", "950", "2.345"] * 12, g=["0.5", "1.25", "2"] * 12)
+    made.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    with pytest.raises(DataError, match="numbers such as 1.234 seem to have a point between thousands"):
+        load(tmp_path / "t.csv")
+    made.to_csv(tmp_path / "t.csv", index=False)  # where commas stand between cells, it is no proof
+    np.testing.assert_array_equal(load(tmp_path / "t.csv").batches["a"].x[:3, 0], [1.234, 950, 2.345])
+
+
+@pytest.mark.parametrize("separator", ["|", " "])
+def test_cells_that_are_separated_otherwise(separator: str, tmp_path: Path) -> None:
+    plates().to_csv(tmp_path / "t.csv", index=False, sep=separator)
+    with pytest.raises(DataError, match=r"one column only, 'batch.label.mz_0.mz_1.mz_2'; put commas, semic"):
+        load(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("name", ["t.zip", "t.csv.bz2", "t.csv.xz", "t.tar"])
+def test_only_gzip_is_known_by_its_name(name: str, tmp_path: Path) -> None:
+    plates().to_csv(tmp_path / name, index=False, compression=None)
+    assert len(load(tmp_path / name).batches) == 3
 
 
 def test_names_keep_their_commas_and_zeros_beside_decimal_commas(tmp_path: Path) -> None:

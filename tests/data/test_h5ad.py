@@ -63,7 +63,7 @@ def test_named_batches_classes_layer_and_subjects(made: Path) -> None:
         "dataset.layer=counts",
         "dataset.subject=donor",
     )
-    assert list(study.batches) == ["second", "first"]
+    assert list(study.batches) == ["first", "second"]
     assert study.classes == ["control", "case"]
     rows = np.arange(2, ROWS, 3)
     np.testing.assert_array_equal(study.batches["second"].x, 2 * values()[rows])
@@ -232,6 +232,61 @@ def test_a_big_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         stream.truncate(2 << 30)  # two gigabytes of zeros, which take no room on the disk
     with pytest.raises(DataError, match="it is not HDF5"):
         load(big)
+
+
+def put(place: str, value: Any, where: Any = ()) -> Callable[[Any], None]:
+    """Return a change of one number, or of a whole array where no place in it is named."""
+
+    def change(h5: Any) -> None:
+        if where != ():
+            h5[place][where] = value
+        else:
+            stored = h5[place][:]
+            del h5[place]
+            h5[place] = value(stored)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "shape", [(-ROWS, GENES), (ROWS, -GENES), (ROWS, 2**60), (ROWS - 1, GENES), (ROWS, GENES + 1)]
+)
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_matrix])
+def test_sparse_values_of_another_shape(kind: Any, shape: tuple[int, int], tmp_path: Path) -> None:
+    file = write_h5ad(tmp_path / "x.h5ad", OBS, FEATURES, kind(values()))
+    with h5py.File(file, "r+") as h5:
+        h5["X"].attrs["shape"] = np.array(shape)
+    with pytest.raises(
+        DataError, match=r"x.h5ad: X has the shape \(.*\), but obs has 23 cells and var 6 features"
+    ):
+        load(file)
+
+
+@pytest.mark.parametrize("change", [np.transpose, lambda x: x[:, :, None], lambda x: x[:20], lambda x: x[0]])
+def test_dense_values_of_another_shape(change: Any, made: Path) -> None:
+    with h5py.File(made, "r+") as h5:
+        put("X", change)(h5)
+    with pytest.raises(DataError, match="X has the shape .*, but obs has 23 cells and var 6 features"):
+        load(made)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("X/indices", 99, 0), put("X/indices", -1, 0), put("X/indptr", 10**6, 3), put("X/indptr", 1, 0),
+        put("X/indptr", -1, 3), put("X/indptr", lambda x: x[:-1]), put("X/indices", lambda x: x[:-1]),
+        put("X/data", lambda x: x[:-1]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_matrix])
+def test_sparse_values_at_no_right_place(kind: Any, change: Callable[[Any], None], tmp_path: Path) -> None:
+    file = write_h5ad(tmp_path / "x.h5ad", OBS, FEATURES, kind(values()))
+    with h5py.File(file, "r+") as h5:
+        change(h5)
+    with pytest.raises(
+        DataError, match="X is damaged: its sparse values have no right places; fetch the file"
+    ):
+        load(file)
 
 
 @pytest.mark.parametrize("package", ["anndata", "h5py"])

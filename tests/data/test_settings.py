@@ -159,7 +159,7 @@ def test_h5ad_batches_by_number(tmp_path: Path) -> None:
     made = plates()
     made["batch"] = made["batch"].map({"a": 1, "b": 2, "c": 10})
     study = h5ad(made, tmp_path, batches={"second": 2, 1: 1})
-    assert list(study.batches) == ["second", "1"]
+    assert list(study.batches) == ["1", "second"]
 
 
 def test_text_agrees_letter_for_letter_and_numbers_by_value() -> None:
