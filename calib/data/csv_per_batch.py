@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import address_in, locate
-from calib.data.missing_features import STATISTICS, lacking, remaining
+from calib.data.missing_features import filled_with_zero, lacking, remaining
 from calib.data.names import natural
 from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
 from calib.data.settings import (
@@ -88,7 +88,10 @@ def load_csv_study(
     if len(tables) < 2:
         raise DataError(f"Study '{name}' has {len(tables)} batch; it needs at least two.")
     cautions = []
-    if impute in STATISTICS and (absent := lacking({batch: x for batch, (_, _, x) in tables.items()})):
+    absent = lacking({batch: x for batch, (_, _, x) in tables.items()}) if impute else {}
+    if impute == "zero":
+        cautions += filled_with_zero(absent, f"Study '{name}'")
+    elif absent:
         kept, caution = remaining(absent, features, f"Study '{name}'")
         cautions.append(caution)
         features = [feature for feature, keep in zip(features, kept, strict=True) if keep]

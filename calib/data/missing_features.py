@@ -55,12 +55,22 @@ def remaining(
     return ~gone, Caution("features_left_out", text)
 
 
+def filled_with_zero(absent: Mapping[str, NDArray[np.bool_]], where: str) -> list[Caution]:
+    """Return a warning if features are absent from a whole batch, where ``impute`` fills them with zero."""
+    if not absent:
+        return []
+    counts = ", ".join(f"{mask.sum():,} of '{name}'" for name, mask in absent.items())
+    text = f"{where}: features that have no value in a whole batch are filled with zero: {counts}."
+    return [Caution("features_filled", text)]
+
+
 def with_shared_features(
     sheet: Sheet, references: Sheet | None, impute: Impute | None, rule: MissingFeatures
 ) -> tuple[Sheet, Sheet | None]:
     """Return samples and reference samples in which every batch has a value of every feature.
 
-    Nothing is done where ``impute`` needs no such value (zero), or refuses missing values (None).
+    Nothing is done where ``impute`` refuses missing values (None). Where it needs no such value (zero), a
+    warning is all that is added.
 
     Args:
         sheet: samples with missing values as NaN.
@@ -73,9 +83,11 @@ def with_shared_features(
     Raises:
         DataError: no feature remains.
     """
-    if impute is None or impute not in STATISTICS:
+    if impute is None:
         return sheet, references
     absent, where = lacking(_values(sheet)), f"File {sheet.file}"
+    if impute not in STATISTICS:
+        return replace(sheet, cautions=(*sheet.cautions, *filled_with_zero(absent, where))), references
     if rule == "other_batches" and absent:
         sheet = _filled_from_others(sheet, absent, impute)
         absent = lacking(_values(sheet))
@@ -102,7 +114,10 @@ def _filled_from_others(sheet: Sheet, absent: Mapping[str, NDArray[np.bool_]], i
     filled = sheet.values.copy()
     for name, mask in absent.items():
         filled[np.ix_(sheet.batch == name, mask & known)] = fill[mask & known]
-    counts = ", ".join(f"{(mask & known).sum():,} of '{name}'" for name, mask in absent.items())
+    numbers = {name: int((mask & known).sum()) for name, mask in absent.items()}
+    counts = ", ".join(f"{number:,} of '{name}'" for name, number in numbers.items() if number)
+    if not counts:  # no batch has a value
+        return sheet
     text = (
         f"File {sheet.file}: features that have no value in a whole batch are filled with the {impute} of "
         f"the other batches: {counts}."
