@@ -212,20 +212,32 @@ def tanhshrink(x: Tensor) -> Tensor:
     return shrunk
 
 
+def _unfilled(fan_in: int, fan_out: int) -> Linear:
+    """Return a linear layer without initial weights.
+
+    Within ``torch.device("meta")`` it has no memory for them either, and only the shapes of its parameters.
+    """
+    outline = torch.get_default_device().type == "meta"
+    layer: Linear = nn.utils.skip_init(Linear, fan_in, fan_out, device="meta" if outline else "cpu")
+    return layer
+
+
 def orthogonal_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Linear:
     """Return a linear layer with orthogonal weights (gain 1) and zero bias."""
-    layer = nn.utils.skip_init(Linear, fan_in, fan_out)
-    nn.init.orthogonal_(layer.weight, generator=generator)
-    nn.init.zeros_(layer.bias)
+    layer = _unfilled(fan_in, fan_out)
+    if not layer.weight.is_meta:
+        nn.init.orthogonal_(layer.weight, generator=generator)
+        nn.init.zeros_(layer.bias)
     return layer
 
 
 def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Linear:
     """Return a linear layer with PyTorch's default initial weights, drawn from ``generator``."""
-    layer = nn.utils.skip_init(Linear, fan_in, fan_out)
-    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-    bound = 1 / math.sqrt(fan_in)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    layer = _unfilled(fan_in, fan_out)
+    if not layer.weight.is_meta:
+        nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+        bound = 1 / math.sqrt(fan_in)
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return layer
 
 

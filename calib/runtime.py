@@ -50,6 +50,18 @@ def torchs_own_defaults() -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 
+def named_device(device: object) -> torch.device:
+    """Return the device of a name, which this machine need not have.
+
+    Raises:
+        CalibError: PyTorch knows no such device.
+    """
+    try:
+        return torch.device(str(device))
+    except RuntimeError as error:
+        raise CalibError(f"device={device} is no device; set device=cpu, or cuda for a GPU.") from error
+
+
 @dataclass
 class Runtime:
     """Device, number type, seed, history, stored corrections and unit of one run.
@@ -86,9 +98,9 @@ class Runtime:
         """
         check_choice("dtype", dtype, DTYPES)
         try:
-            chosen = torch.device(device)
-            torch.empty(1, device=chosen)
-        except (RuntimeError, AssertionError) as error:
+            chosen = named_device(device)
+            torch.ones(1, device=chosen).item()  # the device "meta" has no values
+        except (RuntimeError, AssertionError, ImportError) as error:
             raise CalibError(f"device={device} cannot be used on this machine; set device=cpu.") from error
         return cls(seed=seed, device=chosen, dtype=DTYPES[dtype], progress=progress)
 

@@ -14,7 +14,6 @@ batch, label, subject, sample, layer   names of columns, where they differ from 
 """
 
 import logging
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,13 +25,20 @@ from calib.errors import CalibError, nearest
 from calib.evaluation.familiar import known
 from calib.evaluation.metrics import score
 from calib.evaluation.novelty import warning
+from calib.evaluation.trust import HIGHEST, LOWEST
 from calib.failures import command
-from calib.records.record import Record
+from calib.records.record import ERROR, LOG, RESULT, Record
+from calib.runs.models import MODEL
 from calib.runs.outcome import ABSTAINED, predictions, subject_predictions, with_abstentions
 from calib.runs.predict import COLUMNS, Prediction, fitted_temperature, predict
 from calib.shown import say, terminal_handler
 
 OPTIONS = ("run", "data", "only", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
+
+RECORDED = (
+    *(RESULT, ERROR, LOG, MODEL, "config.yaml", "predictions.csv", "history.csv", "mmd.csv", "embedding.npz"),
+)
+"""Files of a record, which predictions must not replace."""
 
 log = logging.getLogger("calib.runs.predict")
 
@@ -48,10 +54,12 @@ def main(arguments: list[str]) -> None:
     columns = {key: options[key] for key in (*COLUMNS, "layer") if key in options}
     statistics = options.get("statistics", "as_trained")
     confidence = _confidence(options["abstain"]) if "abstain" in options else None
+    out = Path(options.get("out", f"predictions_{data.stem}.csv"))
+    _check_out(out, data, Path(options["run"]))
     result = predict(Path(options["run"]), data, statistics, options.get("only"), **columns)
     if "temperature" in options:
         result = result.tempered(_temperature(options, result.study.classes))
-    samples = _write(result, Path(options.get("out", f"predictions_{data.stem}.csv")), confidence)
+    samples = _write(result, out, confidence)
     _show_scores(result, samples)
     _compare(result)
 
@@ -74,6 +82,26 @@ def _parse(arguments: Sequence[str]) -> dict[str, str]:
     return options
 
 
+def _check_out(out: Path, data: Path, run: Path) -> None:
+    """Refuse to write over the data, or over a file of the model's record.
+
+    Raises:
+        CalibError: one of the files to be written is such a file.
+    """
+    for file in (out, _beside(out)):
+        if file.resolve() == data.resolve():
+            raise CalibError(
+                f"out={out} would replace the file that is to be predicted; choose another name."
+            )
+        if file.resolve().parent == run.resolve() and file.name in RECORDED:
+            raise CalibError(f"out={out} would replace a file of the model's record; choose another name.")
+
+
+def _beside(out: Path) -> Path:
+    """Return the file of predictions of subjects, which lies beside that of samples."""
+    return out.with_stem(f"{out.stem}_subjects")
+
+
 def _write(result: Prediction, out: Path, confidence: float | None) -> pd.DataFrame:
     """Write the predictions of samples to ``out`` and those of subjects, if any, to a file beside it.
 
@@ -92,8 +120,8 @@ def _write(result: Prediction, out: Path, confidence: float | None) -> pd.DataFr
     folder.write_table(out.name, samples, digits=8)
     say(f"{out}: {len(samples)} samples")
     if len(subjects):
-        folder.write_table(f"{out.stem}_subjects{out.suffix}", subjects, digits=8)
-        say(f"{out.with_stem(out.stem + '_subjects')}: {len(subjects)} subjects")
+        folder.write_table(_beside(out).name, subjects, digits=8)
+        say(f"{_beside(out)}: {len(subjects)} subjects")
     return samples
 
 
@@ -132,7 +160,7 @@ def _temperature(options: Mapping[str, str], classes: Sequence[str]) -> float:
     """Return the temperature that is given, or the one that is fitted to the files that are given.
 
     Raises:
-        CalibError: the number is not above 0, or a file is unfit.
+        CalibError: the number is out of range, or a file is unfit.
     """
     text = options["temperature"]
     try:
@@ -140,8 +168,12 @@ def _temperature(options: Mapping[str, str], classes: Sequence[str]) -> float:
     except ValueError:
         given = fitted_temperature(Path(options["run"]), [Path(file) for file in text.split(",")], classes)
         log.info("Temperature %.3g, from the sources left out", given)
-    if not (math.isfinite(given) and given > 0):
-        raise CalibError(f"temperature={text} is not above 0; give a number such as 2, which tones down.")
+        return given
+    if not LOWEST <= given <= HIGHEST:
+        raise CalibError(
+            f"temperature={text} is not from {LOWEST:g} to {HIGHEST:g}; give a number such as 2, which tones "
+            "down."
+        )
     return given
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from calib.data.cautions import Caution
-from calib.data.overlaps import repeated_samples, shared_samples
+from calib.data.overlaps import repeated_samples, shared_samples, subjects_of_two_labels
 from calib.data.split import Split
 from calib.data.study import Study
 
@@ -64,6 +64,7 @@ CHECKS: tuple[Callable[[Study, Split], Iterable[Caution]], ...] = (
     one_class_sources,
     classes_of_one_sample,
     shared_samples,
+    subjects_of_two_labels,
     repeated_samples,
 )
 """The checks of every run, in the order of their warnings."""

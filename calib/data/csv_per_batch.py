@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calib.data.cells import numbers
 from calib.data.column_checks import warn_of_columns
 from calib.data.downloads import address_in, locate
-from calib.data.missing_features import STATISTICS, lacking, remaining
+from calib.data.missing_features import lacking, note_zeros, remaining
 from calib.data.names import check_signs, natural
 from calib.data.replicates import PUBLISHED, find_replicates, infer_subjects
 from calib.data.settings import (
@@ -91,7 +91,10 @@ def load_csv_study(
     check_ignored(not_features, present, f"of study '{name}'")
     if len(tables) < 2:
         raise DataError(f"Study '{name}' has {len(tables)} batch; it needs at least two.")
-    if impute in STATISTICS and (absent := lacking({batch: x for batch, (_, _, x) in tables.items()})):
+    absent = lacking({batch: x for batch, (_, _, x) in tables.items()}) if impute else {}
+    if impute == "zero":
+        note_zeros(absent, f"Study '{name}'")
+    elif absent:
         kept = remaining(absent, features, f"Study '{name}'")
         features = [feature for feature, keep in zip(features, kept, strict=True) if keep]
         tables = {batch: (local, y, x[:, kept]) for batch, (local, y, x) in tables.items()}

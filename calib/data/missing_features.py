@@ -56,12 +56,23 @@ def remaining(
     return np.logical_not(gone)
 
 
+def note_zeros(absent: Mapping[str, NDArray[np.bool_]], where: str) -> None:
+    """Note features that are absent from a whole batch, where ``impute`` fills them with zero."""
+    if absent:
+        counts = ", ".join(f"{mask.sum():,} of '{name}'" for name, mask in absent.items())
+        note(
+            "features_filled",
+            f"{where}: features that have no value in a whole batch are filled with zero: {counts}.",
+        )
+
+
 def with_shared_features(
     sheet: Sheet, references: Sheet | None, impute: Impute | None, rule: MissingFeatures
 ) -> tuple[Sheet, Sheet | None]:
     """Return samples and reference samples in which every batch has a value of every feature.
 
-    Nothing is done where ``impute`` needs no such value (zero), or refuses missing values (None).
+    Nothing is done where ``impute`` refuses missing values (None). Where it needs no such value (zero), a
+    warning is all that is added.
 
     Args:
         sheet: samples with missing values as NaN.
@@ -74,9 +85,12 @@ def with_shared_features(
     Raises:
         DataError: no feature remains.
     """
-    if impute is None or impute not in STATISTICS:
+    if impute is None:
         return sheet, references
     absent, where = lacking(_values(sheet)), f"File {sheet.file}"
+    if impute not in STATISTICS:
+        note_zeros(absent, where)
+        return sheet, references
     if rule == "other_batches" and absent:
         sheet = _filled_from_others(sheet, absent, impute)
         absent = lacking(_values(sheet))
@@ -102,7 +116,10 @@ def _filled_from_others(sheet: Sheet, absent: Mapping[str, NDArray[np.bool_]], i
     filled = sheet.values.copy()
     for name, mask in absent.items():
         filled[np.ix_(sheet.batch == name, mask & known)] = fill[mask & known]
-    counts = ", ".join(f"{(mask & known).sum():,} of '{name}'" for name, mask in absent.items())
+    numbers = {name: int((mask & known).sum()) for name, mask in absent.items()}
+    counts = ", ".join(f"{number:,} of '{name}'" for name, number in numbers.items() if number)
+    if not counts:  # no batch has a value
+        return sheet
     note(
         "features_filled",
         f"File {sheet.file}: features that have no value in a whole batch are filled with the {impute} of "

@@ -61,6 +61,30 @@ def shared_samples(study: Study, split: Split) -> Iterable[Caution]:
         )
 
 
+def subjects_of_two_labels(study: Study, split: Split) -> Iterable[Caution]:
+    """Yield a warning if a subject that a file names has one label in one batch and another in another.
+
+    Those with two labels within a batch are refused or split when a study is read (``subjects``). Labels of
+    targets are looked at for this warning alone.
+    """
+    found: dict[str, set[frozenset[int]]] = {}
+    for name in (*split.sources, *split.targets):
+        batch = study.batches[name]
+        here: dict[str, set[int]] = {}
+        known = [] if batch.y is None else batch.y.tolist()
+        for subject, label in zip(_subjects(batch) if known else [], known, strict=False):
+            here.setdefault(subject, set()).add(label)
+        for subject, labels in here.items():
+            found.setdefault(subject, set()).add(frozenset(labels))
+    if mixed := sorted(subject for subject, labels in found.items() if len(labels) > 1):
+        yield Caution(
+            "subject_of_two_labels",
+            f"{counted(len(mixed), 'subject')} with other labels in one batch than in another: "
+            f"{listed(mixed)}. Correct the labels if they are wrong, and give different people different "
+            "names.",
+        )
+
+
 def repeated_samples(study: Study, split: Split) -> Iterable[Caution]:
     """Yield a warning if a row's values or a sample's name occur more than once in a batch."""
     parts = []

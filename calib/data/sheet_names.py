@@ -30,16 +30,12 @@ def in_natural_order(sheet: Sheet) -> Sheet:
 
 
 def warn_of_names(sheets: Sequence[Sheet]) -> None:
-    """Note batches, subjects and features whose names differ only in the way they are written.
-
-    Of the features only those count that some file lacks, since these are left out.
-    """
+    """Note batches, subjects and features whose names differ only in the way they are written."""
     where = "File " + ", ".join(sheet.file for sheet in sheets)
     warn_of_likeness("batches", (str(name) for sheet in sheets for name in pd.unique(sheet.batch)), where)
     named = [sheet.subject for sheet in sheets if sheet.subject is not None]
     warn_of_likeness("subjects", (str(name) for subject in named for name in pd.unique(subject)), where)
-    common = set.intersection(*(set(sheet.features) for sheet in sheets))
-    warn_of_likeness("features", (n for sheet in sheets for n in sheet.features if n not in common), where)
+    warn_of_likeness("features", (name for sheet in sheets for name in sheet.features), where)
 
 
 def label_settings(

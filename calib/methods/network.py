@@ -5,7 +5,7 @@
 of these as a classifier behind a corrector or a mapper. Its training ignores which batch a sample comes from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -136,7 +136,7 @@ class NetworkClassifier:
         """Train the networks one after another, each on all sources mixed."""
         x = Rows([source.x for source in sources], runtime)
         y = torch.as_tensor(np.concatenate([source.y for source in sources])).to(runtime.device)
-        networks = self._networks(sources[0].x.shape[1], n_classes, runtime)
+        networks = dict(self._networks(sources[0].x.shape[1], n_classes, runtime))
         scale = SourceScale.of(sources)
         for name, network in networks.items():
             network.rescale(scale)
@@ -146,18 +146,20 @@ class NetworkClassifier:
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedNetworks":
         """Return the trained networks whose ``state()`` was ``state``."""
-        networks = self._networks(features, n_classes, runtime)
-        load_arrays(networks, state)
+        networks = {}
+        for name, network in self._networks(features, n_classes, runtime):
+            load_arrays({name: network}, state)  # before the next one is made, which may not be in the state
+            networks[name] = network
         return FittedNetworks(networks, runtime)
 
-    def _networks(self, features: int, n_classes: int, runtime: Runtime) -> dict[str, PlainNetwork]:
-        """Return untrained networks by name; each name is also part of its random streams' names."""
-        made = {}
+    def _networks(
+        self, features: int, n_classes: int, runtime: Runtime
+    ) -> Iterator[tuple[str, PlainNetwork]]:
+        """Yield untrained networks with their names, which are also part of their random streams' names."""
         for name in (f"network_{number}" for number in range(1, self.members + 1)):
             initial = runtime.generator(f"{name}: initial weights")
             network = PlainNetwork(features, n_classes, self.widths, self.dropout, initial)
-            made[name] = network.to(runtime.device, runtime.dtype)
-        return made
+            yield name, network.to(runtime.device, runtime.dtype)
 
 
 def _step(network: PlainNetwork, x: Rows, y: Tensor, noise: torch.Generator) -> Step:

@@ -179,6 +179,12 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if found := re.search(r"Could not find '([^']+)'|Key '([^']+)' is not in struct", text):
         key = found[1] or found[2]
         return _unknown_key(key, arguments, conf) or f"{key} does not take this value."
+    if found := re.fullmatch(r"Error merging override (([^=]+)=.*)", text, re.DOTALL):
+        return (
+            f"{found[1]} is of another kind than {found[2].lstrip('+~')} takes; see python run.py --help. A "
+            "mapping with a name such as null or true has to stand in a file conf/dataset/<study>.yaml, with "
+            "the name in quotes."
+        )
     if "Ambiguous value for argument" in text:
         kept = next(filter(None, map(how_to_keep_a_comma, overrides)), None)
         advice = (

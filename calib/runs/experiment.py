@@ -27,7 +27,7 @@ from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.provenance import hardware, made_elsewhere, peak_memory_mb, revision, versions
 from calib.runs.input_checks import before_training
-from calib.runs.models import MODEL, save_model
+from calib.runs.models import MODEL, reads_alike, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
 from calib.runs.run import Run, each_seed, load, make_run, units_in
 from calib.runs.run_log import logged_to_record
@@ -81,8 +81,10 @@ def run(config: DictConfig) -> list[Result]:
 
 def recorded(run: Run) -> Result | None:
     """Return the recorded result of a run, or None if the run has to be carried out."""
-    no_model = run.config.save_model and not (run.record.path / MODEL).is_file()
-    result = None if run.config.force or no_model else run.record.result()
+    folder = run.record.path
+    has_model = (folder / MODEL).is_file() and reads_alike(folder, run.config.dataset)
+    again = run.config.force or (run.config.save_model and not has_model)
+    result = None if again else run.record.result()
     if result is not None:
         run.record.tidy()
         log.info(f"Already done:\n{result_table(result, run.config.protocol.reported_auc)}")

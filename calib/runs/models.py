@@ -5,11 +5,12 @@ Arrays are in ``model.npz``, settings in ``config.yaml``; reading them runs no c
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
@@ -32,6 +33,13 @@ REFERENCE = "reference/"
 """Prefix of the arrays that hold the statistics of the training batches (``novelty.TrainingStatistics``)."""
 ROWS = "training/"
 """Prefix of the arrays that hold checksums of the training's samples (``familiar.TrainingRows``)."""
+
+
+READING = (
+    *("batch", "label", "subject", "sample", "reference", "layer"),
+    *("impute", "exclude", "normalise", "classes", "unlabelled", "subject_labels", "replicates"),
+)
+"""Settings of a study that say how a model reads the files that it is to predict."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +112,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         features, classes = (_names(state.pop(key), key) for key in (FEATURES, CLASSES))
         units = _units(state.pop(UNITS, np.full(2, PAPERS_UNIT)))  # a model of an older version has none
         for name, array in state.items():
-            if array.dtype.kind not in "fiub" and name not in (f"{REFERENCE}names", f"{ROWS}names"):
-                raise ValueError(f"{name} holds no numbers")
+            _check_numbers(name, array)
         statistics, rows = (
             {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
             for prefix in (REFERENCE, ROWS)
@@ -120,8 +127,48 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         build(config.protocol, PROTOCOL)
         method = build(OmegaConf.create(_with_changes(method_settings(config), changes or {})), METHOD)
     with _damage_named(files[0]):  # arrays that do not fit the networks
+        with torch.device("meta"):  # first networks without memory, as settings may ask for any size
+            outline = replace(runtime, device=torch.device("meta"))
+            method.restore(state, len(features), len(classes), outline)
         fitted = method.restore(state, len(features), len(classes), runtime)
+    _check_changes(changes or {}, state)
     return Model(config, features, classes, fitted, known, samples, units[0])
+
+
+def _check_changes(changes: Mapping[str, str], state: Mapping[str, Any]) -> None:
+    """Raise CalibError if none of the networks whose batch norm is to take other statistics is in a model."""
+    networks = [option.removesuffix("_test_statistics") for option in changes]
+    if networks and not any(f"{network}.bn." in name for network in networks for name in state):
+        raise CalibError(
+            f"The model has no {' or '.join(networks)} whose batch norm could take other statistics; set "
+            "statistics=as_trained."
+        )
+
+
+def _check_numbers(name: str, array: NDArray[Any]) -> None:
+    """Raise ValueError unless an array of a model holds numbers that stay finite in float32.
+
+    An infinite weight can still end in a probability that is finite, and so in an answer.
+    """
+    if name in (f"{REFERENCE}names", f"{ROWS}names"):
+        return
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds no numbers")
+    with np.errstate(over="ignore"):
+        if array.dtype.kind == "f" and not np.isfinite(array.astype(np.float32)).all():
+            raise ValueError(f"{name} holds values that are no finite numbers")
+
+
+def reads_alike(folder: Path, dataset: DictConfig) -> bool:
+    """Return whether the model in a run directory would read other files as a study's settings say.
+
+    The data of the run may be the same under other settings, such as those of values that it does not lack.
+    """
+    try:
+        stored = read_settings(folder / "config.yaml").dataset
+    except CalibError:
+        return False
+    return all(stored.get(key) == dataset.get(key) for key in READING)
 
 
 def _names(array: NDArray[Any], key: str) -> list[str]:

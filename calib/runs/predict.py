@@ -31,6 +31,7 @@ from calib.evaluation.trust import temperature, tempered
 from calib.failures import in_one_sentence
 from calib.methods.base import class_probabilities
 from calib.records.predictions_file import read_predictions
+from calib.records.record import RESULT
 from calib.runs.models import Model, load_model
 from calib.runs.predict_advice import advice_for_predictions
 from calib.runtime import torchs_own_defaults
@@ -88,7 +89,7 @@ def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str])
     Raises:
         CalibError: a file is missing, is no such table of these classes, or has no labels of a source.
     """
-    sources = json.loads((run / "result.json").read_text(encoding="utf-8"))["sources"]
+    sources = _sources(run)
     probability, y = [], []
     for file in files:
         if not file.is_file():
@@ -103,6 +104,24 @@ def fitted_temperature(run: Path, files: Sequence[Path], classes: Sequence[str])
         probability.append(known.probability)
         y.append(known.y)
     return temperature(np.concatenate(probability), np.concatenate(y))
+
+
+def _sources(run: Path) -> list[str]:
+    """Return the names of a run's sources.
+
+    Raises:
+        CalibError: its ``result.json`` does not name them.
+    """
+    try:
+        sources = json.loads((run / RESULT).read_text(encoding="utf-8"))["sources"]
+    except (OSError, ValueError, LookupError, TypeError):
+        sources = None
+    if not isinstance(sources, list) or not all(isinstance(name, str) for name in sources):
+        raise CalibError(
+            f"Folder {run} has no {RESULT} that names the sources of its run, so no temperature can be "
+            "fitted to them; give a number, such as temperature=2."
+        )
+    return sources
 
 
 @torchs_own_defaults()
@@ -132,7 +151,7 @@ def predict(
             "no batch can be added later; make the new one an unlabelled batch of the study."
         )
     if not data.is_file():
-        raise CalibError(f"File {data} does not exist; check data=.")
+        raise CalibError(f"File {data} does not exist, or is no file; check data=.")
     with in_one_sentence(f"Reading {data}"), advice_for_predictions():
         sheet = _read(data, model, dataset, columns, only)
         y = _classes(sheet, dataset, model)

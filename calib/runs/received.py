@@ -14,6 +14,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from calib.data.table_files import IMPUTE
 from calib.errors import CalibError
 
 LARGEST = 2**20
@@ -49,6 +50,9 @@ OPTIONAL: Mapping[str, Kinds] = {
     "dataset.classes": (dict, NoneType),
     "dataset.unlabelled": (list, *WORD),
     "dataset.replicates": (int, NoneType),
+    "dataset.exclude": (dict, NoneType),
+    "dataset.normalise": (int, float, NoneType),
+    "dataset.subject_labels": MAYBE,
 }
 """The settings that a model may have, and the kinds of their values."""
 
@@ -123,9 +127,12 @@ def _check_kinds(settings: Mapping[str, Any]) -> None:
         if not isinstance(holder[name], kinds) or isinstance(holder[name], bool):
             allowed = " or ".join(WORDS[kind] for kind in kinds)
             raise ValueError(f"{key}={holder[name]!r} should be {allowed}"[:200])
+    if (impute := settings["dataset"].get("impute")) not in IMPUTE:
+        raise ValueError(f"dataset.impute={impute} is none of the choices")
     for key, value, least in (
         ("seed", settings["seed"], 0),
         ("dataset.replicates", settings["dataset"].get("replicates"), 1),
+        ("dataset.normalise", settings["dataset"].get("normalise"), 1),
     ):
         if value is not None and value < least:
             raise ValueError(f"{key}={value} is below {least}")

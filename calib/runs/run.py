@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
 from calib.data.overlaps import with_marks
+from calib.data.settings import as_text
 from calib.data.split import Split
 from calib.data.study import Study
 from calib.data.transform import prepare, unit_of
@@ -20,7 +21,7 @@ from calib.methods.base import AnyMethod
 from calib.protocol import Protocol
 from calib.records.record import Record, run_record
 from calib.registry import LOADER, METHOD, PROTOCOL
-from calib.runtime import DTYPES, PAPERS_UNIT
+from calib.runtime import DTYPES, PAPERS_UNIT, named_device
 
 RECORD_VERSION = 2
 """Raised when a change to code that all methods share (training, metrics, distances) gives other numbers."""
@@ -70,6 +71,8 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     check_number("threads", config.threads, least=1, whole=True, most=max(MANY_THREADS, os.cpu_count() or 1))
     seeds_of(config)
     check_choice("dtype", config.dtype, DTYPES)
+    named_device(config.device)
+    as_text("out", config.out)
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
     protocol: Protocol = build(config.protocol, PROTOCOL)

@@ -153,5 +153,5 @@ def _lengths(node: Any, place: str) -> Iterable[tuple[str, Any]]:
 
 
 def _plainly(value: Any) -> Any:
-    """Return a setting, and a rule for the number of epochs as its smallest number."""
-    return value["least"] if isinstance(value, dict) else value
+    """Return a setting, and a rule for the number of epochs as words."""
+    return f"{value['least']} or more" if isinstance(value, dict) else value

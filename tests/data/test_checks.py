@@ -76,6 +76,22 @@ def test_the_same_people_on_both_sides(study: Study) -> None:
         assert not found(named(study, {}, dict.fromkeys("123", counted)))
 
 
+def test_a_subject_with_other_labels_in_another_batch(study: Study) -> None:
+    subjects = {key: [f"{key}{i}" for i in range(50)] for key in "123"}
+    apart = named(study, subjects, {})
+    assert not found(apart)
+    first = {
+        key: int(np.flatnonzero(apart.batches[key].y == label)[0]) for key, label in (("1", 0), ("2", 1))
+    }
+    for key, row in first.items():
+        apart.batches[key].subject[row] = "P"  # type: ignore[index]
+    (one,) = found(apart)
+    assert one.code == "subject_of_two_labels"
+    assert one.text.startswith("1 subject with other labels in one batch than in another: 'P'. Correct the")
+    inferred = {key: replace(batch, subject=np.arange(len(batch))) for key, batch in study.batches.items()}
+    assert not found(replace(study, batches=inferred))
+
+
 def test_rows_of_the_same_values(study: Study) -> None:
     x = study.batches["3"].dense.copy()
     x[[0, 5, 6]] = study.batches["2"].dense[[1, 1, 2]]

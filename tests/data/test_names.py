@@ -193,6 +193,33 @@ def test_features_that_files_spell_differently(tmp_path: Path) -> None:
     assert "2 of 4 features are not in every file and are left out: 'mz_1', 'MZ_1'." in said
 
 
+def test_features_that_one_file_spells_alike(tmp_path: Path) -> None:
+    study = table(plates().rename(columns={"mz_0": "100.10", "mz_1": "100.1", "mz_2": "Mz "}), tmp_path)
+    assert len(study.features) == 3
+    (found,) = [one.text for one in study.cautions if one.code == "names_alike"]
+    assert "features '100.10' and '100.1' differ only by case, space, Unicode form or number" in found
+
+
+def test_positions_are_in_natural_order_in_every_reader(tmp_path: Path) -> None:
+    parts = {"10": "a", "2": "b", "1": "c"}
+    made = with_batches(tuple(parts))
+    for name in parts:
+        made[made["batch"] == name].drop(columns="batch").to_csv(tmp_path / f"{name}.csv", index=False)
+        obs = {"kind": made[made["batch"] == name]["label"].tolist()}
+        x = made[made["batch"] == name].filter(like="mz_").to_numpy()
+        write_h5ad(tmp_path / f"{name}.h5ad", obs, ["mz_0", "mz_1", "mz_2"], x)
+    files = {kind: [str(tmp_path / f"{name}.{kind}") for name in parts] for kind in ("csv", "h5ad")}
+    named = {name: {"path": path} for name, path in zip(parts, files["csv"], strict=True)}
+    classes = {label: label for label in sorted(set(made["label"]))}
+    for study in (
+        load_table_study("t", files["csv"], None, "label"),
+        load_h5ad_study("t", files["h5ad"], None, "kind"),
+        load_csv_study("t", named, "label", classes),
+        table(made, tmp_path),
+    ):
+        assert list(study.batches) == ["1", "2", "10"]
+
+
 def test_the_log_of_a_run_names_its_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     with_batches(("plate 10", "plate 9", "plate 1")).to_csv(tmp_path / "t.csv", index=False)

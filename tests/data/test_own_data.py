@@ -215,7 +215,10 @@ def test_a_feature_that_a_whole_plate_lacks(plates: pd.DataFrame, tmp_path: Path
         others = plates.loc[plates["plate"] != "south", "mz_2"].agg(rule)
         np.testing.assert_allclose(filled.batches["south"].x[:, 2], others)
         assert [one.code for one in filled.cautions] == ["features_filled", "features_left_out"]
-    assert len(study(*overrides, "dataset.impute=zero").features) == 8
+    zeros = study(*overrides, "dataset.impute=zero")
+    assert len(zeros.features) == 8
+    (caution,) = [one for one in zeros.cautions if one.code == "features_filled"]
+    assert caution.text.endswith("are filled with zero: 3 of 'new', 1 of 'north', 2 of 'south'.")
     (result,) = run(
         compose(
             *overrides,
@@ -423,6 +426,27 @@ def test_subjects_and_scores_where_they_are_known(plates: pd.DataFrame, tmp_path
     assert len(pd.read_csv(tmp_path / "predictions_plates.csv")) == 17
 
 
+def test_a_model_reads_files_as_the_last_command_says(plates: pd.DataFrame, tmp_path: Path) -> None:
+    """The data of both runs are the same, since no value of theirs is missing."""
+    overrides = [
+        *written(plates, tmp_path, "csv"),
+        f"out={tmp_path}",
+        "split=north+south:new",
+        "save_model=true",
+    ]
+    run(compose(*overrides, *fast("joint")))
+    (folder,) = tmp_path.glob("runs/plates/*/*")
+    later = plates[plates["plate"] == "new"].assign(mz_1=lambda t: t["mz_1"].where(np.arange(len(t)) > 2))
+    later.to_csv(tmp_path / "later.csv", index=False)
+    with pytest.raises(CalibError, match="fill them in the file"):
+        predict(folder, tmp_path / "later.csv")
+    run(compose(*overrides, *fast("joint"), "dataset.impute=median"))
+    assert len(predict(folder, tmp_path / "later.csv").probability["new"]) == 14
+    made = (folder / "model.npz").stat().st_mtime_ns
+    run(compose(*overrides, *fast("joint"), "dataset.impute=median"))
+    assert (folder / "model.npz").stat().st_mtime_ns == made
+
+
 def test_predicting_without_a_model(plates: pd.DataFrame, tmp_path: Path) -> None:
     overrides = [*written(plates, tmp_path, "csv"), f"out={tmp_path}", "split=north+south:new"]
     with pytest.raises(CalibError, match="method=combat knows only the batches that it is fitted on"):
@@ -440,6 +464,10 @@ def test_predicting_without_a_model(plates: pd.DataFrame, tmp_path: Path) -> Non
     plates[plates["plate"] == "new"].head(1).to_csv(tmp_path / "one.csv", index=False)
     with pytest.raises(CalibError, match="one sample and so no statistics of its own"):
         predict(folder, tmp_path / "one.csv", statistics="both")
+    run(compose(*overrides, "method=standardise_network", *fast("standardise_network"), "save_model=true"))
+    (other,) = tmp_path.glob("runs/plates/*/standardise_network-*")
+    with pytest.raises(CalibError, match="no calibrator or discriminator whose batch norm could take other"):
+        predict(other, tmp_path / "plates.csv", statistics="both")
     (folder / "model.npz").write_bytes(b"PK half")
     with pytest.raises(CalibError, match=r"model.npz is damaged .* train it again"):
         predict(folder, tmp_path / "plates.csv")

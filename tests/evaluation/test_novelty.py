@@ -153,7 +153,8 @@ def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
     np.testing.assert_allclose(same["p_case"], rows["p_case"], atol=1e-6)
     (tmp_path / "empty.csv").write_text("batch,label,p_control,p_case\n3,case,0.5,0.5\n")
     for option, message in {
-        "temperature=-1": "temperature=-1 is not above 0",
+        "temperature=-1": "temperature=-1 is not from 0.01 to 100",
+        "temperature=1e300": "temperature=1e300 is not from 0.01 to 100",
         "temperature=nowhere.csv": "File nowhere.csv does not exist",
         "temperature=new.csv": "has no column 'batch'",
         "temperature=empty.csv": "has no labelled rows of a source",

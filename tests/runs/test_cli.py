@@ -167,6 +167,8 @@ def test_a_named_search(tmp_path: Path, call: Callable[..., Done]) -> None:
         (["protocol.residual=none"], "residual=none is not one of: normalised, activated"),
         (["method.lr=1e30"], "lower the learning rate"),
         (["out=/proc/nowhere"], "cannot be written to"),
+        (["out=null"], "out=null must be one name"),
+        (["dataset=table", "dataset.classes={'null':a,b:c}"], "dataset.classes={null:a,b:c} is of another kind than"),
         (["dataset=mi", "dataset.files.1.path=/nowhere/1.csv"], "/nowhere/1.csv does not exist"),
     ],
 )  # fmt: skip

@@ -289,6 +289,8 @@ def test_output_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytes
 def test_bad_settings_are_named_before_anything_is_written(tmp_path: Path) -> None:
     for override, message in (
         ("device=cuda:99", "device=cuda:99 cannot be used on this machine; set device=cpu"),
+        ("device=typo", "device=typo is no device; set device=cpu"),
+        ("device=meta", "device=meta cannot be used on this machine"),
         ("dtype=bfloat16", "dtype=bfloat16 is not one of: float32, float64; did you mean 'float64'"),
         ("seed=5000000000", "seed=5000000000 must be at most 4294967295."),
         ("force=no", "force=no is not one of: true, false"),

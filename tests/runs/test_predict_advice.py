@@ -1,5 +1,6 @@
 """Tests that errors of scripts/predict.py name its own options, and that their advice works."""
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from calib.errors import CalibError
 from calib.runs.experiment import run
 from calib.runs.predict import predict
-from tests.conftest import compose, fast
+from tests.conftest import ROOT, compose, fast
 from tests.data.test_settings import plates
 from tests.made_h5ad import write_h5ad
 
@@ -40,6 +41,10 @@ CHANGES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "no batch": (lambda t: t.assign(batch=t["batch"].where(t.index > 3)), "column 'batch' is empty; fill it"),
     "feature": (lambda t: t.drop(columns="mz_1"), "lacks 1 of 3 features, the first 'mz_1'"),
     "word": (lambda t: t.assign(mz_1=[*t["mz_1"][:-1], "high"]), "'high' is not a number"),
+    "units": (
+        lambda t: t.assign(mz_1=t["mz_1"].astype(str) + " %"),
+        r"column 'mz_1' holds no numbers, but cells such as .*; write numbers .* or other signs\.$",
+    ),
 }
 
 
@@ -122,3 +127,23 @@ def test_labels_in_other_types(tmp_path: Path) -> None:
     assert found.classes == ["control", "case"]
     assert found.batches["c"].y is None
     np.testing.assert_array_equal(found.batches["a"].y, np.arange(12) % 2)
+
+
+@pytest.mark.parametrize("name", ["new.csv", "model.npz", "predictions.csv", "result.json"])
+def test_predictions_replace_neither_data_nor_model(name: str, model: Path, tmp_path: Path) -> None:
+    main = runpy.run_path(str(ROOT / "scripts" / "predict.py"))["main"]
+    data = tmp_path / "new.csv"
+    data.write_text("batch,f0\na,1\n")
+    folder = tmp_path if name == "new.csv" else model
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    with pytest.raises(CalibError, match="would replace .*; choose another name"):
+        main([f"run={model}", f"data={data}", f"out={folder / name}"])
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+
+
+def test_predictions_of_subjects_do_not_replace_the_data(model: Path, tmp_path: Path) -> None:
+    main = runpy.run_path(str(ROOT / "scripts" / "predict.py"))["main"]
+    data = tmp_path / "new_subjects.csv"
+    data.write_text("batch,f0\na,1\n")
+    with pytest.raises(CalibError, match="would replace the file that is to be predicted"):
+        main([f"run={model}", f"data={data}", f"out={tmp_path / 'new.csv'}"])

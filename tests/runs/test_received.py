@@ -20,7 +20,7 @@ from calib.errors import CalibError, DamagedError
 from calib.files import read_arrays, write_archive
 from calib.runs.experiment import run
 from calib.runs.models import MODEL, load_model
-from calib.runs.predict import predict
+from calib.runs.predict import fitted_temperature, predict
 from calib.runs.received import LARGEST
 from tests.conftest import small_run
 
@@ -194,6 +194,69 @@ def test_a_changed_setting_ends_in_a_sentence_or_changes_nothing(count: int, rec
     assert refused > 10
 
 
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"widths": [10**6, 10**6]},
+        {"widths": [10**12]},
+        {"members": 10**9},
+        {"widths": [10**5] * 100, "members": 10**9},
+    ],
+)
+def test_networks_larger_than_the_archive_are_never_made(size: dict[str, Any], tmp_path: Path) -> None:
+    run(small_run("standardise_network", tmp_path, "save_model=true"))
+    (folder,) = tmp_path.glob("runs/*/*/*")
+    good = settings(folder)
+    write(
+        folder, {**good, "method": {**good["method"], "classifier": {**good["method"]["classifier"], **size}}}
+    )
+    with pytest.raises(CalibError, match="does not fit the method's settings; was config.yaml changed"):
+        load_model(folder)
+
+
+def test_features_without_weights_make_no_network(received: Path) -> None:
+    state = read_arrays(received / MODEL)
+    kept = {name: array for name, array in state.items() if "reference/" not in name}
+    kept["study/features"] = np.array([f"f{i}" for i in range(10**5)])
+    with (received / MODEL).open("wb") as stream:
+        write_archive(stream, kept)
+    with pytest.raises(CalibError, match="does not fit the method's settings"):
+        load_model(received)
+
+
+@pytest.mark.parametrize("device", ["meta", "privateuseone", "cuda:99", "typo"])
+def test_a_device_that_is_not_here(device: str, received: Path) -> None:
+    write(received, {**settings(received), "device": device})
+    with pytest.raises(CalibError, match=f"device={device} (cannot be used on this machine|is no device)"):
+        load_model(received)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("impute", "guess"),
+        ("normalise", "x"),
+        ("normalise", 0),
+        ("exclude", [1]),
+        ("subject_labels", ["split"]),
+    ],
+)
+def test_settings_of_the_reading_have_their_kind(key: str, value: Any, received: Path) -> None:
+    good = settings(received)
+    write(received, {**good, "dataset": {**good["dataset"], key: value}})
+    with pytest.raises(CalibError, match=f"config.yaml is damaged .dataset.{key}="):
+        load_model(received)
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", "{}", '{"sources": 5}', '{"sources": [1]}'])
+def test_a_result_that_names_no_sources(content: str | None, received: Path) -> None:
+    (received / "result.json").unlink()
+    if content is not None:
+        (received / "result.json").write_text(content)
+    with pytest.raises(CalibError, match=r"no result.json that names the sources of its run.*temperature=2"):
+        fitted_temperature(received, [received / "predictions.csv"], ["control", "case"])
+
+
 def bomb(file: Path, spoil: Callable[[zipfile.ZipFile], object]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         spoil(archive)
@@ -249,6 +312,21 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
     "flags": lambda array: np.ones(array.shape, bool),
     "complex": lambda array: np.full(array.shape, 1j),
 }
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e300])
+@pytest.mark.parametrize(
+    "name", ["discriminator.fc5.bias", "discriminator.bn.running_var", "reference/spread"]
+)
+def test_weights_that_are_no_numbers_are_refused(name: str, value: float, received: Path) -> None:
+    """Even where the answer would be finite: a sigmoid of minus infinity is 0."""
+    state = read_arrays(received / MODEL)
+    changed = state[name].astype(np.float64)
+    changed.flat[0] = value
+    with (received / MODEL).open("wb") as stream:
+        write_archive(stream, {**state, name: changed})
+    with pytest.raises(CalibError, match=rf"{name} holds values that are no finite numbers.; train it again"):
+        load_model(received)
 
 
 @pytest.mark.parametrize("change", ARRAYS)
