@@ -23,9 +23,9 @@ def decides(estimate: Estimate) -> bool:
     return not estimate.uses_seed or estimate.seeds >= LEAST_SEEDS
 
 
-def p_different(estimate: Estimate, bound: float = 0.0) -> float:
-    """Compute the two-sided p of a value that equals ``bound``; NaN without a standard error."""
-    return float(np.minimum(2 * _tail(abs(estimate.value - bound), estimate), 1))
+def p_different(estimate: Estimate) -> float:
+    """Compute the two-sided p of a value that is not 0; NaN without a standard error."""
+    return float(np.minimum(2 * _tail(abs(estimate.value), estimate), 1))
 
 
 def p_equal(estimate: Estimate, margin: float = MARGIN) -> float:

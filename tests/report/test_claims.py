@@ -12,11 +12,13 @@ import pytest
 from calib.data.split import all_splits
 from calib.data.study import Batch, Study
 from calib.errors import CalibError
-from calib.evaluation.intervals import Estimate
+from calib.evaluation.intervals import Estimate, paired
 from calib.evaluation.significance import holm
+from calib.evaluation.tallies import Runs, Tally
 from calib.records.record import Finished, Record
 from calib.report.claims.rules import all_or_none, near, side
 from calib.report.claims.runs import StudyRuns
+from calib.report.claims.share import SHARE, share_of_way
 from calib.report.claims.tables import claims_table
 from calib.report.claims.verdicts import data_claims, verdicts
 from calib.report.exhibits import MISSING, Ruling, Verdict, write_table
@@ -288,6 +290,26 @@ def test_share_of_the_way_to_the_ceiling(bench: Bench, joint: float, outcome: Ru
     found = bench.verdict("joint approaches")
     assert found.outcome == outcome
     assert "ceiling 1.000" in found.ours
+
+
+def test_a_share_is_cut_where_the_point_on_the_way_can_be_told_from_it() -> None:
+    rng = np.random.default_rng(0)
+    subjects = rng.normal(0, 0.3, 80)
+
+    def of(level: float, deviation: float) -> Runs:
+        chance = np.clip(level + subjects + rng.normal(0, deviation, (5, 1)), 0, 1)
+        right = rng.binomial(5, chance)
+        names = np.arange(80).astype(str)
+        return Runs({seed: {("1_2", "2"): Tally(names, np.full(80, 5), right[seed])} for seed in range(5)})
+
+    three = paired([of(0.6, 0.03), of(0.5, 0.01), of(0.8, 0.02)])
+    found = share_of_way(three)
+    assert found is not None
+    assert found.low < found.value < found.high
+    assert three.contrast(1, found.low - 1, -found.low).low == pytest.approx(0, abs=1e-9)
+    assert three.contrast(1, found.high - 1, -found.high).high == pytest.approx(0, abs=1e-9)
+    assert (found.low > SHARE) == (found.beyond.low > 0)
+    assert share_of_way(paired([of(0.6, 0.03), of(0.5, 0.1), of(0.52, 0.1)])) is None
 
 
 def test_a_ceiling_below_the_baseline_decides_nothing(bench: Bench) -> None:

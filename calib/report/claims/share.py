@@ -51,8 +51,8 @@ def share_of_way(methods: Paired) -> Share | None:
 
 
 def _root(function: Callable[[float], float], start: float, direction: int) -> float:
-    """Return where a function changes its sign, from ``start`` on in one direction."""
-    step = 0.1
+    """Return where a function that falls changes its sign, from ``start`` on in one direction."""
+    step, before = 0.1, start - direction * 1e-6  # at the start itself it may be 0 but for rounding
     while function(start + direction * step) * direction > 0:
         step *= 2
-    return float(brentq(function, start, start + direction * step))
+    return float(brentq(function, before, start + direction * step))
