@@ -87,7 +87,8 @@ def test_every_setting_has_a_line_of_comment(file: Path) -> None:
         "protocol",
     }
     block = ""
-    for line in file.read_text().split("\nhydra:")[0].splitlines():
+    settings = re.sub(r"^card:\n(  .*\n)+", "", file.read_text().split("\nhydra:")[0], flags=re.M)  # prose
+    for line in settings.splitlines():
         found = re.match(r"( *)([\w]+):(.*)", line)
         if found and found[2] not in described:
             block = found[2] if not found[3].strip() else block
