@@ -338,10 +338,10 @@ def test_a_walk_is_one_option_more_at_a_time(plan: Plan, tmp_path: Path) -> None
 
 def test_a_walk_ends_at_the_protocol_that_the_plan_names(plan: Plan) -> None:
     own = ["transform=arcsinh", "batch_scale=standardise", "calibrator_test_statistics=own"]
-    own += ["discriminator_test_statistics=own", "kernel_widths=median"]
+    own += ["discriminator_test_statistics=own", "kernel_widths=median", "weight_decay=decoupled"]
     (made,) = walks(grouped(plan(walk("paper to corrected", own, [0], end="corrected"))))
     assert made.name == "paper to corrected"
-    assert made.options[-1] == "corrected: weight_decay=decoupled"
+    assert made.options[-1] == "corrected: optimizer=per_step"
 
 
 def test_two_walks_share_the_runs_that_are_the_same(plan: Plan) -> None:

@@ -54,7 +54,7 @@ def test_every_list_has_its_keys() -> None:
 
 def test_a_walk_adds_one_option_at_a_time() -> None:
     walks = [one for one in read_series(CONF / PLAN, "attribution") if one.walk == "paper to corrected"]
-    assert [one.studies for one in walks] == [["mi"], ["chd"]]
+    assert [one.studies for one in walks] == [["mi", "chd"]]
     walk = walks[0]
     assert (walk.end, walk.seeds, walk.protocols) == ("corrected", [0, 1, 2], ("paper",))
     assert walk.variants[:3] == ["", walk.options[1], f"{walk.options[1]} {walk.options[2]}"]
