@@ -501,7 +501,7 @@ def test_fewer_dimensions_stand_beside_as_many_principal_components(plan: Plan, 
     assert cca["difference"] == pytest.approx(accuracy["cca"] - accuracy["baseline"])
     assert numbers["equal_difference"].notna().sum() == 1
     table = TABLES["named"]("demo", named_numbers("demo", groups))
-    assert table.heads[-2:] == ["minus PCA", "seeds"]
+    assert table.heads[-3:] == ["minus PCA", "chosen by", "seeds"]
     assert "as many principal components" in table.caption
     assert_same_from_file(table, "named", tmp_path)
 

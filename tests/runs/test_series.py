@@ -59,7 +59,7 @@ def test_every_listed_series_can_be_planned_by_name() -> None:
     assert len(read_series(FILE, "paper,demo")) == len(read_series(FILE, "paper")) + len(
         read_series(FILE, "demo")
     )
-    with pytest.raises(CalibError, match="series=papper is not one of: paper, demo, notes"):
+    with pytest.raises(CalibError, match="series=papper is not one of: paper, readings, demo"):
         read_series(FILE, "papper")
 
 
