@@ -125,6 +125,8 @@ class Study:
             checksum leaves them out; None: a ``replicate`` that is the subject.
         unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves
             (``data.transform.own_unit``). The checksum leaves it out, and the key of a run has it.
+        refusal: sentence for methods that join the samples of a subject, where a subject has samples of
+            several classes and the settings do not say what to do (``data.subjects``); "" otherwise.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Study:
     marks: Mapping[str, IntArray] = field(default_factory=dict)
     implied: Sequence[str] | None = None
     unit: float | None = None
+    refusal: str = ""
 
     def sha256(self) -> str:
         """Return the checksum of all that reaches a method or a file of the record.

@@ -1,5 +1,6 @@
 """Subjects that have samples of several classes, such as tumour and normal tissue of one patient."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -8,16 +9,15 @@ from numpy.typing import NDArray
 
 from calib.data.cautions import counted, note
 from calib.data.study import Batch, IntArray, Study, Subjects
-from calib.errors import DataError
 
 SubjectLabels = Literal["refuse", "split"]
 SUBJECT_LABELS = ("refuse", "split")
-"""Choices for a subject with two labels in a batch: refuse it, or score its samples of each class apart."""
+"""Choices for a subject with two labels in a batch, where a method would average over its samples."""
 
 
 REMEDY = (
-    "give the samples of each class a subject of their own, or set dataset.subject_labels=split, which "
-    "averages over no subject and scores each class of its samples apart."
+    "give the samples of each class a subject of their own, set dataset.subject_labels=split, which averages "
+    "over no subject, or choose a method that does not average."
 )
 """What to do about a subject with two labels."""
 
@@ -51,33 +51,21 @@ def mixed_subjects(batch: Batch) -> NDArray[np.str_]:
 def with_subject_labels(study: Study, rule: SubjectLabels, remedy: str) -> Study:
     """Return the study with subjects that may be averaged over.
 
-    Methods average over the samples of a subject (``Batch.replicate``), and so answer a subject once. That is
-    wrong where a subject has samples of several classes, in which case the labels of a target may not be used
-    to take its samples apart.
+    Some methods average over the samples of a subject (``Batch.replicate``), and so answer a subject once.
+    That is wrong where a subject has samples of several classes, in which case the labels of a target may not
+    be used to take its samples apart. Then no sample counts as a replicate of another, the samples of each
+    class of a subject are scored as one, and a warning says so.
 
     Args:
         study: a study whose file names the subjects.
-        rule: ``refuse`` raises an error if a subject has samples of two classes in a batch. ``split`` takes
-            no sample for a replicate of another, so no method averages; the samples of each class of a
-            subject are then scored as one.
-        remedy: end of the sentence of the error, which says what to do.
-
-    Raises:
-        DataError: a subject has samples of two classes, and the rule is to refuse it.
+        rule: what becomes of methods that average if a subject has samples of two classes in a batch. With
+            ``refuse`` they are refused (``Study.refusal``); with ``split`` they run without averaging, also
+            where labels do not show whether a subject has samples of two classes.
+        remedy: end of the sentence of the refusal, which says what to do.
     """
     mixed = {name: found for name, batch in study.batches.items() if len(found := mixed_subjects(batch))}
-    if rule == "refuse":
-        for name, subjects in mixed.items():
-            batch = study.batches[name]
-            assert batch.y is not None  # there are no mixed subjects without labels
-            of_first = np.asarray(batch.subject).astype(str) == subjects[0]
-            classes = ", ".join(study.classes[i] for i in np.unique(batch.y[of_first]))
-            raise DataError(
-                f"Batch '{name}' has {counted(len(subjects), 'subject')} with samples of several classes, "
-                f"the first '{subjects[0]}' ({classes}), which would be averaged and scored as one; {remedy}"
-            )
+    if rule == "refuse" and not mixed:
         return study
-    batches = {name: replace(batch, replicate=None) for name, batch in study.batches.items()}
     if mixed:
         shown = ", ".join(f"{len(subjects):,} in '{name}'" for name, subjects in mixed.items())
         note(
@@ -85,4 +73,19 @@ def with_subject_labels(study: Study, rule: SubjectLabels, remedy: str) -> Study
             f"Subjects have samples of several classes ({shown}): predictions are not averaged over the "
             "samples of a subject, and its samples of each class are scored as a subject of their own.",
         )
-    return replace(study, batches=batches)
+    batches = {name: replace(batch, replicate=None) for name, batch in study.batches.items()}
+    refusal = _refusal(study, mixed, remedy) if rule == "refuse" else ""
+    return replace(study, batches=batches, refusal=refusal)
+
+
+def _refusal(study: Study, mixed: Mapping[str, NDArray[np.str_]], remedy: str) -> str:
+    """Return the sentence for methods that average, about the first batch with subjects of two labels."""
+    name, subjects = next(iter(mixed.items()))
+    batch = study.batches[name]
+    assert batch.y is not None  # there are no mixed subjects without labels
+    of_first = np.asarray(batch.subject).astype(str) == subjects[0]
+    classes = ", ".join(study.classes[i] for i in np.unique(batch.y[of_first]))
+    return (
+        f"Batch '{name}' has {counted(len(subjects), 'subject')} with samples of several classes, the first "
+        f"'{subjects[0]}' ({classes}), and this method gives all samples of a subject one answer; {remedy}"
+    )

@@ -122,6 +122,14 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """Return whether the seed can change a result; from one that it cannot change, one run is enough."""
         return True
 
+    @property
+    def joins_replicates(self) -> bool:
+        """Return whether the rows of a subject (``Samples.replicate``) get one answer, or are drawn together.
+
+        A method does so if one of its parts says so by an attribute of this name.
+        """
+        return any(getattr(part, "joins_replicates", False) for part in vars(self).values())
+
     @abstractmethod
     def fit(self, task: AnyTask, runtime: Runtime) -> Fitted:
         """Train on the task; all randomness comes from ``runtime``."""

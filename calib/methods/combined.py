@@ -43,6 +43,11 @@ class AverageClassifier:
         """Return whether any of the classifiers uses the seed."""
         return any(map(uses_seed, self.classifiers.values()))
 
+    @property
+    def joins_replicates(self) -> bool:
+        """Return whether any of the classifiers averages over replicates."""
+        return any(getattr(each, "joins_replicates", False) for each in self.classifiers.values())
+
     def fit(self, sources: Sequence[LabelledSamples], n_classes: int, runtime: Runtime) -> "FittedAverage":
         """Train each classifier on the sources."""
         fitted = {
@@ -93,9 +98,16 @@ class Around:
         """Return whether the wrapped classifier is restorable."""
         return self.classifier.restorable
 
+    @property
+    def joins_replicates(self) -> bool:
+        """Return whether the wrapped classifier averages over replicates."""
+        return getattr(self.classifier, "joins_replicates", False)
+
 
 class OverReplicates(Around):
     """A classifier that gives all measurements of a sample the geometric mean of their probabilities."""
+
+    joins_replicates = True
 
     @property
     def uses_seed(self) -> bool:

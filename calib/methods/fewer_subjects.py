@@ -58,6 +58,11 @@ class FewerSubjects(Method):
         sources = [self._reduced(s, kept[s.name]) if s.name in kept else s for s in task.sources]
         return FittedFewer(self.method.fit(replace(task, sources=sources), runtime), kept)
 
+    @property
+    def joins_replicates(self) -> bool:
+        """Return whether subjects are drawn, or the wrapped method averages over replicates."""
+        return self.subjects is not None or super().joins_replicates
+
     def most_weights(self, features: int, sources: int, batches: int) -> int:
         """Return the weights of the wrapped method."""
         return self.method.most_weights(features, sources, batches)

@@ -53,6 +53,11 @@ class JointPlus(Method):
         """Return the versions of the method and of the joint model."""
         return [self.version, *self.joint.versions]
 
+    @property
+    def joins_replicates(self) -> bool:
+        """Return whether the probabilities are averaged over replicates."""
+        return self.average_replicates
+
     def most_weights(self, features: int, sources: int, batches: int) -> int:
         """Return the weights of all members, which are trained together."""
         return self.members * self.joint.most_weights(features, sources, batches)

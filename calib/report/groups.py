@@ -114,13 +114,7 @@ class Group:
     @property
     def averages_replicates(self) -> bool:
         """Return whether the method gives all measurements of a sample one answer, if they are known."""
-        return self.knows_replicates and _any_part(
-            OmegaConf.to_container(self.jobs[0].run.config.method),
-            lambda part: (
-                part.get("average_replicates") is True
-                or str(part.get("_target_")).endswith(".OverReplicates")
-            ),
-        )
+        return self.knows_replicates and self.jobs[0].run.method.joins_replicates
 
     @property
     def takes_arcsinh(self) -> bool:

@@ -52,6 +52,7 @@ class Model:
         training_statistics: statistics of its training batches, None where they were too few or too small.
         training_rows: checksums of the samples of its training, None in a model saved before there were any.
         unit: value by which the protocol's arcsinh divides the data as loaded.
+        joins_replicates: whether the method gives all samples of a subject one answer.
     """
 
     config: DictConfig
@@ -61,6 +62,7 @@ class Model:
     training_statistics: TrainingStatistics | None = None
     training_rows: TrainingRows | None = None
     unit: float = PAPERS_UNIT
+    joins_replicates: bool = False
 
 
 def save_model(
@@ -132,7 +134,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
             method.restore(state, len(features), len(classes), outline)
         fitted = method.restore(state, len(features), len(classes), runtime)
     _check_changes(changes or {}, state)
-    return Model(config, features, classes, fitted, known, samples, units[0])
+    return Model(config, features, classes, fitted, known, samples, units[0], method.joins_replicates)
 
 
 def _check_changes(changes: Mapping[str, str], state: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from calib.data.table_columns import ROLES, Columns
 from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
 from calib.data.transform import checked
-from calib.errors import CalibError, check_choice, nearest
+from calib.errors import CalibError, DataError, check_choice, nearest
 from calib.evaluation.familiar import Familiar
 from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
@@ -159,6 +159,8 @@ def predict(
     batches = {name: _with_subjects(batch, dataset) for name, batch in read.items()}
     rule: SubjectLabels = "split" if dataset.get("subject_labels") == "split" else "refuse"
     study = with_subject_labels(Study(dataset["name"], batches, model.features, model.classes), rule, REMEDY)
+    if study.refusal and model.joins_replicates:
+        raise DataError(study.refusal)
     own_statistics = statistics != "as_trained"
     probability = {name: _probability(model, batch, own_statistics) for name, batch in study.batches.items()}
     known = model.training_statistics

@@ -14,7 +14,7 @@ from calib.data.settings import as_text
 from calib.data.split import Split
 from calib.data.study import Study
 from calib.data.transform import prepare, unit_of
-from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.errors import CalibError, DataError, check_choice, check_flag, check_number
 from calib.failures import in_one_sentence
 from calib.files import short_hash
 from calib.methods.base import AnyMethod
@@ -140,7 +140,8 @@ def make_run(config: DictConfig, study: Study, data: dict[str, str], split: Spli
     """Return the configured run, with its method built and its key computed; nothing is written.
 
     Raises:
-        CalibError: a setting of the method is wrong, or the chosen training changes nothing.
+        CalibError: a setting of the method is wrong, or the chosen training changes nothing; or the method
+            joins the samples of a subject, and a subject has samples of several classes.
     """
     return next(make_runs(config, study, data, [config.seed], [split]))
 
@@ -161,6 +162,11 @@ def make_runs(
             f"method={config.method.name} {method.why_no_new_batches}, so there is no model to save; use "
             "joint, recon_t, baseline or standardise_network, or save_model=false."
         )
+    if study.refusal and method.joins_replicates:
+        raise DataError(study.refusal)
+    if study.refusal:  # what was read, and so how the model reads later files
+        config = config.copy()
+        config.dataset.subject_labels = "split"
     identity = {
         "study": study.name,
         "method": _canonical(settings),

@@ -1,4 +1,4 @@
-"""Tests of subjects that have samples of several classes: refused, or scored class by class and not averaged."""
+"""Tests of subjects that have samples of several classes: never averaged, and scored class by class."""
 
 from pathlib import Path
 
@@ -59,23 +59,56 @@ def test_units_are_subjects_where_each_has_one_label() -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "h5ad"])
-def test_a_subject_with_two_labels_is_refused(kind: str, table: pd.DataFrame, tmp_path: Path) -> None:
+def test_samples_of_a_subject_with_two_labels_are_no_replicates(
+    kind: str, table: pd.DataFrame, tmp_path: Path
+) -> None:
     overrides = written(table, tmp_path, kind)
-    with pytest.raises(DataError) as error:
-        study(*overrides)
-    assert str(error.value) == (
-        "Batch 'a' has 10 subjects with samples of several classes, the first 'a0' (normal, tumour), which would be "
-        "averaged and scored as one; give the samples of each class a subject of their own, or set "
-        "dataset.subject_labels=split, which averages over no subject and scores each class of its samples apart."
+    asked, split = study(*overrides), study(*overrides, SPLIT)
+    assert asked.refusal == (
+        "Batch 'a' has 10 subjects with samples of several classes, the first 'a0' (normal, tumour), and this "
+        "method gives all samples of a subject one answer; give the samples of each class a subject of their "
+        "own, set dataset.subject_labels=split, which averages over no subject, or choose a method that does "
+        "not average."
     )
-    split = study(*overrides, SPLIT)
-    assert [one.code for one in split.cautions] == ["subjects_split"]
-    for batch in split.batches.values():
-        assert batch.replicate is None
-        assert len(mixed_subjects(batch)) == 10
+    assert split.refusal == ""
+    assert asked.sha256() == split.sha256()
+    for got in (asked, split):
+        assert [one.code for one in got.cautions] == ["subjects_split"]
+        for batch in got.batches.values():
+            assert batch.replicate is None
+            assert len(mixed_subjects(batch)) == 10
     assert not mixed_subjects(
         split.batches["a"].__class__("a", split.batches["a"].x, None, split.batches["a"].subject)
     ).size
+
+
+AVERAGE = {
+    "average_replicates": [],
+    "joint_plus": [],
+    "fewer_subjects": ["method.subjects=4"],
+    "nearest_source": ["method@method.method=average_replicates"],
+}
+"""Methods that give the samples of a subject one answer, or draw them together, with their overrides."""
+
+
+@pytest.mark.parametrize("method", AVERAGE)
+def test_methods_that_average_are_refused(method: str, table: pd.DataFrame, tmp_path: Path) -> None:
+    overrides = [*written(table, tmp_path), f"method={method}", *AVERAGE[method], f"out={tmp_path}"]
+    with pytest.raises(DataError, match="10 subjects with samples of several classes"):
+        run(compose(*overrides, "split='12_3'"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_methods_run_and_say_so(table: pd.DataFrame, tmp_path: Path) -> None:
+    table.loc[table["plate"] == "c", "tissue"] = None
+    overrides = [*written(table, tmp_path), "method=standardise_network", *fast("standardise_network")]
+    (result,) = run(compose(*overrides, f"out={tmp_path}", "split='12_3'", "save_model=true"))
+    assert "subjects_split" in [warning["code"] for warning in result["warnings"]]
+    (folder,) = tmp_path.glob("runs/*/*/*")
+    later = table[table["plate"] == "c"].assign(plate="d").drop(columns="tissue")
+    later.to_csv(tmp_path / "later.csv", index=False)
+    found = predict(folder, tmp_path / "later.csv")  # whose patients may have samples of both classes, too
+    assert subject_predictions(found.study, found.probability).empty
 
 
 def test_ordinary_subjects_stay_as_they_are(table: pd.DataFrame, tmp_path: Path) -> None:
@@ -132,10 +165,21 @@ def test_a_later_file(table: pd.DataFrame, tmp_path: Path) -> None:
     run(compose(*written(table, tmp_path), SPLIT, f"out={tmp_path / 'split'}", *method))
     table["patient"] += table["tissue"]
     run(compose(*written(table, tmp_path), f"out={tmp_path / 'refuse'}", *method))
-    folders = {rule: next((tmp_path / rule).glob("runs/*/*/*")) for rule in ("split", "refuse")}
-    found = predict(folders["split"], tmp_path / "later.csv")
-    assert found.study.batches["d"].replicate is None
+    for rule in ("split", "refuse"):
+        (folder,) = (tmp_path / rule).glob("runs/*/*/*")
+        found = predict(folder, tmp_path / "later.csv")
+        assert found.study.batches["d"].replicate is None
+        assert len(subject_predictions(found.study, found.probability)) == 20
+
+
+def test_a_later_file_for_a_model_that_averages(table: pd.DataFrame, tmp_path: Path) -> None:
+    later = table[table["plate"] == "c"].assign(plate="d")
+    later.to_csv(tmp_path / "later.csv", index=False)
+    table["patient"] += table["tissue"]
+    method = ["method=joint_plus", *fast("joint_plus"), "save_model=true", "split='12_3'"]
+    run(compose(*written(table, tmp_path), f"out={tmp_path}", *method))
+    (folder,) = tmp_path.glob("runs/*/*/*")
     with pytest.raises(
         DataError, match=r"Batch 'd' has 10 subjects .* or train the model with dataset.subject_labels"
     ):
-        predict(folders["refuse"], tmp_path / "later.csv")
+        predict(folder, tmp_path / "later.csv")
