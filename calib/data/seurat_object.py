@@ -65,6 +65,7 @@ def _content(root: Any, matrix: str) -> tuple[pd.DataFrame, list[str], sparse.cs
     genes, cells = map(_texts, values["Dimnames"].value)
     by_cell = tuple(values[part].value for part in ("x", "i", "p"))  # R's columns are cells
     x = sparse.csr_matrix(by_cell, shape=(len(cells), len(genes)), dtype=np.float32)
+    x.check_format(full_check=True)  # SciPy reads outside the memory where a gene's number is too large
     columns = {name: _column(node) for name, node in _named(seurat["meta.data"]).items()}
     return pd.DataFrame(columns, index=pd.Index(cells, dtype=object)), [str(gene) for gene in genes], x
 

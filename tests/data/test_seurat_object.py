@@ -82,6 +82,15 @@ def test_what_is_no_seurat_object_is_refused_in_one_sentence(file: Path, tmp_pat
         load(file, "dataset.layer=data")
 
 
+@pytest.mark.parametrize("gene", [3, -1])
+def test_a_value_of_no_gene_is_refused(gene: int, tmp_path: Path) -> None:
+    wrong = COUNTS.copy()
+    wrong.indices[2] = gene
+    columns = {"tech": ["a", "b"] * 3, "celltype": KINDS}
+    with pytest.raises(DataError, match="holds no Seurat object with a table of cells and a matrix 'counts'"):
+        load(write_seurat(tmp_path / "wrong.rda", wrong, GENES, columns))
+
+
 def test_without_the_extra_the_message_says_what_to_install(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
