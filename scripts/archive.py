@@ -14,9 +14,8 @@ from pathlib import Path
 from hydra.errors import HydraException
 from tqdm import tqdm
 
-from calib.data.study import Study
 from calib.errors import CalibError
-from calib.evaluation.differential import differential, overlaps, p_values
+from calib.evaluation.differential import common_features
 from calib.failures import command
 from calib.runs.archive import Archive, restore
 from calib.runs.planner import Planner
@@ -41,12 +40,7 @@ def add(archive: Archive, out: Path) -> None:
     planner = Planner(CONF, out)
     jobs = planner.jobs(read_series(CONF / PLAN, ARCHIVED))
     studies = planner.as_loaded()
-
-    def common(name: str) -> int | None:
-        """Return the number of features that are differential in every batch, or None."""
-        return _common(studies[name])
-
-    counts = archive.add(jobs, common)
+    counts = archive.add(jobs, lambda name: common_features(studies[name]))
     for name, why in planner.refused.items():
         say(f"Cannot be planned: {name}: {why}")
     planned = {study: sum(job.run.study.name == study for job in jobs) for study in counts}
@@ -65,14 +59,6 @@ def lay_out(archive: Archive, out: Path) -> None:
     for job, kept in tqdm(found, desc="records", unit="run", disable=None):
         restore(job, kept)
     say(f"{len(found)} runs are recorded in {out}")
-
-
-def _common(study: Study) -> int | None:
-    """Return the number of features that are differential in every batch; None where it cannot be tested."""
-    try:
-        return next(iter(overlaps(differential(p_values(study))).values()))
-    except CalibError:
-        return None
 
 
 if __name__ == "__main__":

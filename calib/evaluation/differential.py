@@ -123,6 +123,14 @@ def overlaps(found: pd.DataFrame) -> dict[tuple[str, ...], int]:
     return {subset: occurring.get(subset, 0) for subset in sets}
 
 
+def common_features(study: Study) -> int | None:
+    """Return the number of features that are differential in every batch, or None if none can be tested."""
+    try:
+        return next(iter(overlaps(differential(p_values(study))).values()))
+    except CalibError:  # a batch or class is missing
+        return None
+
+
 def _rows(batch: Batch, level: Level) -> tuple[FloatArray, IntArray]:
     """Return the data and labels to test, without rows where labels or subjects are unknown."""
     if batch.y is None or (level == "subject" and batch.subject is None):

@@ -120,6 +120,11 @@ def batch_distances(
     return pd.DataFrame(table, columns=columns)
 
 
+def pair_name(a: object, b: object) -> str:
+    """Return the name of two batches in a summary."""
+    return f"{a}-{b}"
+
+
 def summarise(distances: pd.DataFrame) -> dict[str, dict[str, dict[str, object]]]:
     """Return mean and standard deviation over the draws, as space -> kernel -> pair ``a-b``.
 
@@ -130,6 +135,6 @@ def summarise(distances: pd.DataFrame) -> dict[str, dict[str, dict[str, object]]
         entry: dict[str, object] = {"widths": part["widths"].iloc[0]}
         for (a, b), pair in part.groupby(["batch_a", "batch_b"], sort=False):
             spread = float(pair["mmd2"].std()) if len(pair) > 1 else 0.0
-            entry[f"{a}-{b}"] = {"mean": float(pair["mmd2"].mean()), "sd": spread}
+            entry[pair_name(a, b)] = {"mean": float(pair["mmd2"].mean()), "sd": spread}
         summary.setdefault(str(space), {})[str(kernel)] = entry
     return summary

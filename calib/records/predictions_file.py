@@ -21,6 +21,9 @@ from calib.data.study import FloatArray, IntArray
 from calib.errors import DamagedError
 from calib.files import read_table
 
+PREDICTIONS = "predictions.csv"
+"""The table's name in a record."""
+
 TEXT = ("batch", "row", "subject", "label", "predicted")
 """Columns that are read as text; ``subject`` and ``label`` are "" where they are unknown."""
 

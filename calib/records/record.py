@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import pandas as pd
 from calib.errors import CalibError, DamagedError
 from calib.files import checksum, facts, remove_leftovers, safe_name, same, write_archive, write_whole
 from calib.records.locks import locked_folder
+from calib.records.predictions_file import PREDICTIONS, TEXT, Predictions, read_predictions
 from calib.records.shape import CORRECTION, RUN, Shape, misfit
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Finished:
         path: folder of its record.
         walks: names of the walks of the plan that have the run.
         series: names of the lists of the plan that have the run.
+        archived: returns the predictions of a run that is in the archive and has no record.
     """
 
     variant: str
@@ -52,6 +54,13 @@ class Finished:
     path: Path
     walks: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    archived: Callable[[], Predictions] | None = None
+
+    def predictions(self, classes: Sequence[str] = (), text: Sequence[str] = TEXT) -> Predictions:
+        """Return the run's predictions; arguments and errors as of ``read_predictions``."""
+        if self.archived is not None:
+            return self.archived()
+        return read_predictions(self.path / PREDICTIONS, classes, text)
 
 
 class Record:

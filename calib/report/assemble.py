@@ -16,7 +16,6 @@ from calib.report.claims.verdicts import verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.figures.draw import Figures, draw
-from calib.report.figures.silhouettes import silhouettes
 from calib.report.groups import group_jobs
 from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
@@ -80,9 +79,7 @@ def _written(
     further = _further_sections(by_study, finished, folder / "figures", workers)
     if warned := cautions_section(finished):
         further.append(warned)
-    measured = [silhouettes(studies[name], part, workers) for name, part in of_paper.items()]
-    compact = {path: values for of_study in measured for path, values in of_study.items()}
-    judged = verdicts(finished, studies, compact, protocols)
+    judged = verdicts(finished, studies, protocols)
     costs = [cost_table(results, name) for name in studies]
     threes = [
         table_three(results, lines, protocol) for protocol in protocols if _has_table_three(jobs, failures)

@@ -15,7 +15,7 @@ from calib.data.replicates import over_replicates
 from calib.data.study import Study
 from calib.evaluation.intervals import Estimate, paired
 from calib.evaluation.tallies import Runs, Tally, shared_seeds, tallies
-from calib.records.predictions_file import Predictions, read_predictions
+from calib.records.predictions_file import Predictions
 from calib.records.record import Finished
 from calib.runs.planner import Job
 from calib.runs.selection import selection
@@ -219,15 +219,15 @@ def _tallies(pairs: Sequence[tuple[Job, Finished]], together: bool) -> dict[tupl
     """
     lines: dict[tuple[str, str], Tally] = {}
     for job, record in pairs:
-        study, file = job.run.study, record.path / "predictions.csv"
+        study = job.run.study
         if together:
-            whole = read_predictions(file, study.classes)
+            whole = record.predictions(study.classes)
             parts = [
                 (whole.of_batch(name), study.batches[name]) for name in sorted(set(whole.table["batch"]))
             ]
             table = pd.concat([_one_answer(part, batch.replicate) for part, batch in parts])
         else:
-            table = read_predictions(file).table
+            table = record.predictions().table
         lines |= {(job.run.split.label, batch): tally for batch, tally in tallies(table).items()}
     return lines
 

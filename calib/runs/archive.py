@@ -10,6 +10,8 @@ A run is found by its key, so what was made by another version of a method is ne
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from calib.data.study import Batch, Study
 from calib.errors import CalibError
 from calib.files import safe_name
 from calib.records.archive_file import Kept, packed, read_members, rounded, unpacked, write_members
-from calib.records.predictions_file import read_predictions
-from calib.runs.outcome import predictions
+from calib.records.predictions_file import PREDICTIONS, read_predictions
+from calib.records.record import Finished
+from calib.runs.outcome import as_read, predictions
 from calib.runs.planner import Job
 
 OWN = ("files", "checksum")
@@ -59,6 +62,14 @@ class Archive:
     def find(self, job: Job) -> Kept | None:
         """Return the archived run of a job, or None."""
         return self.runs(job.run.study.name, str(job.run.config.method.name)).get(job.run.key)
+
+    def finished(self, job: Job) -> Finished | None:
+        """Return the archived run of a job with its predictions and its names in the plan, or None."""
+        kept = self.find(job)
+        if kept is None:
+            return None
+        read = partial(as_read, job.run.study, kept.probability)
+        return replace(job.named(kept.result), archived=read)
 
     def studies(self) -> list[str]:
         """Return the names of the archived studies."""
@@ -170,7 +181,7 @@ def restore(job: Job, kept: Kept) -> None:
         run.record.prepare()
         settings = OmegaConf.merge(run.config, {"split": run.split.label})
         run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
-        run.record.write_table("predictions.csv", predictions(run.study, kept.probability), digits=8)
+        run.record.write_table(PREDICTIONS, predictions(run.study, kept.probability), digits=8)
         run.record.finish({**kept.result, "archived": True})
 
 
@@ -179,7 +190,7 @@ def _recorded(job: Job) -> Kept | None:
     record = job.run.record
     if (result := record.result()) is None:
         return None
-    read = read_predictions(record.path / "predictions.csv", job.run.study.classes)
+    read = read_predictions(record.path / PREDICTIONS, job.run.study.classes)
     answer = pd.Index(list(read.classes)).get_indexer(pd.Index(read.table["predicted"]))
     tied = read.probability.argmax(axis=1) != answer  # equal to the digits of the file
     read.probability[tied, answer[tied]] = np.nextafter(read.probability[tied].max(axis=1), 1)

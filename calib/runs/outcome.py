@@ -20,7 +20,7 @@ from calib.evaluation.metrics import by_subject, count_classes, median_by_subjec
 from calib.evaluation.separation import separation
 from calib.files import Stack
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
-from calib.records.predictions_file import PROBABILITY
+from calib.records.predictions_file import PROBABILITY, TEXT, Predictions
 from calib.runs.run import Run
 
 Scores = dict[str, Any]
@@ -177,6 +177,28 @@ def predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataF
         }
         parts.append(pd.DataFrame(columns | _answers(study, p)))
     return pd.concat(parts, ignore_index=True)
+
+
+def as_read(study: Study, probability: Mapping[str, FloatArray]) -> Predictions:
+    """Return what ``read_predictions`` reads from the file of ``predictions``.
+
+    Args:
+        probability: batch name -> ``(samples, classes)``.
+    """
+    classes = np.array(study.classes, dtype=object)
+    parts = []
+    for name, p in probability.items():
+        batch = study.batches[name]
+        columns = {
+            "batch": name,
+            "row": np.arange(len(p)).astype(str).astype(object),
+            "subject": "" if batch.subject is None else batch.subject.astype(str).astype(object),
+            "label": "" if batch.y is None else classes[batch.y],
+            "predicted": classes[p.argmax(axis=1)],
+        }
+        parts.append(pd.DataFrame(columns, columns=list(TEXT), dtype=object))
+    table = pd.concat(parts, ignore_index=True).astype(str)
+    return Predictions(table, tuple(study.classes), np.concatenate(list(probability.values())))
 
 
 def subject_predictions(study: Study, probability: Mapping[str, FloatArray]) -> pd.DataFrame:

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -29,7 +27,6 @@ from calib.report.figures.curves import distance_figure, loss_figure
 from calib.report.figures.features import MOST_SETS, overlap_figure
 from calib.report.figures.layout import log_ticks
 from calib.report.figures.maps import map_figure
-from calib.report.figures.silhouettes import silhouettes
 from calib.report.figures.split_figures import draw_split
 from calib.report.figures.study_figures import draw_study
 from calib.report.figures.style import DPI, WIDTH, batch_look, class_look, in_style, literal, save, styled
@@ -336,35 +333,6 @@ def test_one_map_serves_all_records_with_the_same_data(written: tuple[Record, St
     assert len(list(make_maps([record, twin], study, maps, MapSettings(), workers=1))) == 1
     assert len(list(maps.iterdir())) == 1
     assert not list(make_maps([twin], study, maps, MapSettings(), workers=1))
-
-
-def test_silhouettes_of_every_seed_are_those_of_the_maps(
-    written: tuple[Record, Study], tmp_path: Path
-) -> None:
-    record, study = written
-    record.finish({})
-
-    def job(place: Record, seed: int, method: str = "joint", variant: str = "") -> Any:
-        run = SimpleNamespace(
-            config=compose(f"method={method}", f"seed={seed}", f"out={tmp_path}"), study=study, record=place
-        )
-        return SimpleNamespace(variant=variant, run=run)
-
-    missing = Record(tmp_path / "missing")
-    jobs = [job(record, 0), job(missing, 1), job(record, 0, "recon_t"), job(record, 0, "combat", "arcsinh")]
-    found = silhouettes(study, jobs, 1)
-    assert set(found) == {record.path}
-    drawn = record_map(record, study, tmp_path / "maps of one seed")
-    assert found[record.path] == {name: drawn.silhouette[name] for name in ("batch", "class")}
-    (file,) = (tmp_path / "maps" / study.name / "silhouettes").iterdir()
-    stamp = file.stat().st_mtime_ns
-    assert silhouettes(study, jobs, 1) == found
-    assert file.stat().st_mtime_ns == stamp
-    file.write_bytes(file.read_bytes()[:50])
-    assert silhouettes(study, jobs, 1) == found  # a damaged file is made again
-    (record.path / "embedding.npz").unlink()
-    assert silhouettes(study, jobs, 1) == {}
-    assert silhouettes(study, [], 1) == {}
 
 
 def test_records_that_have_no_map(written: tuple[Record, Study], tmp_path: Path) -> None:

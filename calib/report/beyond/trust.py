@@ -16,7 +16,6 @@ from calib.evaluation.trust import (
     temperature,
     tempered,
 )
-from calib.records.predictions_file import read_predictions
 from calib.records.record import Finished
 from calib.report.exhibits import MISSING, Table
 from calib.report.groups import Group
@@ -134,7 +133,7 @@ def _left_out(
 
 def _answers(record: Finished, group: Group, batches: Sequence[str]) -> dict[str, Answers]:
     """Return the recorded probabilities and the true classes of the batches that have labels."""
-    read = read_predictions(record.path / "predictions.csv", group.study.classes, ("batch", "label"))
+    read = record.predictions(group.study.classes, ("batch", "label"))
     parts = {batch: read.of_batch(batch) for batch in batches}
     labelled = {batch: part for batch, part in parts.items() if len(part.y) and (part.y >= 0).all()}
     return {batch: (part.probability, part.y) for batch, part in labelled.items()}

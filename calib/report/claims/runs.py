@@ -7,8 +7,6 @@ from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, SplitError
 from calib.evaluation.tallies import Line, Runs, Tally, tallies
-from calib.files import read_table
-from calib.records.predictions_file import read_predictions
 from calib.records.record import Finished
 from calib.report.paper import ONE_SOURCE
 
@@ -49,7 +47,6 @@ class StudyRuns:
         self._runs: dict[tuple[str, str, str], dict[Cell, Finished]] = {}
         self._tallies: dict[str, dict[str, Tally]] = {}
         self._complete: dict[tuple[str, str], CompleteRuns] = {}
-        self._distances: dict[str, dict[tuple[str, ...], float]] = {}
         for run in finished:
             result = run.result
             if result["study"] != study.name:
@@ -96,16 +93,6 @@ class StudyRuns:
             if study.batches[target].y is not None
         ]
 
-    def distances(self, run: Finished) -> Mapping[tuple[str, ...], float]:
-        """Return space, kernel and two batches -> squared MMD of a run, averaged over the draws."""
-        key = str(run.path)
-        if key not in self._distances:
-            by = ["space", "kernel", "batch_a", "batch_b"]
-            table = read_table(run.path / "mmd.csv", dtype=dict.fromkeys(by, str), keep_default_na=False)
-            means = table.groupby(by)["mmd2"].mean()
-            self._distances[key] = dict(zip(means.index.to_list(), means.tolist(), strict=True))
-        return self._distances[key]
-
     def _of_protocol(self, method: str, protocol: str) -> CompleteRuns:
         """Return the complete seeds of a method under exactly this protocol."""
         if (method, protocol) not in self._complete:
@@ -121,7 +108,7 @@ class StudyRuns:
         """Return the tally of one target batch of a run."""
         key = str(run.path)
         if key not in self._tallies:
-            self._tallies[key] = tallies(read_predictions(run.path / "predictions.csv").table)
+            self._tallies[key] = tallies(run.predictions().table)
         if batch not in self._tallies[key]:
             raise CalibError(f"The record {run.path} says nothing of batch '{batch}'; make the run again.")
         return self._tallies[key][batch]

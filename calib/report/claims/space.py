@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from itertools import combinations
-from pathlib import Path
 from statistics import mean
 
-import pandas as pd
-
-from calib.evaluation.distances import most_rows
+from calib.evaluation.distances import most_rows, pair_name
 from calib.evaluation.significance import LEAST_SEEDS
 from calib.losses import PAPER_WIDTHS
 from calib.records.record import Finished
@@ -65,7 +62,7 @@ def distance_claims(runs: StudyRuns, protocol: str) -> list[Verdict]:
     printed = "lower" if study.name in DISTANCES else MISSING
     verdicts = []
     for kernel, called in KERNELS.items():
-        before, after = (_distance(runs, pairs, space, kernel) for space in ("before", "after"))
+        before, after = (_distance(pairs, space, kernel) for space in ("before", "after"))
         bound = floor if kernel == "fixed" else None
         values, raw = _measured(joint, after), _measured(joint, before)
         if bound:
@@ -77,15 +74,12 @@ def distance_claims(runs: StudyRuns, protocol: str) -> list[Verdict]:
     return verdicts
 
 
-def map_claims(
-    runs: StudyRuns, protocol: str, silhouettes: Mapping[Path, Mapping[str, float]]
-) -> list[Verdict]:
-    """Return the verdicts on maps: batches mix and classes separate, by the mean silhouettes below the maps.
+def map_claims(runs: StudyRuns, protocol: str) -> list[Verdict]:
+    """Return the verdicts on maps: batches mix and classes separate, by the mean silhouettes of the runs.
 
     Args:
         runs: the study's runs.
         protocol: protocol of the claims.
-        silhouettes: folder of a record -> ``batch`` and ``class``, as ``Map.silhouette`` has them.
     """
     study = runs.study.name
     figure = MAP_FIGURES.get(study)
@@ -97,7 +91,7 @@ def map_claims(
         ("batch", "batches mix: silhouette by batch below raw", -1, "lower"),
         ("class", "classes separate: silhouette by class above raw", 1, "higher"),
     ):
-        measure = _silhouette(silhouettes, group)
+        measure = _silhouette(group)
         of_joint, of_raw = _shared(_measured(joint, measure), _measured(raw, measure))
         if not of_joint:
             verdicts.append(_missing(runs, claim, protocol, printed, RUNS_RULE))
@@ -107,7 +101,7 @@ def map_claims(
         outcome = all_or_none(held) if _enough(of_joint) else Ruling.FEW
         verdicts.append(Verdict(claim, study, protocol, printed, ours, outcome, RUNS_RULE))
     claim = "classes separate more than by other methods: silhouette"
-    measure = _silhouette(silhouettes, "class")
+    measure = _silhouette("class")
     verdicts.append(_against_others(runs, protocol, claim, printed, measure, 1))
     return verdicts
 
@@ -193,23 +187,23 @@ def _printed_level(runs: StudyRuns, protocol: str, values: Values) -> list[Verdi
     return [Verdict(claim, runs.study.name, protocol, printed, ours, outcome, LEVEL_RULE)]
 
 
-def _distance(runs: StudyRuns, pairs: list[tuple[str, str]], space: str, kernel: str) -> Measure:
+def _distance(pairs: list[tuple[str, str]], space: str, kernel: str) -> Measure:
     """Return a function that gives a run's squared MMD, averaged over draws and pairs of batches."""
 
     def measure(run: Finished) -> float | None:
-        distances = runs.distances(run)
-        keys = [(space, kernel, *pair) for pair in pairs]
-        return mean(distances[key] for key in keys) if all(key in distances for key in keys) else None
+        known = run.result["mmd"].get(space, {}).get(kernel, {})
+        found = [known[pair_name(*pair)]["mean"] for pair in pairs if pair_name(*pair) in known]
+        return mean(found) if len(found) == len(pairs) else None
 
     return measure
 
 
-def _silhouette(silhouettes: Mapping[Path, Mapping[str, float]], group: str) -> Measure:
+def _silhouette(group: str) -> Measure:
     """Return a function that gives a run's mean silhouette by ``batch`` or ``class``."""
 
     def measure(run: Finished) -> float | None:
-        value = silhouettes.get(run.path, {}).get(group)
-        return None if value is None or pd.isna(value) else float(value)
+        value: float | None = run.result.get("silhouette", {}).get(group)  # an older record has none
+        return value
 
     return measure
 

@@ -1,12 +1,10 @@
 """The verdict on each claim of the paper, decided by a stated rule from run records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from calib.data.study import Study
-from calib.errors import CalibError
-from calib.evaluation.differential import differential, overlaps, p_values
+from calib.evaluation.differential import common_features
 from calib.evaluation.significance import holm
 from calib.records.record import Finished
 from calib.report.claims.accuracy import accuracy_claims
@@ -15,6 +13,8 @@ from calib.report.claims.space import distance_claims, map_claims
 from calib.report.exhibits import MISSING, Ruling, Verdict
 from calib.report.numbers import MINUS
 from calib.report.paper import COHORTS, COMMON_FEATURES, PROTOCOLS
+
+Common = Callable[[Study], int | None]
 
 FEATURES = 5
 """Largest difference from the printed number of common features that still counts as reproduced."""
@@ -32,8 +32,8 @@ COHORT_RULE = (
 def verdicts(
     finished: Sequence[Finished],
     studies: Mapping[str, Study],
-    silhouettes: Mapping[Path, Mapping[str, float]] | None = None,
     protocols: Sequence[str] = PROTOCOLS,
+    common: Common = common_features,
 ) -> list[Verdict]:
     """Return a verdict for each claim, study and protocol; a claim without runs is "not run".
 
@@ -44,9 +44,9 @@ def verdicts(
     Args:
         finished: runs of any study, with their variants; the variant "" has the published values.
         studies: name -> study, with its values as loaded, not scaled.
-        silhouettes: folder of a record -> its mean silhouettes by ``batch`` and by ``class``, as
-            ``figures.silhouettes`` gives them; other runs are left out of the claims on maps.
         protocols: protocols that the claims are judged under.
+        common: returns the number of features that are differential in every batch of a study, None where
+            nothing can be tested.
 
     Raises:
         CalibError: two runs are called the same, or a record does not fit its study.
@@ -54,12 +54,12 @@ def verdicts(
     every: list[Verdict] = []
     for study in studies.values():
         runs = StudyRuns(study, finished)
-        every += data_claims(study)
+        every += data_claims(study, common)
         by_protocol = [
             [
                 *accuracy_claims(runs, protocol),
                 *distance_claims(runs, protocol),
-                *map_claims(runs, protocol, silhouettes or {}),
+                *map_claims(runs, protocol),
             ]
             for protocol in protocols
         ]
@@ -69,13 +69,18 @@ def verdicts(
     return [v if v.p is None else replace(v, p_holm=next(adjusted)) for v in every]
 
 
-def data_claims(study: Study) -> list[Verdict]:
-    """Return the verdicts on cohort sizes and common differential features, for studies with printed ones."""
+def data_claims(study: Study, common: Common = common_features) -> list[Verdict]:
+    """Return the verdicts on cohort sizes and common differential features, for studies with printed ones.
+
+    Args:
+        study: the study.
+        common: as of ``verdicts``.
+    """
     verdicts = []
     if study.name in COHORTS:
         verdicts.append(_cohort(study))
     if study.name in COMMON_FEATURES:
-        verdicts.append(_features(study))
+        verdicts.append(_features(study, common(study)))
     return verdicts
 
 
@@ -112,15 +117,12 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _features(study: Study) -> Verdict:
+def _features(study: Study, common: int | None) -> Verdict:
     """Judge whether as many features as printed are differential in every batch."""
     printed = COMMON_FEATURES[study.name]
     claim = f"{printed} features are differential in every batch"
-    try:
-        counts = overlaps(differential(p_values(study)))
-    except CalibError:  # a batch or class is missing, so nothing can be tested
+    if common is None:
         return Verdict(claim, study.name, "", str(printed), MISSING, Ruling.MISSING, FEATURES_RULE)
-    common = next(iter(counts.values()))
     outcome = Ruling.YES if abs(common - printed) <= FEATURES else Ruling.NO
     ours = f"{common} of {len(study.features)}"
     return Verdict(claim, study.name, "", str(printed), ours, outcome, FEATURES_RULE)
