@@ -8,11 +8,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from calib.config import build, compose
+from calib.config import build
 from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, UnreachableError
 from calib.records.record import Finished
+from calib.runs.compositions import Compositions
 from calib.runs.run import Run, load, make_runs
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
 
@@ -80,6 +81,7 @@ class Planner:
     ) -> None:
         self.conf, self.out, self.device, self.load = conf, out, device, load
         self.names = read_variants(conf / PLAN)
+        self._compositions = Compositions(conf)
         self.refused: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
         self._loaded: dict[str, tuple[Study, dict[str, str]] | None] = {}
@@ -87,7 +89,8 @@ class Planner:
 
     def as_loaded(self) -> dict[str, Study]:
         """Return every study that could be loaded, by name, with its values as in the file, not scaled."""
-        studies = [build(compose(self.conf, f"dataset={name}").dataset) for name in self._studies]
+        composed = (self._compositions.compose(f"dataset={name}") for name in self._studies)
+        studies = [build(config.dataset) for config in composed]
         return {study.name: study for study in studies}
 
     def jobs(self, series: Sequence[Series]) -> list[Job]:
@@ -121,7 +124,7 @@ class Planner:
         given = (f"dataset={study}", f"method={method}", f"protocol={protocol}")
         where = (f"out={self.out}", f"device={self.device}", *expand(variant, self.names))
         try:
-            config = compose(self.conf, *given, *where)
+            config = self._compositions.compose(*given, *where)
             loaded = self._load(study, config)
             if loaded is None:
                 return

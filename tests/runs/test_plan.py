@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from calib.errors import CalibError
+from calib.runs.compositions import Compositions
 from calib.runs.planner import Planner
 from calib.runs.series import PLAN, Series, expand, read_series, read_variants
-from tests.conftest import CONF
+from tests.conftest import CONF, compose
 from tests.without_files import load_without_files
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "keys" / "planned.csv"
@@ -44,6 +47,41 @@ def test_a_list_plans_the_same_runs_as_ever(name: str, tmp_path: Path) -> None:
     assert planned_keys(name, tmp_path) == {
         (study, method): set(keys.split()) for study, method, keys in committed
     }
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "protocol", "variant"),
+    [
+        ("mi", "joint", "released", "protocol.transform=arcsinh"),
+        ("pancreas_mini", "baseline", "paper", "converged logistic_cv"),
+        ("table", "joint_plus", "corrected", "one_source no_mmd running_statistics"),
+        ("chd", "nearest_source", "paper", "by_nearness"),
+        ("demo", "pairwise", "strict", "protocol.batch_scale=standardise method.epochs=100"),
+    ],
+)
+def test_what_is_put_together_is_what_hydra_composes(
+    dataset: str, method: str, protocol: str, variant: str
+) -> None:
+    shared = Compositions(CONF)
+    overrides = f"dataset={dataset}", f"method={method}", f"protocol={protocol}", "out=there", "device=cpu"
+    overrides += expand(variant, read_variants(CONF / PLAN))
+    composed = compose(*overrides)
+    for _ in range(2):  # the second one from what the first one left
+        put = shared.compose(*overrides)
+        for resolve in (False, True):
+            assert OmegaConf.to_container(put, resolve=resolve) == OmegaConf.to_container(
+                composed, resolve=resolve
+            )
+        put.method.name = put.protocol.name = put.dataset.name = "changed"
+
+
+def test_what_cannot_be_put_together_is_refused_as_hydra_does() -> None:
+    for wrong in ("protocol.transfrom=log2", "method=joynt", "method.epochs=(1"):
+        with pytest.raises((CalibError, HydraException)) as ours:
+            Compositions(CONF).compose("dataset=mi", wrong)
+        with pytest.raises(type(ours.value)) as hydras:
+            compose("dataset=mi", wrong)
+        assert str(ours.value) == str(hydras.value)
 
 
 def test_every_list_has_its_keys() -> None:
