@@ -29,7 +29,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) \
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data reproduce-all report status search archive restore notes bench clean
+.PHONY: help setup demo test test-slow lint data reproduce-all report status search archive restore tables notes bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ archive: setup  ## keep the recorded runs of outputs/ in docs/results/archive
 
 restore: setup  ## lay docs/results/archive out as records in OUT=, so that make status shows them and new seeds add to them
 	$(BIN)/python scripts/archive.py --restore --out $(OUT)
+
+tables: setup  ## every table and verdict of README and docs from docs/results/archive, and all of them in full in OUT/tables (2 minutes)
+	$(BIN)/python scripts/tables.py --out $(OUT)/tables
 
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py

@@ -20,15 +20,15 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from calib.errors import CalibError
 from calib.failures import command
-from calib.report.averages import accuracy_by_split
 from calib.report.beyond.section import SERIES, TABLES
 from calib.report.claims.tables import claims_table, verdict_counts, verdicts_table
 from calib.report.costs import cost_table
-from calib.report.doc_tables import (
+from calib.report.docs.averages import accuracy_by_split, draw_averages
+from calib.report.docs.blocks import SINGLE, only
+from calib.report.docs.tables import (
     accuracy_table,
     averages_table,
     methods_table,
@@ -39,9 +39,8 @@ from calib.report.doc_tables import (
     single_source_table,
 )
 from calib.report.exhibits import Ruling, Table, Verdict, markdown
-from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
-from calib.report.paper import ONE_SOURCE, PARTS_OF_PANCREAS, PROTOCOLS, spelled
-from calib.report.printed import METHODS, printed_tables
+from calib.report.paper import PARTS_OF_PANCREAS
+from calib.report.printed import printed_tables
 from calib.report.results import results_table
 from calib.report.table_three import table_three
 from calib.runs.archive import Archive
@@ -63,9 +62,6 @@ PAGES = (
     ROOT / "README.md",
     *(ROOT / "docs" / f"{page}.md" for page in ("paper", "methods", "pancreas", "beyond", "named")),
 )
-MARKS = str.maketrans("", "", "†‡`*")
-"""Marks that a row can be named without."""
-
 
 TEXTS = dict.fromkeys(
     (
@@ -88,14 +84,6 @@ TEXTS = dict.fromkeys(
     str,
 )
 """Columns of text in the numbers of the section beyond the paper."""
-
-STANDARDISED = f"{ONE_SOURCE} protocol.batch_scale=standardise method.epochs=100"
-SINGLE = {
-    "pairwise": ("pairwise", "paper", ONE_SOURCE),
-    "pairwise, batches standardised, 100 epochs": ("pairwise", "paper", STANDARDISED),
-    "joint from one source, `paper`": ("joint", "paper", ONE_SOURCE),
-    "joint from one source, `released`": ("joint", "released", ONE_SOURCE),
-}
 
 
 def planned_series() -> list[Series]:
@@ -220,30 +208,6 @@ def caption(_: pd.DataFrame, kind: str) -> str:
     return next(table.caption for table in tables if table)
 
 
-def only(block: str, wanted: Sequence[str]) -> str:
-    """Return a Markdown table with the wanted rows alone, and the number of those left out.
-
-    A row is wanted by its first cell, or by its first two or three cells with commas between them.
-
-    Raises:
-        CalibError: a wanted row is not in the table.
-    """
-    lines = block.splitlines()
-    rows = [line for line in lines[2:] if line.startswith("|")]
-    named = {
-        row: {", ".join(cells[:length]) for length in (1, 2, 3)}
-        for row in rows
-        for cells in [[cell.translate(MARKS).strip() for cell in row.strip("|").split("|")]]
-    }
-    for text in wanted:
-        if not any(text in names for names in named.values()):
-            raise CalibError(f"No row of the table is called {text!r}; its first row is {rows[0]}")
-    kept = [row for row in rows if named[row] & set(wanted)]
-    rest = [line for line in lines[2:] if not line.startswith("|")]
-    note = f"{len(kept)} of {len(rows)} rows."
-    return "\n".join([*lines[:2], *kept, "", " ".join([note, *filter(None, rest)])])
-
-
 def keep_beyond(tables: Path) -> None:
     """Copy the numbers of the report's section beyond the paper: one file for each kind of table."""
     for kind in TABLES:
@@ -307,41 +271,6 @@ def renewed(text: str, results: pd.DataFrame) -> str:
 def derived(results: pd.DataFrame) -> str:
     """Return the content of ``ACCURACY``."""
     return accuracy_by_split(results).to_csv(index=False, float_format="%.3f", lineterminator="\n")
-
-
-@in_style
-def draw_averages(results: pd.DataFrame, file: Path) -> None:
-    """Draw the average accuracy of each method on MI and CHD: as printed, and ours under both protocols."""
-    table = accuracy_by_split(results)
-    table = table[table["sources"] == "average"]
-    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
-    looks = {
-        "printed": ("x", "#000000"),
-        "paper": ("o", BATCH_COLOURS[0]),
-        "released": ("^", BATCH_COLOURS[1]),
-    }
-    names = {"printed": "printed", "paper": "ours, by the text", "released": "ours, by the authors' code"}
-    for axes, study in zip(figure.subplots(1, 2, sharex=True), ("mi", "chd"), strict=True):
-        rows = table[(table["study"] == study)].set_index("method")
-        shown = [method for method in METHODS if rows.loc[method, [*PROTOCOLS]].notna().any()][::-1]
-        heights = range(len(shown))
-        for column, (marker, colour) in looks.items():
-            errors = None if column == "printed" else rows.loc[shown, f"{column}_sd"]
-            axes.errorbar(
-                rows.loc[shown, column],
-                heights,
-                xerr=errors,
-                fmt=marker,
-                color=colour,
-                markersize=4.5,
-                label=names[column],
-            )
-        axes.set_yticks(heights, [METHODS[method] for method in shown])
-        axes.grid(axis="x", color=PALE, linewidth=0.4)
-        axes.set_title(spelled(study))
-        axes.set_xlabel("accuracy, mean over all splits")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.savefig(file, dpi=200, metadata={"Software": None})
 
 
 def main() -> None:

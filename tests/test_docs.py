@@ -1,13 +1,10 @@
 """README and docs: their links lead somewhere, and the files that they name exist."""
 
 import re
-import runpy
 from pathlib import Path
 
 import pytest
 
-from calib.errors import CalibError
-from calib.report.exhibits import markdown
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,15 +51,3 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
-
-
-def test_rows_of_a_table_are_chosen_by_their_first_cells() -> None:
-    only = runpy.run_path(str(ROOT / "scripts" / "notes.py"))["only"]
-    rows = [["Joint+ ‡", "paper", "1"], ["ComBat", "paper", "2"], ["ComBat", "released", "3"]]
-    table = f"{markdown(['method', 'protocol', 'accuracy'], rows)}\n\nNumbers: a file."
-    shown = only(table, ["ComBat, released", "Joint+"])
-    assert (
-        shown == f"{markdown(['method', 'protocol', 'accuracy'], rows[::2])}\n\n2 of 3 rows. Numbers: a file."
-    )
-    with pytest.raises(CalibError, match="No row of the table is called 'Combat'"):
-        only(table, ["Combat"])

@@ -20,7 +20,7 @@ from calib.report.groups import group_jobs
 from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
 from calib.report.paper import PANCREAS, PARTS_OF_PANCREAS, PROTOCOLS, spelled
-from calib.report.printed import Lines, printed_tables
+from calib.report.printed import Lines, lines_of, printed_tables
 from calib.report.results import results_table
 from calib.report.table_three import table_three
 from calib.runs.planner import Job
@@ -71,7 +71,7 @@ def _written(
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     by_study = {name: [job for job in jobs if job.run.study.name == name] for name in studies}
     of_paper = {name: [job for job in part if not is_beyond(job)] for name, part in by_study.items()}
-    lines = {name: _lines(part) for name, part in of_paper.items()}
+    lines = {name: lines_of(part) for name, part in of_paper.items()}
     tables = {name: _printed_tables(results, of_study, name, protocols) for name, of_study in lines.items()}
     figures = {
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
@@ -106,15 +106,6 @@ def _written(
     )
     write_page(folder / "index.html", content)
     return folder / "index.html"
-
-
-def _lines(jobs: Sequence[Job]) -> Lines:
-    """Return variant -> split and target of every planned run of a study."""
-    lines: dict[str, dict[tuple[str, str], None]] = {}
-    for job in jobs:
-        for target in job.run.split.targets:
-            lines.setdefault(job.variant, {})[job.run.split.label, target] = None
-    return {variant: list(of_variant) for variant, of_variant in lines.items()}
 
 
 def _printed_tables(results: pd.DataFrame, lines: Lines, study: str, protocols: Sequence[str]) -> list[Table]:

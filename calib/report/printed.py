@@ -12,6 +12,7 @@ import pandas as pd
 from calib.report.exhibits import Table
 from calib.report.paper import ONE_SOURCE, PANCREAS, QUOTED_GAINS, paper_numbers, spelled
 from calib.report.side_by_side import AVERAGE, Cells, Heading, Key, table_beside
+from calib.runs.planner import Job
 from calib.runs.selection import CHOSEN_BY, EVERY_RUN
 
 METHODS = {
@@ -147,6 +148,15 @@ def _before_averaging(ours: pd.DataFrame, lines: Lines, study: str, protocol: st
     columns = {"Before calibration": before, "Joint": after, "Gain": gain}
     printed: dict[tuple[str, Key], float] = {("Gain", key): value for key, value in QUOTED_GAINS.items()}
     return table_beside(heading, [(*key, metric) for key in keys for metric in METRICS], columns, printed)
+
+
+def lines_of(jobs: Iterable[Job]) -> Lines:
+    """Return variant -> split and target of every planned run of a study."""
+    lines: dict[str, dict[tuple[str, str], None]] = {}
+    for job in jobs:
+        for target in job.run.split.targets:
+            lines.setdefault(job.variant, {})[job.run.split.label, target] = None
+    return {variant: list(of_variant) for variant, of_variant in lines.items()}
 
 
 def cells_of(ours: pd.DataFrame, method: str, metrics: Iterable[str], variant: str = "") -> Cells:

@@ -1,8 +1,12 @@
 """Average accuracies over all splits and targets of a study, beside the printed ones."""
 
-import pandas as pd
+from pathlib import Path
 
-from calib.report.paper import PROTOCOLS, paper_accuracy
+import pandas as pd
+from matplotlib.figure import Figure
+
+from calib.report.figures.style import BATCH_COLOURS, PALE, WIDTH, in_style
+from calib.report.paper import PROTOCOLS, paper_accuracy, spelled
 from calib.report.printed import METHODS
 
 
@@ -64,3 +68,38 @@ def _statistics(protocol: str, values: pd.Series) -> dict[str, object]:
     """Return the mean, standard deviation and number of values as columns named after a protocol."""
     mean, spread = (values.mean(), values.std()) if len(values) else (None, None)
     return {protocol: mean, f"{protocol}_sd": spread, f"{protocol}_seeds": len(values)}
+
+
+@in_style
+def draw_averages(results: pd.DataFrame, file: Path) -> None:
+    """Draw the average accuracy of each method on MI and CHD: as printed, and ours under both protocols."""
+    table = accuracy_by_split(results)
+    table = table[table["sources"] == "average"]
+    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
+    looks = {
+        "printed": ("x", "#000000"),
+        "paper": ("o", BATCH_COLOURS[0]),
+        "released": ("^", BATCH_COLOURS[1]),
+    }
+    names = {"printed": "printed", "paper": "ours, by the text", "released": "ours, by the authors' code"}
+    for axes, study in zip(figure.subplots(1, 2, sharex=True), ("mi", "chd"), strict=True):
+        rows = table[(table["study"] == study)].set_index("method")
+        shown = [method for method in METHODS if rows.loc[method, [*PROTOCOLS]].notna().any()][::-1]
+        heights = range(len(shown))
+        for column, (marker, colour) in looks.items():
+            errors = None if column == "printed" else rows.loc[shown, f"{column}_sd"]
+            axes.errorbar(
+                rows.loc[shown, column],
+                heights,
+                xerr=errors,
+                fmt=marker,
+                color=colour,
+                markersize=4.5,
+                label=names[column],
+            )
+        axes.set_yticks(heights, [METHODS[method] for method in shown])
+        axes.grid(axis="x", color=PALE, linewidth=0.4)
+        axes.set_title(spelled(study))
+        axes.set_xlabel("accuracy, mean over all splits")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(file, dpi=200, metadata={"Software": None})

@@ -5,7 +5,7 @@ from typing import cast
 
 import pandas as pd
 
-from calib.report.averages import printed_lines, seed_averages, select
+from calib.report.docs.averages import printed_lines, seed_averages, select
 from calib.report.exhibits import MISSING, markdown
 from calib.report.groups import NUMBERS
 from calib.report.numbers import number
