@@ -15,6 +15,7 @@ from calib.failures import command
 from calib.report.docs.archived import Archived
 from calib.report.docs.averages import draw_averages
 from calib.report.docs.blocks import renewed
+from calib.report.docs.words import with_numbers
 from calib.report.exhibits import write_table
 from calib.runs.archive import Archive
 from calib.shown import say
@@ -45,7 +46,7 @@ def main(options: argparse.Namespace) -> None:
     say(f"{len(archived.finished)} of {len(archived.jobs)} planned runs on archived studies are archived")
     for page in PAGES:
         before = page.read_text(encoding="utf-8")
-        after = renewed(before, archived)
+        after = with_numbers(renewed(before, archived), archived)
         if options.check and after != before:
             raise CalibError(f"The tables in {page.name} are not those of the archive; run make tables.")
         if not options.check:

@@ -1,5 +1,6 @@
 """Tables of README and docs come from the archive alone."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from calib.errors import CalibError
 from calib.report.docs.archived import Archived
 from calib.report.docs.blocks import NOT_ARCHIVED, only, renewed
+from calib.report.docs.words import with_numbers
 from calib.report.exhibits import markdown
 from calib.report.paper import PROTOCOLS
 from calib.runs.archive import Archive
@@ -40,6 +42,25 @@ def test_a_page_is_renewed_between_its_marks(archived: Archived) -> None:
         CalibError, match="A table of kind 'reading' does not exist; the kinds are accuracy, "
     ):
         renewed("<!-- table: reading mi -->\n<!-- end -->", archived)
+
+
+def test_numbers_in_sentences_are_renewed(archived: Archived) -> None:
+    text = "It has <!-- number: spread mi joint -->?<!-- end --> on MI, <!-- number: mean mi joint -->?<!-- end -->."
+    made = with_numbers(text, archived)
+    assert re.fullmatch(
+        r"It has <!--.*?-->\.\d{3} ± \.0\d\d<!-- end --> on MI, <!--.*?-->\.\d{3}<!-- end -->\.", made
+    )
+    assert with_numbers(made, archived) == made
+    apart = with_numbers("<!-- number: difference mi joint-joint -->?<!-- end -->", archived)
+    assert "+.000 [" in apart
+    missing = with_numbers("<!-- number: mean mi pairwise one_source -->?<!-- end -->", archived)
+    assert missing.endswith("–<!-- end -->")
+    for wrong, sentence in (
+        ("average mi joint", "A number of kind 'average' does not exist"),
+        ("mean mi joynt", "no archived study and runs called 'mi joynt paper'"),
+    ):
+        with pytest.raises(CalibError, match=sentence):
+            with_numbers(f"<!-- number: {wrong} -->?<!-- end -->", archived)
 
 
 def test_verdicts_need_no_measured_values(archived: Archived) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from calib.data.study import Study
+from calib.errors import CalibError
 from calib.records.record import Finished
 from calib.report.beyond.attribution import walk_numbers
 from calib.report.beyond.comparison import comparison_numbers
@@ -81,6 +82,18 @@ class Archived:
         """Return study -> the groups of runs that the tables beyond the paper compare."""
         lists = ["paper", *SERIES.split(",")]
         return {name: group_jobs(self._of(name, lists), self.finished) for name in self.studies}
+
+    def group(self, study: str, method: str, protocol: str, variant: str = "") -> Group:
+        """Return the runs of a method.
+
+        Raises:
+            CalibError: they are not planned.
+        """
+        for group in self._groups.get(study, ()):
+            if (group.method, group.protocol, group.variant) == (method, protocol, variant):
+                return group
+        named = " ".join((study, method, protocol, variant)).strip()
+        raise CalibError(f"The plan has no archived study and runs called '{named}'.")
 
     def _of(self, study: str, lists: Sequence[str]) -> list[Job]:
         """Return the planned runs of a study that one of these lists has."""
