@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     """Return an estimator, imported on first use because importing it loads torch."""
-    if name in ("JointCalibrator", "BatchCorrector"):
+    if name in ("BatchClassifier", "BatchCorrector", "JointCalibrator", "LeaveOneBatchOut"):
         from calib import estimators
 
         return getattr(estimators, name)

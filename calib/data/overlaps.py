@@ -46,10 +46,12 @@ def shared_samples(study: Study, split: Split) -> Iterable[Caution]:
         both = sorted(known & set().union(*(set(of(batch)) for batch in targets)))
         if both:
             parts.append(f"{counted(len(both), word)} ({listed(both)})")
-    here = [study.marks.get(name, np.zeros(0, np.int64)) for name in split.targets]
-    there = [study.marks.get(name, np.zeros(0, np.int64)) for name in split.sources]
-    rows = np.concatenate(here)
-    same = int(np.isin(rows[rows != 0], np.concatenate(there)).sum())
+    none = np.zeros(0, np.int64)
+    rows, there = (
+        np.concatenate([none, *(study.marks.get(name, none) for name in side)])
+        for side in (split.targets, split.sources)
+    )
+    same = int(np.isin(rows[rows != 0], there).sum())
     if same:
         parts.append(f"{counted(same, 'row')} of the same values")
     if parts:

@@ -111,6 +111,8 @@ class AnyMethod(ABC, Generic[AnyTask]):
     uses_target_labels: ClassVar[bool] = False
     trains_seeds_together: ClassVar[bool] = False
     """Whether ``fit_seeds`` trains all seeds in one training, which is faster than one after another."""
+    needs_targets: ClassVar[bool] = False
+    """Whether the training is made for targets, so that there must be one."""
 
     @property
     def versions(self) -> list[int]:
@@ -157,8 +159,13 @@ class AnyMethod(ABC, Generic[AnyTask]):
 
     @property
     def judges_new_batches(self) -> bool:
-        """Return whether ``fit`` returns a ``Savable``, which predicts batches it has not seen."""
+        """Return whether what ``fit`` returns predicts batches that it has not seen."""
         return not self.why_no_new_batches
+
+    @property
+    def why_not_saved(self) -> str:
+        """Return why ``fit`` returns no ``Savable``, which can be kept on disk, as a predicate, or ""."""
+        return self.why_no_new_batches
 
     @property
     def why_no_new_batches(self) -> str:
@@ -173,13 +180,22 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """
         return ""
 
-    def check_classes(self, task: AnyTask, name: str) -> None:
-        """Raise CalibError if each source needs samples of two classes and one of them has one class only.
+    def check_task(self, task: AnyTask, name: str) -> None:
+        """Check that a task has what the method cannot do without.
 
         Args:
             task: the task that the method is to be fitted to.
             name: name of the method, for the message.
+
+        Raises:
+            CalibError: there is no target and the method needs one; or each source needs samples of two
+                classes, and one of them has one class only.
         """
+        if self.needs_targets and not task.targets:
+            raise CalibError(
+                f"method={name} is trained for the batches that it is to judge; give it samples without "
+                "labels."
+            )
         single = [source.name for source in task.sources if len(np.unique(source.y)) < 2]
         if single and self.why_two_classes:
             raise CalibError(
@@ -194,7 +210,7 @@ class AnyMethod(ABC, Generic[AnyTask]):
             CalibError: the method cannot predict new batches.
         """
         raise CalibError(
-            f"This method {self.why_no_new_batches}; make the new batch one of the study's, without labels, "
+            f"This method {self.why_not_saved}; make the new batch one of the study's, without labels, "
             "and run it again."
         )
 

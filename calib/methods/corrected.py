@@ -157,14 +157,17 @@ class CorrectThenClassify(Method):
 
     @property
     def why_no_new_batches(self) -> str:
-        """Return "" if the corrector corrects each batch alone and the classifier can be restored."""
-        if not getattr(self.corrector, "each_batch_alone", False):
-            return super().why_no_new_batches
-        return "" if self.classifier.restorable else UNSAVABLE
+        """Return "" if the corrector corrects each batch alone."""
+        return "" if getattr(self.corrector, "each_batch_alone", False) else super().why_no_new_batches
+
+    @property
+    def why_not_saved(self) -> str:
+        """Return "" if the method judges new batches and its classifier can be restored."""
+        return self.why_no_new_batches or ("" if self.classifier.restorable else UNSAVABLE)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
         """Return the trained classifier together with the corrector, which needs no other batch."""
-        if not self.judges_new_batches:
+        if self.why_not_saved:
             return super().restore(state, features, n_classes, runtime)
         fitted = self.classifier.restore(state, features, n_classes, runtime)
         return FittedPair({}, fitted, self.corrector, runtime)

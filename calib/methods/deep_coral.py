@@ -17,6 +17,7 @@ class DeepCoral(Aligned):
     """A method with the CORAL loss on the features, between the rows of all sources and of all targets."""
 
     aligned_by = "CORAL loss"
+    needs_targets = True
 
     def fit(self, task: Task, runtime: Runtime) -> FittedAligned:
         """Train on all batches; targets take part without labels.

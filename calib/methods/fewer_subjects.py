@@ -68,6 +68,11 @@ class FewerSubjects(Method):
         return self.method.most_weights(features, sources, batches)
 
     @property
+    def needs_targets(self) -> bool:  # type: ignore[override]
+        """Return whether the wrapped method needs a target."""
+        return self.method.needs_targets
+
+    @property
     def why_two_classes(self) -> str:
         """Return why the wrapped method needs two classes in each source, or "" if it does not."""
         return self.method.why_two_classes
@@ -96,6 +101,11 @@ class FewerSubjects(Method):
     def why_no_new_batches(self) -> str:
         """Return why the wrapped method cannot predict new batches, or "" if it can."""
         return self.method.why_no_new_batches
+
+    @property
+    def why_not_saved(self) -> str:
+        """Return why the wrapped method cannot be kept, or "" if it can."""
+        return self.method.why_not_saved
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
         """Return the wrapped method as it was trained."""

@@ -43,6 +43,8 @@ class MapThenClassify(Method):
         CalibError: an unknown transform or scale.
     """
 
+    needs_targets = True
+
     def __init__(
         self, mapper: Mapper, classifier: Classifier, transform: Transform, batch_scale: BatchScale
     ) -> None:

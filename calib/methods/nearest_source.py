@@ -46,6 +46,8 @@ class SourceSelection(Method):
         CalibError: a setting is wrong.
     """
 
+    needs_targets = True
+
     def __init__(self, method: Method, keep: int | None, weight: bool, distance_on: DistanceOn) -> None:
         check_wrapped(method)
         if keep is not None:

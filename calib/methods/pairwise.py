@@ -107,6 +107,7 @@ class Pairwise(Method):
     """
 
     trains_seeds_together = True
+    needs_targets = True
 
     def __init__(
         self,

@@ -142,7 +142,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     Raises:
         CalibError: the sources are unfit, the output folder cannot be written, the training diverged.
     """
-    task = _task(run)
+    task = task_of(run)
     runtime = trained.runtime if trained else _runtime(run)
     run.record.prepare()
     with logged_to_record(run, runtime):
@@ -155,7 +155,7 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         warnings = [*kept(run.study.cautions), *found]
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
-        warnings += logged(after_training(run, task, trained.fitted, outcome))
+        warnings += logged(after_training(run, task, trained.fitted, outcome.probability))
         result = write(run, trained, outcome, code, warnings)
         log.info(result_table(result, run.config.protocol.reported_auc))
     return result
@@ -179,7 +179,7 @@ def train_together(runs: Sequence[Run]) -> dict[str, Trained]:
     log.info("Training seeds %s together", ", ".join(map(str, seeds)))
     started = time.perf_counter()
     try:
-        fitted = runs[0].method.fit_seeds(_task(runs[0]), runtimes)
+        fitted = runs[0].method.fit_seeds(task_of(runs[0]), runtimes)
     except DivergedError as error:
         log.warning("One of the seeds trained together diverged, so each is trained alone (%s)", error)
         return {}
@@ -272,11 +272,11 @@ def _runtime(run: Run) -> Runtime:
     return runtime
 
 
-def _task(run: Run) -> Any:
+def task_of(run: Run) -> Any:
     """Return the batches of a run as its method may see them: without the labels of targets, or with them."""
     make = make_labelled_task if run.method.uses_target_labels else make_task
     task = make(run.study, run.split)
-    run.method.check_classes(task, run.config.method.name)
+    run.method.check_task(task, run.config.method.name)
     return task
 
 

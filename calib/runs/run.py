@@ -75,9 +75,20 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     as_text("out", config.out)
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
-    protocol: Protocol = build(config.protocol, PROTOCOL)
+    build(config.protocol, PROTOCOL)  # its mistakes are told before a file is read
     with in_one_sentence(f"Reading study '{config.dataset.name}'"):
         study: Study = with_marks(build(config.dataset, LOADER))
+    return scaled(study, config)
+
+
+def scaled(study: Study, config: DictConfig) -> tuple[Study, dict[str, str]]:
+    """Return a study scaled as the protocol says, and what decides its numbers (``Run.data``).
+
+    Raises:
+        CalibError: an option of the protocol is wrong, or the data cannot be scaled so.
+    """
+    protocol: Protocol = build(config.protocol, PROTOCOL)
+    with in_one_sentence(f"Reading study '{study.name}'"):
         sha256 = study.sha256()
     scaling = f"{protocol.transform} {protocol.batch_scale}"
     data = {"data_sha256": sha256, "scaling": scaling, "dtype": config.dtype}
@@ -157,9 +168,9 @@ def make_runs(
     check_training(config)
     settings = method_settings(config)
     method = build(OmegaConf.create(settings), METHOD)
-    if config.save_model and not method.judges_new_batches:
+    if config.save_model and method.why_not_saved:
         raise CalibError(
-            f"method={config.method.name} {method.why_no_new_batches}, so there is no model to save; use "
+            f"method={config.method.name} {method.why_not_saved}, so there is no model to save; use "
             "joint, recon_t, baseline or standardise_network, or save_model=false."
         )
     if study.refusal and method.joins_replicates:

@@ -16,7 +16,6 @@ from calib.data.study import FloatArray, IntArray, LabelledTask, Study, Task
 from calib.errors import CalibError
 from calib.evaluation.metrics import score
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
-from calib.runs.outcome import Outcome
 from calib.runs.run import Run
 
 NEAR_CHANCE = 0.98
@@ -38,12 +37,20 @@ Answers = Mapping[str, tuple[FloatArray, IntArray]]
 """Batch -> class probabilities ``(samples, classes)`` and class indices ``(samples,)``."""
 
 
-def after_training(run: Run, task: Task | LabelledTask, fitted: Fitted, outcome: Outcome) -> list[Caution]:
-    """Return the warnings about a trained method."""
+def after_training(
+    run: Run, task: Task | LabelledTask, fitted: Fitted, probability: Mapping[str, FloatArray]
+) -> list[Caution]:
+    """Return the warnings about a trained method.
+
+    Args:
+        run, task: the run and its batches.
+        fitted: the trained method.
+        probability: target -> class probabilities ``(samples, classes)``.
+    """
     faster = _how_to_train_more(run)
     sources = {} if run.method.uses_target_labels else _source_answers(task, fitted)
     found = [*no_better_than_chance(sources, faster), *one_class_of_sources(sources, run.study, faster)]
-    return [*found, *one_class_of_targets(run, outcome, faster)]
+    return [*found, *one_class_of_targets(run, probability, faster)]
 
 
 def _source_answers(task: Task | LabelledTask, fitted: Fitted) -> Answers:
@@ -93,18 +100,18 @@ def one_class_of_sources(sources: Answers, study: Study, faster: str) -> Iterato
             yield _one_class(f"Source '{name}'", share, study.classes[answer], fact, faster)
 
 
-def one_class_of_targets(run: Run, outcome: Outcome, faster: str) -> Iterator[Caution]:
+def one_class_of_targets(run: Run, answers: Mapping[str, FloatArray], faster: str) -> Iterator[Caution]:
     """Yield a warning for each target of whose samples nearly all get one class, unless that is right."""
     study = run.study
     labels = [y for name in run.split.sources if (y := study.batches[name].y) is not None]
-    for name, probability in outcome.probability.items():
+    for name, probability in answers.items():
         y = study.batches[name].y
         answer, share = _most(probability.argmax(axis=1))
         if share < ONE_CLASS or not _mixed(np.concatenate(labels) if y is None else y):
             continue
         if len(probability) < FEWEST:
             continue
-        auc = None if y is None else outcome.scores[name]["auc"]
+        auc = None if y is None else score(probability, y)["auc"]
         mix = "those of the sources" if y is None else "they"
         fact = f"{mix} are of several classes{_ranked(auc)}, so do not use these answers"
         yield _one_class(f"Target '{name}'", share, study.classes[answer], fact, faster)

@@ -53,7 +53,7 @@ def first_rows(batch: Samples, size: int) -> Samples:
 
 
 def checked_and_fitted(method: AnyMethod, task: Task | LabelledTask, runtime: Runtime, name: str) -> Fitted:
-    method.check_classes(task, name)
+    method.check_task(task, name)
     return method.fit(task, runtime)
 
 
@@ -116,4 +116,4 @@ def test_wrappers_pass_on_that_each_source_needs_two_classes() -> None:
     settings = method_settings(compose("method=fewer_subjects", "method@method.method=pairwise"))
     method = build(OmegaConf.create(settings))
     with pytest.raises(CalibError, match="method=fewer_subjects trains a network on each source alone"):
-        method.check_classes(task_of(method), "fewer_subjects")
+        method.check_task(task_of(method), "fewer_subjects")

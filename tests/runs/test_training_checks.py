@@ -48,7 +48,7 @@ def test_one_class_for_a_target_is_noticed_unless_it_is_right(y: Any, warned: bo
         study=SimpleNamespace(batches=batches, **vars(STUDY)), split=SimpleNamespace(sources=["a"])
     )
     outcome = SimpleNamespace(probability={"b": shares(0.3)}, scores={"b": {"auc": 0.6}})
-    found = list(one_class_of_targets(made, outcome, "train it longer"))  # type: ignore[arg-type]
+    found = list(one_class_of_targets(made, outcome.probability, "train it longer"))  # type: ignore[arg-type]
     assert [caution.code for caution in found] == ["one_class_answered"] * warned
     assert all("rank the classes" not in caution.text for caution in found)
 
