@@ -2,7 +2,6 @@
 
 import logging
 import re
-import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from calib.commands import predict as predict_command
 from calib.data.split import parse_splits
 from calib.errors import CalibError
 from calib.failures import command
@@ -22,7 +22,7 @@ from calib.runs.run import load, make_run
 from calib.runs.run_log import logged_to_record
 from calib.runtime import Runtime
 from calib.shown import ShownFormatter, lines, one_line, say, show_traceback, without_passwords
-from tests.conftest import CONF, ROOT, small_run
+from tests.conftest import CONF, small_run
 
 STEERING = re.compile(
     r"[^\t\n\x20-\x7e\xa1-\u1fff\u2010-\u2027\u2030-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\U000e0000]"
@@ -232,8 +232,7 @@ def test_a_run_on_names_that_steer_a_terminal(
     assert set(table["label"]) == set(CLASSES)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as at the start of a process
     monkeypatch.chdir(tmp_path)
-    script = runpy.run_path(str(ROOT / "scripts" / "predict.py"))
-    script["main"]([f"run={file.parent}", f"data={evil_table}"])
+    predict_command.main([f"run={file.parent}", f"data={evil_table}"])
     out, err = capfd.readouterr()
     assert not STEERING.search(out + err), ascii(out + err)
     assert "Batch \\x1b[31m1" in out

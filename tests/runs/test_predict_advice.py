@@ -1,6 +1,5 @@
-"""Tests that errors of scripts/predict.py name its own options, and that their advice works."""
+"""Tests that errors of calib predict name its own options, and that their advice works."""
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from calib.commands.predict import main
 from calib.errors import CalibError
 from calib.runs.experiment import run
 from calib.runs.predict import predict
-from tests.conftest import ROOT, compose, fast
+from tests.conftest import compose, fast
 from tests.data.test_settings import plates
 from tests.made_h5ad import write_h5ad
 
@@ -131,7 +131,6 @@ def test_labels_in_other_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["new.csv", "model.npz", "predictions.csv", "result.json"])
 def test_predictions_replace_neither_data_nor_model(name: str, model: Path, tmp_path: Path) -> None:
-    main = runpy.run_path(str(ROOT / "scripts" / "predict.py"))["main"]
     data = tmp_path / "new.csv"
     data.write_text("batch,f0\na,1\n")
     folder = tmp_path if name == "new.csv" else model
@@ -142,7 +141,6 @@ def test_predictions_replace_neither_data_nor_model(name: str, model: Path, tmp_
 
 
 def test_predictions_of_subjects_do_not_replace_the_data(model: Path, tmp_path: Path) -> None:
-    main = runpy.run_path(str(ROOT / "scripts" / "predict.py"))["main"]
     data = tmp_path / "new_subjects.csv"
     data.write_text("batch,f0\na,1\n")
     with pytest.raises(CalibError, match="would replace the file that is to be predicted"):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import calib.runs.experiment
+from calib.commands import search as search_command
 from calib.data.simulate import demo_study
 from calib.data.split import Split, leave_one_source_out, parse_split
 from calib.data.study import Study
@@ -43,14 +43,13 @@ def conf(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def script(conf: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Return a function that calls scripts/search.py on the grid ``tiny`` and returns its exit code."""
-    made = runpy.run_path(str(ROOT / "scripts" / "search.py"))
-    monkeypatch.setitem(made["main"].__globals__, "CONF", conf)
+    """Return a function that calls ``calib search`` on the grid ``tiny`` and returns its exit code."""
+    monkeypatch.setattr(search_command, "CONF", conf)
 
     def call(*arguments: str) -> int:
         typed = ["--search", "tiny", "--launcher", "basic", *arguments]
-        monkeypatch.setattr(sys, "argv", ["scripts/search.py", *typed])
-        return made["main"](made["parser"]().parse_args(typed))
+        monkeypatch.setattr(sys, "argv", ["calib search", *typed])
+        return search_command.main(search_command.parser().parse_args(typed))
 
     return call
 

@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -20,13 +19,14 @@ import requests
 import yaml
 from hydra.errors import MissingConfigException
 
+from calib.commands import reproduce as reproduce_command
 from calib.errors import CalibError
 from calib.records.record import RESULT
 from calib.runs.launch import carry_out_all
 from calib.runs.planner import Planner
 from calib.runs.schedule import guessed_seconds, plan_table, schedule
 from calib.runs.series import Series, read_series
-from tests.conftest import CONF, ROOT, SMALL, fast
+from tests.conftest import CONF, SMALL, fast
 from tests.faults import allow_interrupts, script
 
 FILE = CONF / "reproduce.yaml"
@@ -174,12 +174,11 @@ def reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     (conf / "tuned" / "demo.yaml").write_text(
         yaml.safe_dump({"d": few, "joint": few, "cross_validation": {**few, "epochs": 2}})
     )
-    module = runpy.run_path(str(ROOT / "scripts" / "reproduce.py"))
-    module["main"].__globals__.update(CONF=conf)
+    monkeypatch.setattr(reproduce_command, "CONF", conf)
 
     def call(*arguments: str) -> int:
-        options: argparse.Namespace = module["parser"]().parse_args(["--series", "demo", "--jobs", "1", "--launcher", "basic", *arguments])  # fmt: skip
-        return module["main"](options)
+        options: argparse.Namespace = reproduce_command.parser().parse_args(["--series", "demo", "--jobs", "1", "--launcher", "basic", *arguments])  # fmt: skip
+        return reproduce_command.main(options)
 
     return call
 

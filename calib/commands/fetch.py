@@ -1,0 +1,50 @@
+"""Download studies and verify their files; ``make data``.
+
+Without arguments this downloads the MI and CHD files. With names it downloads those studies, each of which
+has an address in conf/dataset: mi, chd, pancreas (large), pancreas_mini, pancreas_500, pancreas_1000, ...
+"""
+
+import argparse
+import sys
+
+from omegaconf import OmegaConf
+
+from calib.config import build, compose
+from calib.errors import CalibError
+from calib.failures import command
+from calib.registry import CONF
+from calib.shown import say
+
+USUAL = ("mi", "chd")
+"""The studies that are downloaded without arguments."""
+
+ADDRESSES = ("url", "figshare")
+"""Settings of a study that say where its files come from."""
+
+
+def published() -> list[str]:
+    """Return the names of the studies whose files have an address."""
+    files = sorted((CONF / "dataset").glob("*.yaml"))
+    return [file.stem for file in files if any(key in OmegaConf.load(file) for key in ADDRESSES)]
+
+
+def main() -> None:
+    """Load each study once, which downloads and verifies it, and print its size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    known = published()
+    parser.add_argument("studies", nargs="*", metavar="study", help=", ".join(known))
+    for name in parser.parse_args().studies or USUAL:
+        if name not in known:
+            parser.error(f"{name} is none of the studies that can be fetched: {', '.join(known)}")
+        study = build(compose(CONF, f"dataset={name}").dataset)
+        sizes = ", ".join(f"{b.name}: {len(b)}" for b in study.batches.values())
+        say(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")
+
+
+def command_line() -> None:
+    """Do as the arguments of the command say."""
+    with command():
+        try:
+            main()
+        except CalibError as error:
+            sys.exit(f"Error: {error}")

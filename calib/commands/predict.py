@@ -1,0 +1,199 @@
+"""Class probabilities for a file of samples: calib predict run=<dir> data=<file>.
+
+run         directory of a run made with save_model=true
+data        CSV, TSV, Parquet or h5ad with the features of the run's study
+only        batch to predict, or several separated by commas; default: all that the file has
+out         file to write, default predictions_<data>.csv; predictions of subjects go to a file beside it
+statistics  which batch norms use the new batch's own mean and variance: as_trained (none) | calibrator | both
+temperature number by which the logarithms of the probabilities are divided, such as 2; or the
+            predictions.csv of runs that left a source out, separated by commas, to fit it on that source
+abstain     least probability of an answer, such as 0.8: a column "answer" holds the predicted class, or
+            "abstained" if that class is less probable
+batch, label, subject, sample, layer   names of columns, where they differ from those of the run's study;
+            an empty one (label=) reads no such column
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from calib.errors import CalibError, nearest
+from calib.evaluation.familiar import known
+from calib.evaluation.metrics import score
+from calib.evaluation.novelty import warning
+from calib.evaluation.trust import HIGHEST, LOWEST
+from calib.failures import command
+from calib.records.record import ERROR, LOG, RESULT, Record
+from calib.runs.models import MODEL
+from calib.runs.outcome import ABSTAINED, predictions, subject_predictions, with_abstentions
+from calib.runs.predict import COLUMNS, Prediction, fitted_temperature, predict
+from calib.shown import say, terminal_handler
+
+OPTIONS = ("run", "data", "only", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
+
+RECORDED = (
+    *(RESULT, ERROR, LOG, MODEL, "config.yaml", "predictions.csv", "history.csv", "mmd.csv", "embedding.npz"),
+)
+"""Files of a record, which predictions must not replace."""
+
+log = logging.getLogger("calib.runs.predict")
+
+
+def main(arguments: list[str]) -> None:
+    """Predict the samples of a file and write the predictions, as the options say."""
+    if not arguments or set(arguments) & {"-h", "--help"}:
+        say(*str(__doc__).splitlines())
+        return
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, handlers=[terminal_handler()])
+    data = Path(options["data"])
+    columns = {key: options[key] for key in (*COLUMNS, "layer") if key in options}
+    statistics = options.get("statistics", "as_trained")
+    confidence = _confidence(options["abstain"]) if "abstain" in options else None
+    out = Path(options.get("out", f"predictions_{data.stem}.csv"))
+    _check_out(out, data, Path(options["run"]))
+    result = predict(Path(options["run"]), data, statistics, options.get("only"), **columns)
+    if "temperature" in options:
+        result = result.tempered(_temperature(options, result.study.classes))
+    samples = _write(result, out, confidence)
+    _show_scores(result, samples)
+    _compare(result)
+
+
+def _parse(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the value of each option.
+
+    Raises:
+        CalibError: there is no such option, or a required one is missing.
+    """
+    options = dict(argument.partition("=")[::2] for argument in arguments)
+    for key in options:
+        if key not in OPTIONS:
+            raise CalibError(f"There is no option '{key}'{nearest(key, OPTIONS)} See calib predict --help.")
+    for key in ("run", "data"):
+        if not options.get(key):
+            raise CalibError(f"The option {key}= is missing; see calib predict --help.")
+    return options
+
+
+def _check_out(out: Path, data: Path, run: Path) -> None:
+    """Refuse to write over the data, or over a file of the model's record.
+
+    Raises:
+        CalibError: one of the files to be written is such a file.
+    """
+    for file in (out, _beside(out)):
+        if file.resolve() == data.resolve():
+            raise CalibError(
+                f"out={out} would replace the file that is to be predicted; choose another name."
+            )
+        if file.resolve().parent == run.resolve() and file.name in RECORDED:
+            raise CalibError(f"out={out} would replace a file of the model's record; choose another name.")
+
+
+def _beside(out: Path) -> Path:
+    """Return the file of predictions of subjects, which lies beside that of samples."""
+    return out.with_stem(f"{out.stem}_subjects")
+
+
+def _write(result: Prediction, out: Path, confidence: float | None) -> pd.DataFrame:
+    """Write the predictions of samples to ``out`` and those of subjects, if any, to a file beside it.
+
+    Args:
+        confidence: probability below which a sample or subject gets no answer; None for no such column.
+
+    Returns:
+        The predictions of samples.
+    """
+    samples = predictions(result.study, result.probability)
+    subjects = subject_predictions(result.study, result.probability)
+    if confidence is not None:
+        samples = with_abstentions(samples, confidence)
+        subjects = with_abstentions(subjects, confidence) if len(subjects) else subjects
+    folder = Record(out.parent)
+    folder.write_table(out.name, samples, digits=8)
+    say(f"{out}: {len(samples)} samples")
+    if len(subjects):
+        folder.write_table(_beside(out).name, subjects, digits=8)
+        say(f"{_beside(out)}: {len(subjects)} subjects")
+    return samples
+
+
+def _show_scores(result: Prediction, samples: pd.DataFrame) -> None:
+    """Print the metrics of each batch with labels, and how many samples of each batch have an answer.
+
+    Samples that the model has learnt from are named as such, and are not scored.
+    """
+    for name, batch in result.study.batches.items():
+        new = ~result.familiar[name].learnt if name in result.familiar else np.ones(len(batch), bool)
+        if sentence := known(name, result.familiar.get(name)):
+            say(sentence)
+        if batch.y is not None and new.any():
+            found = score(result.probability[name][new], batch.y[new])
+            shown = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items() if value is not None)
+            say(f"Batch {name}, whose labels are known: {shown}")
+        if "answer" in samples:
+            answered = samples.loc[samples["batch"] == name, "answer"] != ABSTAINED
+            say(f"Batch {name}: {answered.sum()} of {len(answered)} samples answered")
+
+
+def _compare(result: Prediction) -> None:
+    """Log how far each batch lies from those of the training, and warn where that is too far."""
+    if not result.novelty:
+        log.info(
+            "The model does not know what its training batches were like, so the new ones are not compared"
+        )
+    for name, measures in result.novelty.items():
+        numbers = ", ".join(f"{key} {m.value:.3g} (limit {m.limit:.3g})" for key, m in measures.items())
+        log.info("Batch %s against the training's: %s", name, numbers)
+        if sentence := warning(name, measures):
+            log.warning("Warning: %s", sentence)
+
+
+def _temperature(options: Mapping[str, str], classes: Sequence[str]) -> float:
+    """Return the temperature that is given, or the one that is fitted to the files that are given.
+
+    Raises:
+        CalibError: the number is out of range, or a file is unfit.
+    """
+    text = options["temperature"]
+    try:
+        given = float(text)
+    except ValueError:
+        given = fitted_temperature(Path(options["run"]), [Path(file) for file in text.split(",")], classes)
+        log.info("Temperature %.3g, from the sources left out", given)
+        return given
+    if not LOWEST <= given <= HIGHEST:
+        raise CalibError(
+            f"temperature={text} is not from {LOWEST:g} to {HIGHEST:g}; give a number such as 2, which tones "
+            "down."
+        )
+    return given
+
+
+def _confidence(text: str) -> float:
+    """Return the probability that a text stands for.
+
+    Raises:
+        CalibError: the text is no number from 0 to 1.
+    """
+    try:
+        confidence = float(text)
+    except ValueError:
+        confidence = -1
+    if not 0 <= confidence <= 1:
+        raise CalibError(f"abstain={text} is no probability; give a number from 0 to 1, such as 0.8.")
+    return confidence
+
+
+def command_line() -> None:
+    """Do as the arguments of the command say."""
+    with command():
+        try:
+            main(sys.argv[1:])
+        except CalibError as error:
+            sys.exit(f"Error: {error}")

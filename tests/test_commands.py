@@ -1,0 +1,91 @@
+"""The command ``calib``: its words, its help, and how little it imports."""
+
+import csv
+import json
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import calib
+from calib.commands import COMMANDS, main
+from calib.commands.methods import TABLE, read
+from calib.runs.abilities import AGAIN, SAVED, rows
+from tests.conftest import METHODS, ROOT
+
+
+def called(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "calib.commands", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_every_command_is_a_module() -> None:
+    for name in COMMANDS:
+        assert callable(import_module(f"calib.commands.{name}").command_line)
+
+
+def test_help_and_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["--help"], ["help"], ["-h"]):
+        monkeypatch.setattr(sys, "argv", ["calib", *arguments])
+        main()
+        told = capsys.readouterr().out
+        assert all(f"  {name} " in told for name in COMMANDS)
+    monkeypatch.setattr(sys, "argv", ["calib", "--version"])
+    main()
+    assert capsys.readouterr().out == f"calib {calib.__version__}\n"
+    monkeypatch.setattr(sys, "argv", ["calib", "methds"])
+    with pytest.raises(SystemExit, match="calib has no command 'methds'; did you mean 'methods'"):
+        main()
+
+
+def test_help_and_methods_import_nothing_that_takes_time() -> None:
+    code = (
+        "import sys; from calib.commands import main; "
+        "sys.argv = ['calib', 'methods']; main(); sys.argv = ['calib']; main(); "
+        "print({'torch', 'sklearn', 'matplotlib', 'hydra', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_the_table_of_methods_is_what_the_code_says() -> None:
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        assert [tuple(row) for row in csv.reader(file)] == rows(), "python -m tests.renew_methods renews it"
+    table = read()
+    assert [row["name"] for row in table] == METHODS
+    later = {row["name"]: row["later_batches"] for row in table}
+    assert later["joint_plus"] == SAVED
+    assert later["combat"] == AGAIN
+
+
+def test_methods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    command = import_module("calib.commands.methods").command_line
+    monkeypatch.setattr(sys, "argv", ["calib methods"])
+    command()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(METHODS) + 1
+    assert lines[0].split() == ["name", "label", "needs", "later", "batches", "doi"]
+    monkeypatch.setattr(sys, "argv", ["calib methods", "joint_plus", "--json"])
+    command()
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["label"] == "Joint+"
+    monkeypatch.setattr(sys, "argv", ["calib methods", "joint_pls"])
+    with pytest.raises(SystemExit, match="There is no method 'joint_pls'; did you mean 'joint_plus'"):
+        command()
+
+
+@pytest.mark.parametrize("name", ["predict", "reproduce", "search", "fetch"])
+def test_commands_have_help(name: str) -> None:
+    done = called(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+
+
+def test_run_is_run_py(tmp_path: object) -> None:
+    done = called("run", "method=standardise_logistic", f"out={tmp_path}", "progress=false")
+    assert done.returncode == 0, done.stderr
+    assert "Standardised, logistic regression" in done.stdout + done.stderr
+    wrong = called("run", "method=joynt")
+    assert wrong.returncode == 1
+    assert "method=joynt is unknown; did you mean 'joint'?" in wrong.stderr
