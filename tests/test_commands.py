@@ -75,7 +75,7 @@ def test_methods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         command()
 
 
-@pytest.mark.parametrize("name", ["predict", "reproduce", "search", "fetch"])
+@pytest.mark.parametrize("name", ["reproduce"])
 def test_commands_have_help(name: str) -> None:
     done = called(name, "--help")
     assert done.returncode == 0, done.stderr

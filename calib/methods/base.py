@@ -2,16 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, IntArray, LabelledTask, Samples, Task
 from calib.errors import CalibError, DivergedError
 from calib.runtime import Runtime
 
-State = Mapping[str, FloatArray]
+State = Mapping[str, NDArray[Any]]
 """Arrays that hold all that a trained model has learnt, by name."""
 
 AnyTask = TypeVar("AnyTask", Task, LabelledTask, contravariant=True)

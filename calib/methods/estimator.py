@@ -17,6 +17,7 @@ from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import CalibError, check_flag
 from calib.methods.base import State
 from calib.methods.corrected import UNSAVABLE
+from calib.methods.estimator_state import estimator_state, is_kept, restored_estimator
 from calib.methods.randomness import estimator_uses_seed
 from calib.methods.source_folds import source_folds, source_groups
 from calib.methods.source_scale import SourceScale
@@ -45,7 +46,6 @@ class SklearnClassifier:
     """
 
     version = 2
-    restorable = False
 
     def __init__(self, estimator: BaseEstimator, standardise: bool) -> None:
         check_flag("standardise", standardise)
@@ -56,6 +56,11 @@ class SklearnClassifier:
             )
         self.estimator = estimator
         self.standardise = standardise
+
+    @property
+    def restorable(self) -> bool:
+        """Return whether a fitted estimator of this kind can be kept without a pickle."""
+        return is_kept(self.estimator)
 
     @property
     def uses_seed(self) -> bool:
@@ -84,12 +89,22 @@ class SklearnClassifier:
         return FittedEstimator(model, scaled, n_classes, runtime.numpy_dtype)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "FittedEstimator":
-        """Raise CalibError, because no state of the estimator is kept.
+        """Return the fitted estimator whose ``state()`` was ``state``.
 
         Raises:
-            CalibError: always.
+            CalibError: an estimator of this kind cannot be kept.
+            ValueError: the state is not that of such an estimator.
         """
-        raise CalibError(f"This method {UNSAVABLE}.")
+        if not self.restorable:
+            raise CalibError(f"This method {UNSAVABLE}.")
+        scaled: Scaling = _as_they_are
+        if self.standardise:
+            mean, factor = (np.asarray(state[name], np.float64) for name in ("mean", "factor"))
+            if mean.shape != (features,) or factor.shape != (features,):
+                raise ValueError("its scale has another number of features")
+            scaled = SourceScale(mean, factor)
+        model = restored_estimator(state, self.estimator, features, n_classes)
+        return FittedEstimator(model, scaled, n_classes, runtime.numpy_dtype)
 
 
 class FittedEstimator:
@@ -102,12 +117,10 @@ class FittedEstimator:
         self._dtype = dtype
 
     def state(self) -> State:
-        """Raise CalibError, because no state of the estimator could be kept safely.
-
-        Raises:
-            CalibError: always.
-        """
-        raise CalibError(f"This method {UNSAVABLE}.")
+        """Return the estimator's state, and the scale of the sources where it learnt on that."""
+        scale = self._scaled
+        kept = {"mean": scale.mean, "factor": scale.factor} if isinstance(scale, SourceScale) else {}
+        return {**estimator_state(self._model), **kept}
 
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Return class probabilities ``(samples, classes)`` of a batch, 0 for classes that no source has."""

@@ -170,8 +170,8 @@ def make_runs(
     method = build(OmegaConf.create(settings), METHOD)
     if config.save_model and method.why_not_saved:
         raise CalibError(
-            f"method={config.method.name} {method.why_not_saved}, so there is no model to save; use "
-            "joint, recon_t, baseline or standardise_network, or save_model=false."
+            f"method={config.method.name} {method.why_not_saved}, so there is no model to save; use one of "
+            "those that calib methods lists as saved, such as joint_plus, or save_model=false."
         )
     if study.refusal and method.joins_replicates:
         raise DataError(study.refusal)

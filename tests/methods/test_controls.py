@@ -1,6 +1,9 @@
 """Tests of the controls: simple correctors and ordinary classifiers, in any combination."""
 
+import io
+import zipfile
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from skops.io import dumps
 
 from calib.config import build
 from calib.data.replicates import over_replicates
@@ -26,6 +30,7 @@ from calib.methods.combined import AverageClassifier, OverReplicates, ShuffledLa
 from calib.methods.corrected import CorrectThenClassify, Uncorrected, versions_of
 from calib.methods.discriminator import AdaBN, DiscriminatorClassifier
 from calib.methods.estimator import SklearnClassifier
+from calib.methods.estimator_state import ESTIMATOR, VERSION, estimator_state
 from calib.methods.network import NetworkClassifier
 from calib.methods.oracle import Oracle
 from calib.methods.standardise import RankNormal, Standardise, Transformed
@@ -474,7 +479,13 @@ def test_unknown_subjects_are_told(study: Study, tmp_path: Path, caplog: pytest.
 # New batches
 
 
-@pytest.mark.parametrize("name", ["standardise_network", "rank_normal_network", "standardise_d", "adabn"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("standardise_network", "rank_normal_network", "standardise_d", "adabn", "average_replicates"),
+        *("standardise_logistic", "rank_normal_svm", "standardise_boosting"),
+    ],
+)
 def test_a_saved_model_judges_the_target_as_in_its_run(name: str, tmp_path: Path) -> None:
     config = small_run(name, tmp_path, "save_model=true")
     (result,) = run(config)
@@ -506,15 +517,67 @@ def test_an_average_of_networks_can_be_restored(three: list[LabelledSamples]) ->
     fitted = averaged.fit(three, 4, Runtime())
     restored = averaged.restore(fitted.state(), 5, 4, Runtime())
     np.testing.assert_array_equal(fitted.predict_proba(three[0]), restored.predict_proba(three[0]))
-    assert not AverageClassifier({"a": network(), "b": logistic()}).restorable
-    assert not ShuffledLabels(logistic()).restorable
+    assert AverageClassifier({"a": network(), "b": logistic()}).restorable
+    assert ShuffledLabels(logistic()).restorable
+    assert not ShuffledLabels(classifier("neighbours")).restorable
+
+
+@pytest.mark.parametrize("name", [name for name in CHOSEN if name not in ("network", "neighbours")])
+def test_an_estimator_is_kept_without_a_pickle(name: str, three: list[LabelledSamples]) -> None:
+    made = classifier(name)
+    fitted = made.fit(three, 4, Runtime())
+    state = fitted.state()
+    assert all(array.dtype.kind in "uf" for array in state.values())
+    restored = made.restore(state, 5, 4, Runtime())
+    np.testing.assert_array_equal(fitted.predict_proba(three[0]), restored.predict_proba(three[0]))
+    with pytest.raises(ValueError, match="takes 5 features|another number of features"):
+        made.restore(state, 6, 4, Runtime())
+    with pytest.raises(ValueError, match="classes that the study has not"):
+        made.restore(state, 5, 2, Runtime())
+    with pytest.raises(ValueError, match="saved with scikit-learn 0.1, and"):
+        made.restore({**state, VERSION: np.frombuffer(b"0.1", np.uint8)}, 5, 4, Runtime())
+    with pytest.raises(ValueError, match="cannot be read|not a zip file"):
+        made.restore({**state, ESTIMATOR: state[ESTIMATOR][:50]}, 5, 4, Runtime())
+    other = classifier("logistic" if name == "boosting" else "boosting").fit(three, 4, Runtime()).state()
+    with pytest.raises(ValueError, match="it holds a "):
+        made.restore({**state, ESTIMATOR: other[ESTIMATOR]}, 5, 4, Runtime())
+
+
+def test_an_estimator_that_somebody_made_up_is_refused(three: list[LabelledSamples], tmp_path: Path) -> None:
+    made = classifier("boosting", "method.classifier.estimator.max_iter=3")
+    fitted = made.fit(three, 4, Runtime())
+    model = fitted._model
+    for change, sentence in (
+        (lambda nodes: nodes["left"].fill(0), "branches that lead nowhere"),
+        (lambda nodes: nodes["right"].fill(10**6), "branches that lead nowhere"),
+        (lambda nodes: nodes["feature_idx"].fill(99), "features that there are not"),
+        (lambda nodes: nodes["is_categorical"].fill(1), "categories"),
+    ):
+        spoilt = deepcopy(model)
+        change(spoilt._predictors[0][0].nodes)
+        with pytest.raises(ValueError, match=sentence):
+            made.restore(estimator_state(spoilt), 5, 4, Runtime())
+    foreign = np.frombuffer(dumps(Foreign()), np.uint8)
+    with pytest.raises(ValueError, match="cannot be read: UntrustedTypesFoundException"):
+        made.restore({**fitted.state(), ESTIMATOR: foreign}, 5, 4, Runtime())
+    squeezed = io.BytesIO()
+    with zipfile.ZipFile(squeezed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", "0" * 10**6)
+    data = np.frombuffer(squeezed.getvalue(), np.uint8)
+    with pytest.raises(ValueError, match="compressed"):
+        made.restore({**fitted.state(), ESTIMATOR: data}, 5, 4, Runtime())
+
+
+class Foreign:
+    """A class that no model has."""
+
+    def __init__(self) -> None:
+        self.x = 1
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("standardise_logistic", "could be kept only as a pickle"),
-        ("average", "could be kept only as a pickle"),
         ("combat_network", "knows only the batches that it is fitted on"),
         ("oracle", "knows only the batches that it is fitted on"),
     ],
@@ -531,5 +594,3 @@ def test_a_batch_that_combat_has_not_seen_is_refused(study: Study) -> None:
     fitted = CorrectThenClassify(ComBat(False, None, True), logistic()).fit(task, Runtime())
     with pytest.raises(CalibError, match="Batch 'later' was not there when the others were corrected"):
         fitted.predict_proba(replace(task.targets[0], name="later"))
-    with pytest.raises(CalibError, match="could be kept only as a pickle"):
-        fitted.state()
