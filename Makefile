@@ -48,10 +48,10 @@ demo: setup  ## every method on the simulated study demo, with tables, figures a
 	$(BIN)/python scripts/reproduce.py --series demo --out $(OUT)
 
 test: setup  ## fast tests (3 to 9 minutes)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: setup  ## slow tests: whole trainings, real data where CALIB_DATA_DIR names it
-	$(BIN)/python -m pytest -n 2 -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

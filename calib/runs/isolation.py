@@ -109,13 +109,17 @@ def ending_in_order() -> Iterator[None]:
 
     By default the signal would end the process at once, and its workers would not notice. A signal that comes
     in the middle of a call that swallows errors is lost; so after ``GRACE`` seconds the process ends at once.
+    A call may also answer the signal with an error of its own, which then stands for the end.
     """
     if threading.current_thread() is not threading.main_thread():  # only that one may set a handler
         yield
         return
 
+    received: list[int] = []
+
     def end(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        received.append(number)
         last = threading.Timer(GRACE, os._exit, (128 + number,))
         last.daemon = True
         last.start()
@@ -124,6 +128,10 @@ def ending_in_order() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except Exception:
+        if received:
+            raise SystemExit(128 + received[0]) from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

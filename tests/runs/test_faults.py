@@ -303,3 +303,21 @@ calib.runs.isolation.isolated(task, lambda config: "the run")(None)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_error_in_answer_to_the_signal_stands_for_the_end() -> None:
+    """As of a library whose cleaning up fails when the signal comes in the middle of it."""
+    code = (
+        "import os, signal, time\n"
+        "from calib.runs.isolation import ending_in_order\n"
+        "with ending_in_order():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), {signal})\n"
+        "        time.sleep(1)\n"
+        "    except SystemExit:\n"
+        "        pass\n"
+        "    raise ValueError('no attribute')\n"
+    )
+    for number, expected in ((int(signal.SIGTERM), 143), (0, 1)):
+        command = [sys.executable, "-c", code.format(signal=number)]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == expected
