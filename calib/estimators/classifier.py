@@ -246,11 +246,11 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             )
         task = task_of(run)
         runtime = Runtime.from_names(int(seed), self.device, self.dtype, self.progress)
-        runtime.unit = units_in(data)[1]
+        unit, runtime.unit = units_in(data)
         self.warnings_ = logged([*found, *cautions(prepared, run.split), *before_training(run, task)])
         with torchs_own_defaults():
             fitted = run.method.fit(task, runtime)
-            self._answers = Answers(fitted, task.batches, study, run, units_in(data)[0])
+            self._answers = Answers(fitted, task.batches, study, run, unit)
             probability = {name: self._answers.probability(name) for name in run.split.targets}
             self.warnings_ += logged(after_training(run, task, fitted, probability))
         self.sources_, self.targets_ = list(run.split.sources), list(run.split.targets)

@@ -77,9 +77,8 @@ class BatchCorrector(BaseEstimator):
             ValueError: shapes disagree.
             CalibError: the method is unknown or the data do not suit it.
         """
-        names_given = names_of(column_of(X, batch, "batch"), len(values_of(X)), "batch")
         x = validate_data(self, values_of(X), dtype=np.float64)
-        groups = batches_in_order(names_given, len(x))
+        groups = batches_in_order(names_of(column_of(X, batch, "batch"), len(x), "batch"), len(x))
         corrector: Corrector | SupervisedCorrector = build(OmegaConf.create(self._settings()))
         if isinstance(corrector, SupervisedCorrector):
             raise ValueError(

@@ -2,11 +2,8 @@
 
 from typing import Any
 
-from omegaconf import DictConfig
-
 from calib.config import build, compose
 from calib.estimators.classifier import BatchClassifier
-from calib.estimators.settings import configured
 from calib.protocol import Protocol
 from calib.registry import CONF
 from calib.training import Epochs
@@ -104,10 +101,6 @@ class JointCalibrator(BatchClassifier):
         """Set parameters."""
         super(BatchClassifier, self).set_params(**params)
         return self
-
-    def _configured(self) -> DictConfig:
-        """Return the configuration of the joint model."""
-        return configured(self.method, self.protocol, self._settings())
 
 
 def protocol_named(name: str) -> Protocol:
