@@ -18,10 +18,13 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import calib
+from calib.commands.methods import read
 from calib.estimators import BatchClassifier, JointCalibrator
 from calib.estimators.settings import configured
+from calib.methods.base import TRAINED_AGAIN
 from calib.registry import CONF
 from calib.runs.experiment import run
+from calib.runs.predict import predict
 from tests.conftest import METHODS, compose, fast
 
 REFERENCES = ("cross_validation", "honest_cross_validation", "oracle")
@@ -69,8 +72,10 @@ def on_the_command_line(table: pd.DataFrame, folder: Path, method: str, *overrid
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name not in REFERENCES])
 def test_every_method_answers_as_the_command_line_does(method: str, tmp_path: Path) -> None:
+    """Of the plates of the training, of a later plate, and of a later plate by a saved model."""
     table = plates()
-    expected = on_the_command_line(table, tmp_path, method)
+    saved = {row["name"] for row in read() if row["saved"] == "yes"}
+    expected = on_the_command_line(table, tmp_path, method, f"save_model={method in saved}")
     x, y, plate = parts(table)
     model = BatchClassifier(method, **settings(method)).fit(x, y, batch=plate)
     blank = plate == "plate_1"
@@ -80,6 +85,30 @@ def test_every_method_answers_as_the_command_line_does(method: str, tmp_path: Pa
     assert model.predict(x[blank], batch=plate[blank]).tolist() == expected["predicted"].tolist()
     assert model.card_["label"]
     assert (model.sources_, model.targets_) == (["plate_2", "plate_10"], ["plate_1"])
+    assert len(model.get_feature_names_out()) == model.transform(x[blank]).shape[1]
+
+    later = table[blank].assign(plate="plate_4")
+    x = 1.2 * later.filter(like="mz_") + 0.5
+    if not model.judges_new_batches_:
+        with pytest.raises(ValueError, match="24 of 24 samples were not in the training, and method="):
+            model.predict(x, batch=later["plate"])
+        return
+    found = model.predict_proba(x, batch=later["plate"])
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    model = pickle.loads(pickle.dumps(model)).fit_batch(x, batch=later["plate"])
+    np.testing.assert_allclose(model.predict_proba(x[:3], batch=later["plate"][:3]), found[:3], rtol=1e-4)
+    with pytest.raises(ValueError, match="Batch 'plate_4' is known already"):
+        model.fit_batch(x, batch=later["plate"])
+    if method in saved:
+        later[x.columns] = x
+        later.to_csv(tmp_path / "later.csv", index=False)
+        (folder,) = (file.parent for file in tmp_path.glob("runs/*/*/*/result.json"))
+        ours = predict(folder, tmp_path / "later.csv").probability["plate_4"]
+        np.testing.assert_allclose(ours, found, rtol=1e-4, atol=1e-6)
+
+
+def test_most_methods_judge_later_batches() -> None:
+    assert sum(row["later_batches"] != TRAINED_AGAIN for row in read()) >= 38
 
 
 @pytest.mark.parametrize("method", REFERENCES)
@@ -164,12 +193,11 @@ def test_later_batches() -> None:
     assert len(network.predict(later, batch=["plate_4"] * len(later))) == len(later)
     again = network.predict_proba(later, batch=["plate_1"] * len(later))  # called as one of the training
     np.testing.assert_array_equal(again, network.predict_proba(later))
-    combat = BatchClassifier("combat_logistic").fit(x, y, plate)
-    assert not combat.judges_new_batches_
-    with pytest.raises(
-        ValueError, match="24 of 24 samples were not in the training, and method=combat_logistic"
-    ):
-        combat.predict(later)
+    some = network.predict_proba(later[:5], batch=["plate_5"] * 5)  # scaled by five samples
+    network.fit_batch(later, batch=["plate_5"] * len(later))
+    assert network.later_batches_ == ["plate_5"]
+    np.testing.assert_array_equal(network.predict_proba(later, batch=["plate_5"] * len(later)), again)
+    assert not np.array_equal(network.predict_proba(later[:5], batch=["plate_5"] * 5), some)
 
 
 def test_partly_labelled_batches_and_targets_apart(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import pytest
 import calib
 from calib.commands import COMMANDS, main
 from calib.commands.methods import TABLE, read
-from calib.runs.abilities import AGAIN, SAVED, rows
+from calib.methods.base import TRAINED_AGAIN
+from calib.runs.abilities import rows
 from tests.conftest import METHODS, ROOT
+from tests.renew_methods import PAGE, renewed
 
 
 def called(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -54,9 +56,13 @@ def test_the_table_of_methods_is_what_the_code_says() -> None:
         assert [tuple(row) for row in csv.reader(file)] == rows(), "python -m tests.renew_methods renews it"
     table = read()
     assert [row["name"] for row in table] == METHODS
-    later = {row["name"]: row["later_batches"] for row in table}
-    assert later["joint_plus"] == SAVED
-    assert later["combat"] == AGAIN
+    assert renewed() == PAGE.read_text(encoding="utf-8"), "python -m tests.renew_methods renews it"
+    rows_of = {row["name"]: row for row in table}
+    assert (rows_of["joint_plus"]["later_batches"], rows_of["joint_plus"]["saved"]) == ("answered", "yes")
+    assert rows_of["combat"]["later_batches"] == "corrected onto the training's batches"
+    assert (rows_of["coral"]["later_batches"], rows_of["coral"]["saved"]) == ("one more target", "no")
+    assert rows_of["pairwise"]["later_batches"] == TRAINED_AGAIN
+    assert rows_of["oracle"]["notebook"] == "no"
 
 
 def test_methods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +71,7 @@ def test_methods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     command()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(METHODS) + 1
-    assert lines[0].split() == ["name", "label", "needs", "later", "batches", "doi"]
+    assert lines[0].split() == ["name", "label", "needs", "later", "batches", "saved", "doi"]
     monkeypatch.setattr(sys, "argv", ["calib methods", "joint_plus", "--json"])
     command()
     (row,) = json.loads(capsys.readouterr().out)

@@ -118,7 +118,7 @@ def test_every_corrector_is_reachable(method: str, table: dict[str, np.ndarray])
         "bermuda": {"epochs": 2, "starts": 1},
         "normae": {"pretrain_epochs": 1, "adversary_epochs": 1, "epochs": 1},
     }
-    corrected = BatchCorrector(method, fast.get(method)).fit_transform(table["x"], batch=table["plate"])
+    corrected = BatchCorrector(method, **fast.get(method, {})).fit_transform(table["x"], batch=table["plate"])
     assert len(corrected) == len(table["x"])
     assert np.isfinite(corrected).all()
 

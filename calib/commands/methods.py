@@ -11,7 +11,7 @@ from calib.shown import say
 TABLE = Path(__file__).with_name("methods.csv")
 """``calib.runs.abilities.rows`` as a file, since building every method takes seconds."""
 
-SHOWN = ("name", "label", "needs", "later_batches", "doi")
+SHOWN = ("name", "label", "needs", "later_batches", "saved", "doi")
 
 
 def read() -> list[dict[str, str]]:

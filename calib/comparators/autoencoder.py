@@ -43,6 +43,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, widths: Sequence[int], dropout: float, generator: torch.Generator) -> None:
         super().__init__()
+        self.widths = list(widths)
         self.encoder = nn.ModuleList(glorot_linear(a, b, generator) for a, b in pairwise(widths))
         self.decoder = nn.ModuleList(glorot_linear(b, a, generator) for a, b in pairwise(widths))
         self.dropout = Dropout(dropout)

@@ -14,7 +14,7 @@ from calib.data.cautions import counted, note
 from calib.data.matrix import Matrix, as_floats
 from calib.data.names import natural
 from calib.data.partial_labels import unlabelled_part
-from calib.data.study import Batch, IntArray, Study
+from calib.data.study import Batch, IntArray, Samples, Study
 from calib.data.subjects import with_subject_labels
 from calib.errors import CalibError
 from calib.failures import NO_SOLUTION
@@ -88,6 +88,26 @@ def batches_in_order(batch: Names | None, rows: int) -> dict[str, NDArray[np.int
     if batch is None:
         return {ALL: np.arange(rows)}
     return {str(name): np.flatnonzero(batch == name) for name in sorted(pd.unique(batch), key=natural)}
+
+
+def parts_of(x: Matrix, batch: Any, replicate: Any) -> tuple[list[Samples], NDArray[np.intp]]:
+    """Return samples by batch, and the place of each of the given samples among them ``(samples,)``.
+
+    Args:
+        x: data ``(samples, features)``.
+        batch, replicate: names for each sample ``(samples,)``, None where unknown.
+
+    Raises:
+        ValueError: as ``names_of``.
+    """
+    rows = x.shape[0]
+    measured = names_of(replicate, rows, "replicate")
+    groups = batches_in_order(names_of(batch, rows, "batch"), rows)
+    parts = [
+        Samples(name, x[own], replicate=None if measured is None else measured[own])
+        for name, own in groups.items()
+    ]
+    return parts, np.argsort(np.concatenate(list(groups.values())), kind="stable")
 
 
 def study_of(

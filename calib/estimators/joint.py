@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sklearn.base import BaseEstimator
+
 from calib.config import build, compose
 from calib.estimators.classifier import BatchClassifier
 from calib.protocol import Protocol
@@ -95,11 +97,11 @@ class JointCalibrator(BatchClassifier):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters."""
-        return super(BatchClassifier, self).get_params(deep)
+        return BaseEstimator.get_params(self, deep)
 
     def set_params(self, **params: Any) -> "JointCalibrator":
         """Set parameters."""
-        super(BatchClassifier, self).set_params(**params)
+        BaseEstimator.set_params(self, **params)
         return self
 
 

@@ -15,6 +15,9 @@ from calib.runtime import Runtime
 State = Mapping[str, NDArray[Any]]
 """Arrays that hold all that a trained model has learnt, by name."""
 
+TRAINED_AGAIN = "trained again"
+"""What a method does with a batch that it has not seen, if it cannot judge it."""
+
 AnyTask = TypeVar("AnyTask", Task, LabelledTask, contravariant=True)
 
 
@@ -58,8 +61,8 @@ class Corrector(Protocol):
     """A part that removes differences between batches without looking at a label.
 
     ``version`` is raised whenever a change gives other numbers; ``uses_seed`` says whether the seed can
-    change them; ``stored`` is False for corrections that cost less to compute than to read. A corrector that
-    corrects each batch by itself, whatever the others are, has an attribute ``each_batch_alone = True``.
+    change them; ``stored`` is False for corrections that cost less to compute than to read. One that can
+    correct later batches is a ``Lasting`` of ``calib.methods.lasting``.
     """
 
     @property
@@ -162,6 +165,11 @@ class AnyMethod(ABC, Generic[AnyTask]):
     def judges_new_batches(self) -> bool:
         """Return whether what ``fit`` returns predicts batches that it has not seen."""
         return not self.why_no_new_batches
+
+    @property
+    def new_batches(self) -> str:
+        """Return what the method does with a batch that it has not seen, in a few words."""
+        return TRAINED_AGAIN if self.why_no_new_batches else "answered"
 
     @property
     def why_not_saved(self) -> str:

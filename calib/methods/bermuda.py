@@ -23,7 +23,10 @@ from calib.comparators.metaneighbor import best_pairs, compared, similarity
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_flag, check_number
 from calib.layers import glorot_linear
+from calib.methods.base import State
+from calib.methods.lasting import Lasting
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
+from calib.nets import arrays, load_arrays
 from calib.runtime import Runtime
 from calib.training import lockstep
 
@@ -43,8 +46,10 @@ class Autoencoder(nn.Module):
         self.decoder = nn.Sequential(layers[2], nn.ReLU(), layers[3], nn.ReLU())
 
 
-class Bermuda:
+class Bermuda(Lasting):
     """BERMUDA as a corrector; the corrected data are the codes of an autoencoder.
+
+    One encoder serves all batches, each scaled by itself, and so later ones, too.
 
     Its two losses are the reconstruction of every cluster and the MMD between similar clusters of different
     batches (the transfer loss).
@@ -108,14 +113,14 @@ class Bermuda:
         self.hidden, self.code, self.epochs, self.batch_size = hidden, code, epochs, batch_size
         self.lr, self.lr_step, self.weight_decay, self.gamma = lr, lr_step, weight_decay, gamma
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Return the code of every sample ``(samples, code)``, by batch.
+    def learn(self, batches: Sequence[Samples], runtime: Runtime) -> tuple[Mapping[str, FloatArray], State]:
+        """Return the code of every sample ``(samples, code)``, by batch, and the trained encoder.
 
         Raises:
             CalibError: a batch has one sample.
             DivergedError: a loss is no longer finite.
         """
-        positive = [batch.dense.clip(min=0) if self.log else batch.dense for batch in batches]
+        positive = [self._positive(batch) for batch in batches]
         clusters, pairs = self._clusters_and_pairs(positive, [batch.name for batch in batches], runtime)
 
         rng = np.random.default_rng(runtime.derived_seed("BERMUDA: oversampling"))
@@ -125,17 +130,41 @@ class Bermuda:
             for cluster, start in zip(clusters, starts, strict=False)
             for rows in oversampled(cluster, rng)
         ]
-        scaled = [
-            runtime.tensor(MinMaxScaler().fit_transform(np.log2(1 + x) if self.log else x)) for x in positive
-        ]
+        scaled = [self._scaled(x, runtime) for x in positive]
         x = torch.cat(scaled)
-        weights = runtime.generator("BERMUDA: initial weights")
-        network = Autoencoder(x.shape[1], self.hidden, self.code, weights)
-        network.to(runtime.device, runtime.dtype)
+        network = self._network(x.shape[1], runtime)
         self.train(network, x, members, pairs, runtime)
         with torch.inference_mode():
             codes = [network.encoder(part).cpu().numpy() for part in scaled]
-        return {batch.name: code for batch, code in zip(batches, codes, strict=True)}
+        found = {batch.name: code for batch, code in zip(batches, codes, strict=True)}
+        return found, arrays({"encoder": network.encoder})
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the code of every sample of a later batch ``(samples, code)``."""
+        x = self._scaled(self._positive(later), runtime)
+        network = self._network(x.shape[1], runtime)
+        load_arrays({"encoder": network.encoder}, learnt)
+        with torch.inference_mode():
+            code: FloatArray = network.encoder(x).cpu().numpy()
+        return code
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the width of the code."""
+        load_arrays({"encoder": self._network(features, runtime).encoder}, learnt)
+        return self.code
+
+    def _positive(self, batch: Samples) -> FloatArray:
+        """Return the data of a batch, without negative values if their logarithm is taken."""
+        return batch.dense.clip(min=0) if self.log else batch.dense
+
+    def _scaled(self, x: FloatArray, runtime: Runtime) -> Tensor:
+        """Return the network's input of a batch ``(samples, features)``: every feature from 0 to 1."""
+        return runtime.tensor(MinMaxScaler().fit_transform(np.log2(1 + x) if self.log else x))
+
+    def _network(self, features: int, runtime: Runtime) -> Autoencoder:
+        """Return the untrained network."""
+        network = Autoencoder(features, self.hidden, self.code, runtime.generator("BERMUDA: initial weights"))
+        return network.to(runtime.device, runtime.dtype)
 
     def _clusters_and_pairs(
         self, x: Sequence[FloatArray], names: Sequence[str], runtime: Runtime

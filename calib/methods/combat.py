@@ -14,6 +14,8 @@ from scipy.special import softmax
 
 from calib.data.study import FloatArray, Samples, by_batch
 from calib.errors import CalibError, check_choice, check_flag
+from calib.methods.base import State
+from calib.methods.lasting import Lasting, sizes
 from calib.runtime import Runtime
 
 Array = NDArray[np.floating]
@@ -21,8 +23,12 @@ CONVERGED = 1e-4
 """Largest relative change of a parameter at which the empirical Bayes iteration stops."""
 
 
-class ComBat:
+class ComBat(Lasting):
     """ComBat as a corrector, without covariates: a class covariate would need the targets' labels.
+
+    A later batch is adjusted to the batches of the fit as to a reference (Zhang et al. 2018, doi
+    10.1186/s12859-018-2263-6): their means and variances stay, and the effects of the batch come from its own
+    samples.
 
     Args:
         mean_only: correct the additive effect only.
@@ -34,6 +40,7 @@ class ComBat:
     version = 1
     uses_seed = False
     stored = True
+    keeps_features = True
 
     def __init__(self, mean_only: bool, reference: str | None, parametric: bool) -> None:
         check_flag("mean_only", mean_only)
@@ -42,8 +49,10 @@ class ComBat:
         self.reference = reference
         self.parametric = parametric
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Return the corrected data of every batch, in the unit of the data.
+    def learn(
+        self, batches: Sequence[Samples], runtime: Runtime
+    ) -> tuple[Mapping[str, FloatArray], dict[str, Array]]:
+        """Return the corrected data of every batch, in the unit of the data, and what they are adjusted to.
 
         Raises:
             CalibError: there is one batch only, or no batch has the reference's name.
@@ -51,14 +60,41 @@ class ComBat:
         names = [batch.name for batch in batches]
         if self.reference is not None:
             check_choice("method.corrector.reference", self.reference, names)
-        corrected = combat(
+        corrected, common = _adjusted(
             np.concatenate([batch.dense for batch in batches]),
             np.repeat(names, [len(batch) for batch in batches]),
             mean_only=self.mean_only,
             reference=self.reference,
             parametric=self.parametric,
         )
-        return by_batch(corrected.astype(runtime.numpy_dtype), batches)
+        return by_batch(corrected.astype(runtime.numpy_dtype), batches), vars(common)
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the data of a later batch, adjusted to the batches of the fit."""
+        common = Common(learnt["varying"].astype(bool), learnt["mean"], learnt["variance"])
+        corrected = adjusted_to(common, later.dense, self.mean_only, self.parametric)
+        return corrected.astype(runtime.numpy_dtype)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features."""
+        varying = int(np.sum(learnt["varying"].astype(bool)))
+        known = {"features": features, "varying features": varying}
+        shapes = {"varying": ("features",), "mean": ("varying features",), "variance": ("varying features",)}
+        return sizes(learnt, known, **shapes)["features"]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What batches are adjusted to.
+
+    Attributes:
+        varying: whether a feature varies in every batch; others are left as they are ``(features,)``.
+        mean, variance: of the features that vary, in the unit of the data and its square.
+    """
+
+    varying: NDArray[np.bool_]
+    mean: Array
+    variance: Array
 
 
 @dataclass(frozen=True)
@@ -92,6 +128,18 @@ def combat(
         CalibError: fewer than two batches or features, one sample in each batch, or covariates confounded
             with the batches.
     """
+    return _adjusted(x, batch, covariates, mean_only, reference, parametric)[0]
+
+
+def _adjusted(
+    x: NDArray[np.floating],
+    batch: NDArray[np.str_],
+    covariates: Array | None = None,
+    mean_only: bool = False,
+    reference: str | None = None,
+    parametric: bool = True,
+) -> tuple[Array, Common]:
+    """Return the corrected data of ``combat`` and what the batches were adjusted to."""
     x = np.asarray(x, np.float64)
     levels, owner = np.unique(batch, return_inverse=True)
     if len(levels) < 2:
@@ -144,6 +192,38 @@ def combat(
         estimates = shrink(z[rows], gamma_hat[i], delta_hat, mean_only)
         adjusted = (z[rows] - estimates.gamma) / np.sqrt(estimates.delta)
         corrected[np.ix_(rows, varying)] = adjusted * np.sqrt(variance) + standard_mean[rows]
+    return corrected, Common(varying, grand_mean, variance)
+
+
+def adjusted_to(common: Common, x: NDArray[np.floating], mean_only: bool, parametric: bool) -> Array:
+    """Return a later batch, adjusted to batches that stay as they are ``(samples, features)``.
+
+    Its effects are estimated as in ``combat``, with priors over its own features. A feature that is constant
+    in it gets the common mean, since a constant has no spread that could be estimated.
+
+    Args:
+        common: what it is adjusted to.
+        x: data ``(samples, features)``.
+        mean_only, parametric: see ``ComBat``; a batch of one sample forces ``mean_only``.
+
+    Raises:
+        CalibError: fewer than two features vary in it.
+    """
+    corrected = np.array(x, np.float64)
+    y = corrected[:, common.varying]
+    mean_only = mean_only or len(x) == 1
+    estimated = np.full(y.shape[1], True) if len(x) == 1 else y.max(axis=0) > y.min(axis=0)
+    if estimated.sum() < 2:
+        raise CalibError(
+            f"ComBat needs at least two features that vary in a later batch; there are {estimated.sum()}."
+        )
+    z = ((y - common.mean) / np.sqrt(common.variance))[:, estimated]
+    delta_hat = np.ones(z.shape[1]) if mean_only else z.var(axis=0, ddof=1)
+    shrink = _parametric if parametric else _nonparametric
+    estimates = shrink(z, z.mean(axis=0), delta_hat, mean_only)
+    adjusted = np.zeros_like(y)
+    adjusted[:, estimated] = (z - estimates.gamma) / np.sqrt(estimates.delta)
+    corrected[:, common.varying] = adjusted * np.sqrt(common.variance) + common.mean
     return corrected
 
 

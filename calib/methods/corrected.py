@@ -1,21 +1,23 @@
 """Methods of two parts: a corrector changes the data, then a classifier learns from the corrected sources.
 
-This module has the contracts of both parts that are not stored (``Classifier``, ``SupervisedCorrector``), the
-method made of them (``CorrectThenClassify``) and the corrector that changes nothing (``Uncorrected``). The
-contract of correctors without labels is ``calib.records.corrections.Corrector``.
+This module has the contract of classifiers, the method made of both parts (``CorrectThenClassify``) and the
+corrector that changes nothing (``Uncorrected``). The contracts of correctors are in ``calib.methods.base``
+and ``calib.methods.lasting``.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol
 
-from calib.data.matrix import Matrix, infinite_feature
-from calib.data.study import FloatArray, LabelledSamples, LabelledTask, Samples, Task
-from calib.errors import CalibError, DataError
-from calib.methods.base import Corrector, Method, Savable, State, in_order
+from calib.data.matrix import Matrix
+from calib.data.study import FloatArray, LabelledSamples, Samples, Task
+from calib.methods.base import Corrector, Method, Savable, State
+from calib.methods.lasting import Correction, EachAlone, SupervisedCorrector, is_lasting
 from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
 
+LEARNT = "correction/"
+"""Prefix of the arrays by which a saved model corrects later batches."""
 UNSAVABLE = "has a classifier that could be kept only as a pickle, which may run any code when it is read"
 
 
@@ -53,26 +55,6 @@ class Classifier(Protocol):
         ...
 
 
-@runtime_checkable
-class SupervisedCorrector(Protocol):
-    """A corrector that uses the sources' labels; it gets the targets without labels.
-
-    Its result depends on which batches are sources, so it is computed for every split and never stored.
-    """
-
-    version: ClassVar[int]
-    uses_source_labels: ClassVar[bool]
-
-    def correct(
-        self,
-        sources: Sequence[LabelledSamples],
-        targets: Sequence[Samples],
-        runtime: Runtime,
-    ) -> Mapping[str, Matrix]:
-        """Return the corrected data ``(samples, dimensions)`` of every batch, by name."""
-        ...
-
-
 def versions_of(part: Any) -> list[int]:
     """Return the version of a corrector, mapper or classifier and of the parts that it is made of."""
     versions = [part.version]
@@ -80,50 +62,6 @@ def versions_of(part: Any) -> list[int]:
         for inner in value.values() if isinstance(value, dict) else [value]:
             versions += versions_of(inner) if hasattr(inner, "version") else []
     return versions
-
-
-def correct(
-    corrector: Corrector | SupervisedCorrector, task: Task | LabelledTask, runtime: Runtime
-) -> Mapping[str, Matrix]:
-    """Return the corrected data of every batch, by name; no corrector sees a target's label.
-
-    The result of a corrector without labels comes from the run's store of corrections if it is there.
-
-    Raises:
-        DataError: a corrected value is no finite number.
-    """
-    return finite(corrector, _corrected(corrector, task, runtime))
-
-
-def finite(
-    corrector: Corrector | SupervisedCorrector, corrected: Mapping[str, Matrix]
-) -> Mapping[str, Matrix]:
-    """Return corrected data, by batch, as they are.
-
-    Raises:
-        DataError: a value is no finite number.
-    """
-    for name, x in corrected.items():
-        if infinite_feature(x) is not None:
-            raise DataError(
-                f"Batch '{name}': {type(corrector).__name__} makes values of it that are no finite numbers; "
-                "check the scale of the data, or take another corrector."
-            )
-    return corrected
-
-
-def _corrected(
-    corrector: Corrector | SupervisedCorrector, task: Task | LabelledTask, runtime: Runtime
-) -> Mapping[str, Matrix]:
-    """Return the corrected data of every batch, from the store of corrections if they are there."""
-    batches = [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
-    if isinstance(corrector, SupervisedCorrector):
-        targets = batches[len(task.sources) :]
-        return corrector.correct(task.sources, targets, runtime)
-    shared = replace(runtime, stage="")  # a stored correction must not depend on the training that needs it
-    if runtime.corrections is None:
-        return corrector.correct(in_order(batches), shared)
-    return runtime.corrections.obtain(corrector, batches, shared)
 
 
 class CorrectThenClassify(Method):
@@ -150,15 +88,22 @@ class CorrectThenClassify(Method):
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPair":
         """Correct all batches, targets included, then train on the corrected sources."""
-        corrected = correct(self.corrector, task, runtime)
-        sources = [replace(source, x=corrected[source.name]) for source in task.sources]
-        fitted = self.classifier.fit(sources, task.n_classes, runtime)
-        return FittedPair(corrected, fitted, self.corrector, runtime)
+        correction = Correction(self.corrector, task, runtime)
+        sources = [replace(source, x=correction.batches[source.name]) for source in task.sources]
+        return FittedPair(correction, self.classifier.fit(sources, task.n_classes, runtime))
 
     @property
     def why_no_new_batches(self) -> str:
-        """Return "" if the corrector corrects each batch alone."""
-        return "" if getattr(self.corrector, "each_batch_alone", False) else super().why_no_new_batches
+        """Return "" if the corrector can correct later batches."""
+        return "" if is_lasting(self.corrector) else super().why_no_new_batches
+
+    @property
+    def new_batches(self) -> str:
+        """Return what the corrector does with a later batch, in a few words."""
+        if self.why_no_new_batches or isinstance(self.corrector, Uncorrected):
+            return super().new_batches
+        alone = isinstance(getattr(self.corrector, "corrector", self.corrector), EachAlone)
+        return "scaled by itself" if alone else "corrected onto the training's batches"
 
     @property
     def why_not_saved(self) -> str:
@@ -166,60 +111,47 @@ class CorrectThenClassify(Method):
         return self.why_no_new_batches or ("" if self.classifier.restorable else UNSAVABLE)
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
-        """Return the trained classifier together with the corrector, which needs no other batch."""
+        """Return the trained classifier together with what the corrector has learnt."""
         if self.why_not_saved:
             return super().restore(state, features, n_classes, runtime)
-        fitted = self.classifier.restore(state, features, n_classes, runtime)
-        return FittedPair({}, fitted, self.corrector, runtime)
+        learnt = {key.removeprefix(LEARNT): v for key, v in state.items() if key.startswith(LEARNT)}
+        own = {key: v for key, v in state.items() if not key.startswith(LEARNT)}
+        width = self.corrector.width(learnt, features, runtime)  # type: ignore[union-attr]
+        fitted = self.classifier.restore(own, width, n_classes, runtime)
+        return FittedPair(Correction.restored(self.corrector, learnt, runtime), fitted)
 
 
 class FittedPair:
-    """Corrected batches and the classifier trained on the sources among them."""
+    """A fitted corrector and the classifier trained on the corrected sources."""
 
-    def __init__(
-        self,
-        corrected: Mapping[str, Matrix],
-        classifier: FittedClassifier,
-        corrector: Corrector | SupervisedCorrector,
-        runtime: Runtime,
-    ) -> None:
-        self._corrected = corrected
+    def __init__(self, correction: Correction, classifier: FittedClassifier) -> None:
+        self._correction = correction
         self._classifier = classifier
-        self._corrector = corrector
-        self._runtime = runtime
 
     def state(self) -> State:
-        """Return the trained classifier's arrays."""
-        return self._classifier.state()
+        """Return the trained classifier's arrays, and those by which later batches are corrected."""
+        learnt = {LEARNT + key: value for key, value in self._correction.learnt.items()}
+        return {**self._classifier.state(), **learnt}
 
     def transform(self, samples: Samples) -> Matrix:
         """Return the corrected data ``(samples, dimensions)`` of a batch.
 
         Raises:
-            CalibError: the corrector was fitted without this batch, and corrects no batch alone.
+            DataError: the corrector was fitted without this batch, and cannot correct it afterwards.
         """
-        if samples.name in self._corrected:
-            return self._corrected[samples.name]
-        alone = getattr(self._corrector, "each_batch_alone", False)
-        if isinstance(self._corrector, SupervisedCorrector) or not alone:
-            raise CalibError(
-                f"Batch '{samples.name}' was not there when the others were corrected, and cannot be "
-                "corrected after them; make it an unlabelled batch of the study."
-            )
-        return self._corrector.correct([Samples(samples.name, samples.x)], self._runtime)[samples.name]
+        return self._correction.of(samples)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Return the class probabilities ``(samples, classes)`` of a batch that ``transform`` corrects."""
         return self._classifier.predict_proba(replace(samples, x=self.transform(samples)))
 
 
-class Uncorrected:
+class Uncorrected(EachAlone):
     """A corrector that changes nothing: the paper's baseline."""
 
     version = 1
     uses_seed = False
     stored = False
-    each_batch_alone = True
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
         """Return the data as they are."""

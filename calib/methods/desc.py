@@ -8,6 +8,7 @@ autoencoder and its pre-training are in ``calib.comparators.autoencoder``.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ from torch.nn import functional as F
 
 from calib.comparators.autoencoder import MIN_DELTA, Autoencoder, one_epoch, pretrain, sgd
 from calib.comparators.clusters import either_neighbours, louvain, neighbours
-from calib.data.matrix import pieces
 from calib.data.study import FloatArray, IntArray, Samples, by_batch
 from calib.errors import CalibError, check_choice, check_flag, check_number, check_widths
+from calib.methods.base import State
+from calib.methods.lasting import Lasting, sizes
+from calib.nets import arrays, load_arrays
 from calib.runtime import Runtime
 from calib.training import EarlyStop
 
@@ -32,8 +35,10 @@ SMALLEST_SD = 1e-5
 """Smallest standard deviation by which data are divided."""
 
 
-class DESC:
+class DESC(Lasting):
     """DESC as a corrector; the corrected data are the codes (in -1 to 1) of all samples after clustering.
+
+    The trained encoder gives later batches their codes.
 
     Args:
         normalise: total intensity that every sample is scaled to; None leaves the totals as they are.
@@ -101,14 +106,18 @@ class DESC:
         self.neighbours, self.resolution, self.alpha = neighbours, resolution, alpha
         self.lr, self.epochs, self.rounds, self.tol = lr, epochs, rounds, tol
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+    def learn(self, batches: Sequence[Samples], runtime: Runtime) -> tuple[Mapping[str, FloatArray], State]:
         """Return codes ``(samples, width)`` of every batch, without unit, each entry in -1 to 1.
+
+        Further arrays are the trained encoder and how its input is made.
 
         Raises:
             CalibError: the samples fall into one cluster.
             DivergedError: a loss or a code is no longer finite.
         """
-        x = runtime.tensor(np.concatenate(self.prepared([batch.dense for batch in batches])))
+        counts = [normalised(batch.dense, self.normalise, self.log1p) for batch in batches]
+        scale = Scale.of(np.concatenate(counts))
+        x = runtime.tensor(np.concatenate([self.prepared(part, scale) for part in counts]))
         widths = [x.shape[1], *(self.dims or suggested_dims(len(x)))]
         initial = runtime.generator("DESC: initial weights")
         network = Autoencoder(widths, self.dropout, initial).to(runtime.device, runtime.dtype)
@@ -117,14 +126,43 @@ class DESC:
         if self.rounds:
             clusters = self.first_clusters(network.code(x), runtime)
             self.cluster(network, x, clusters, shuffle, runtime)
-        return by_batch(network.code(x).cpu().numpy(), batches)
+        learnt = {**vars(scale), **arrays({"encoder": network.encoder})}
+        return by_batch(network.code(x).cpu().numpy(), batches), learnt
 
-    def prepared(self, batches: Sequence[FloatArray]) -> list[FloatArray]:
-        """Return the network's input ``(samples, features)`` by batch: normalised, logged, z-scored."""
-        counts = [normalised(x, self.normalise, self.log1p) for x in batches]
-        if self.scale == "by_batch":
-            return [z_scores(x, self.max_value) for x in counts]
-        return pieces(z_scores(np.concatenate(counts), self.max_value), batches)
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return codes ``(samples, width)`` of a later batch, z-scored by itself unless ``scale`` is all."""
+        counts = normalised(later.dense, self.normalise, self.log1p)
+        x = runtime.tensor(self.prepared(counts, Scale(learnt["mean"], learnt["sd"])))
+        return self._trained(learnt, runtime).code(x).cpu().numpy()
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the width of the code."""
+        sizes(learnt, {"features": features}, mean=("features",), sd=("features",))
+        widths = self._trained(learnt, runtime).widths
+        if widths[0] != features:
+            raise ValueError(f"the encoder takes {widths[0]} features")
+        return widths[-1]
+
+    def _trained(self, learnt: State, runtime: Runtime) -> Autoencoder:
+        """Return a network with the trained encoder; the decoder, which nothing needs now, is untrained.
+
+        Raises:
+            ValueError: the encoder's layers do not fit each other or the settings.
+        """
+        layers = len([name for name in learnt if name.endswith(".weight")])
+        shapes = [learnt[f"encoder.{layer}.weight"].shape for layer in range(layers)]
+        widths = [shapes[0][1], *(shape[0] for shape in shapes)]
+        if self.dims is not None and widths[1:] != list(self.dims):
+            raise ValueError(f"the encoder has widths {widths[1:]}")
+        network = Autoencoder(widths, self.dropout, torch.Generator()).to(runtime.device, runtime.dtype)
+        own = {name: learnt[name] for name in learnt if name.startswith("encoder.")}
+        load_arrays({"encoder": network.encoder}, own)
+        return network
+
+    def prepared(self, counts: FloatArray, of_all: "Scale") -> FloatArray:
+        """Return the network's input of a batch ``(samples, features)``: z-scores, cut at ``max_value``."""
+        scale = Scale.of(counts) if self.scale == "by_batch" else of_all
+        return scale.z_scores(counts, self.max_value)
 
     def first_clusters(self, code: Tensor, runtime: Runtime) -> IntArray:
         """Return Louvain's clusters ``(samples,)`` of the codes ``(samples, width)``, numbered from 0.
@@ -214,14 +252,26 @@ def normalised(x: FloatArray, total: float | None, log1p: bool) -> FloatArray:
     return np.log1p(x) if log1p else x
 
 
-def z_scores(x: FloatArray, max_value: float | None) -> FloatArray:
-    """Return the z-scores of each feature of ``x (samples, features)``, by the unbiased standard deviation.
+@dataclass(frozen=True)
+class Scale:
+    """Mean and unbiased standard deviation of each feature ``(features,)``."""
 
-    Only the upper tail is cut, at ``max_value``. A feature that does not vary becomes 0.
-    """
-    centred = x - x.mean(axis=0)
-    sd = np.sqrt((centred**2).sum(axis=0) / max(len(x) - 1, 1))
-    return np.minimum(centred / np.maximum(sd, SMALLEST_SD), np.inf if max_value is None else max_value)
+    mean: FloatArray
+    sd: FloatArray
+
+    @classmethod
+    def of(cls, x: FloatArray) -> "Scale":
+        """Return those of ``x (samples, features)``."""
+        mean = x.mean(axis=0)
+        return cls(mean, np.sqrt(((x - mean) ** 2).sum(axis=0) / max(len(x) - 1, 1)))
+
+    def z_scores(self, x: FloatArray, max_value: float | None) -> FloatArray:
+        """Return the z-scores of ``x (samples, features)``.
+
+        Only the upper tail is cut, at ``max_value``. A feature that does not vary becomes 0.
+        """
+        z = (x - self.mean) / np.maximum(self.sd, SMALLEST_SD)
+        return np.minimum(z, np.inf if max_value is None else max_value)
 
 
 def soft_assignment(z: Tensor, centres: Tensor, alpha: float) -> Tensor:

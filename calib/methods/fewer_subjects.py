@@ -103,6 +103,11 @@ class FewerSubjects(Method):
         return self.method.why_no_new_batches
 
     @property
+    def new_batches(self) -> str:
+        """Return what the wrapped method does with a later batch."""
+        return self.method.new_batches
+
+    @property
     def why_not_saved(self) -> str:
         """Return why the wrapped method cannot be kept, or "" if it can."""
         return self.method.why_not_saved

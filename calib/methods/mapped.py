@@ -1,10 +1,10 @@
 """Methods of two parts: a mapper moves the sources onto a target, then a classifier learns from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Protocol, get_args
 
-from calib.data.matrix import Matrix
+from calib.data.matrix import Matrix, row_checksums
 from calib.data.study import FloatArray, Samples, Task
 from calib.data.transform import BatchScale, Transform, prepared_batch
 from calib.errors import check_choice
@@ -63,49 +63,93 @@ class MapThenClassify(Method):
         """Return whether the mapper or the classifier uses the seed."""
         return uses_seed(self.mapper) or uses_seed(self.classifier)
 
+    @property
+    def why_no_new_batches(self) -> str:
+        """Return "": a later batch is one more target, with maps and a classifier of its own."""
+        return ""
+
+    @property
+    def new_batches(self) -> str:
+        """Return what the method does with a later batch, in a few words."""
+        return "one more target"
+
+    @property
+    def why_not_saved(self) -> str:
+        """Return why it is not saved: its answer to a later batch needs the sources themselves."""
+        return "is trained with the sources for each batch that it judges, and no model holds these"
+
     def fit(self, task: Task, runtime: Runtime) -> "FittedMaps":
         """Map and train for one target after another; each target has random streams of its own."""
-        x: dict[str, Matrix] = {
-            batch.name: prepared_batch(batch, self.transform, self.batch_scale, runtime)
-            for batch in task.batches
-        }
-        shown, classifiers = dict(x), {}
-        for number, target in enumerate(task.targets):
-            stage = runtime.within(f"target {target.name}")
-            onto = Samples(target.name, x[target.name])
-            maps = {
-                source.name: self.mapper.map(
-                    Samples(source.name, x[source.name]), onto, stage.within(f"source {source.name}")
-                )
-                for source in task.sources
-            }
-            sources = [replace(source, x=maps[source.name]) for source in task.sources]
-            classifiers[target.name] = self.classifier.fit(sources, task.n_classes, stage)
-            if number == 0:
-                shown |= maps
-        return FittedMaps(shown, classifiers)
+        fitted = FittedMaps(self, task, runtime)
+        for target in task.targets:
+            fitted.take(target, runtime)
+        return fitted
 
 
-@dataclass(frozen=True)
 class FittedMaps:
-    """The trained classifiers, by the name of their target.
+    """The trained classifiers, one for each target.
 
-    ``x`` holds the prepared targets and the sources as mapped onto the first target. With several targets
-    every source is mapped onto each of them, and these maps do not share a space.
+    Calibrated data are the prepared targets, and the sources as mapped onto the first target. With several
+    targets every source is mapped onto each of them, and these maps do not share a space.
     """
 
-    x: Mapping[str, Matrix]
-    classifiers: Mapping[str, FittedClassifier]
+    def __init__(self, method: MapThenClassify, task: Task, runtime: Runtime) -> None:
+        self._method, self._n_classes, self._runtime = method, task.n_classes, runtime
+        self._sources = [replace(source, x=self._prepared(source)) for source in task.sources]
+        self._shown: dict[str, Matrix] = {source.name: source.x for source in self._sources}
+        self._classifiers: dict[str, FittedClassifier] = {}
+        self._later: tuple[bytes, FittedClassifier] | None = None
+
+    def take(self, target: Samples, runtime: Runtime) -> None:
+        """Map all sources onto a target and train its classifier."""
+        x = self._prepared(target)
+        maps, classifier = self._trained(target.name, x, runtime)
+        if not self._classifiers:
+            self._shown |= maps
+        self._shown[target.name], self._classifiers[target.name] = x, classifier
 
     def transform(self, samples: Samples) -> Matrix:
         """Return a prepared target ``(samples, features)``, or a source mapped onto the first target."""
-        return self.x[samples.name]
+        known = samples.name in self._shown
+        return self._shown[samples.name] if known else self._prepared(samples)
 
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Return class probabilities ``(samples, classes)`` of a batch.
 
         The classifier of a target predicts this target; the classifier of the first target predicts sources.
+        For a later batch one is trained, as if it had been a target.
         """
-        first = next(iter(self.classifiers.values()))
-        classifier = self.classifiers.get(samples.name, first)
-        return classifier.predict_proba(replace(samples, x=self.transform(samples)))
+        x = self.transform(samples)
+        if samples.name in self._classifiers:
+            classifier = self._classifiers[samples.name]
+        elif samples.name in self._shown:
+            classifier = next(iter(self._classifiers.values()))
+        else:
+            classifier = self._of_later(samples, x)
+        return classifier.predict_proba(replace(samples, x=x))
+
+    def _of_later(self, samples: Samples, x: Matrix) -> FittedClassifier:
+        """Return the classifier for a later batch; that of the last one is kept."""
+        mark = samples.name.encode() + row_checksums(x).tobytes()
+        if self._later is None or self._later[0] != mark:
+            quiet = replace(self._runtime, history=[])
+            self._later = mark, self._trained(samples.name, x, quiet)[1]
+        return self._later[1]
+
+    def _trained(
+        self, name: str, x: Matrix, runtime: Runtime
+    ) -> tuple[Mapping[str, Matrix], FittedClassifier]:
+        """Return all sources mapped onto a prepared target, and the classifier trained on them."""
+        stage, onto = runtime.within(f"target {name}"), Samples(name, x)
+        maps: dict[str, Matrix] = {
+            source.name: self._method.mapper.map(
+                Samples(source.name, source.x), onto, stage.within(f"source {source.name}")
+            )
+            for source in self._sources
+        }
+        sources = [replace(source, x=maps[source.name]) for source in self._sources]
+        return maps, self._method.classifier.fit(sources, self._n_classes, stage)
+
+    def _prepared(self, batch: Samples) -> Matrix:
+        """Return the data of a batch ``(samples, features)``, prepared by its own statistics."""
+        return prepared_batch(batch, self._method.transform, self._method.batch_scale, self._runtime)

@@ -17,6 +17,8 @@ from sklearn.preprocessing import normalize
 from calib.comparators.seurat.neighbours import Index, mutual_pairs, nearest
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
+from calib.methods.base import State
+from calib.methods.lasting import Lasting, sizes
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -25,11 +27,11 @@ KERNEL_MB = 64
 """Memory, in MB, of the distances that are held at a time; their weights take a few times as much."""
 
 
-class MNN:
+class MNN(Lasting):
     """MNN as a corrector; samples are scaled to unit length and moved to the larger batch of the first pair.
 
     It compares samples by the angle between them. So it expects values on a logarithmic scale, or another
-    one on which large features do not outweigh all others.
+    one on which large features do not outweigh all others. A later batch is merged as the next one.
 
     Args:
         k: nearest neighbours in the other batch among which mutual ones are looked for.
@@ -40,14 +42,19 @@ class MNN:
     version = 1
     uses_seed = False
     stored = True
+    keeps_features = True
 
     def __init__(self, k: int, sigma: float) -> None:
         check_number("k", k, least=1, whole=True)
         check_number("sigma", sigma, least=1e-6)
         self.k, self.sigma = k, sigma
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Return the corrected data ``(samples, features)`` of every batch; a sample of zeros has length 0.
+    def learn(
+        self, batches: Sequence[Samples], runtime: Runtime
+    ) -> tuple[Mapping[str, FloatArray], dict[str, FloatArray]]:
+        """Return the corrected data ``(samples, features)`` of every batch, and all of them merged.
+
+        A sample of zeros has length 0.
 
         The two batches with the most pairs are merged first: the smaller one is corrected to the larger.
         Then follows, one after another, the batch that has the most pairs with all merged batches.
@@ -68,7 +75,18 @@ class MNN:
             x = left.pop(name)
             done[name] = x + correction_vectors(merged, x, *pairs[name], self.sigma)
             merged = np.concatenate([merged, done[name]])
-        return {batch.name: done[batch.name].astype(runtime.numpy_dtype) for batch in batches}
+        corrected = {batch.name: done[batch.name].astype(runtime.numpy_dtype) for batch in batches}
+        return corrected, {"merged": merged}
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the corrected data ``(samples, features)`` of a later batch, merged after all others."""
+        merged, x = learnt["merged"], normalize(np.ascontiguousarray(later.dense, np.float64))
+        pairs = self.pairs(merged, x)
+        return (x + correction_vectors(merged, x, *pairs, self.sigma)).astype(runtime.numpy_dtype)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features."""
+        return sizes(learnt, {"features": features}, merged=("samples", "features"))["features"]
 
     def first(self, batches: Mapping[str, FloatArray]) -> str:
         """Return the name of the larger one of the two batches with the most pairs.

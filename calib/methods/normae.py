@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +18,9 @@ from torch.nn import functional as F
 from calib.data.study import FloatArray, Samples, by_batch
 from calib.errors import CalibError, check_number, check_widths
 from calib.layers import Dropout, default_linear
+from calib.methods.base import State
+from calib.methods.lasting import Lasting, sizes
+from calib.nets import arrays, load_arrays
 from calib.runtime import Runtime
 
 
@@ -60,8 +64,10 @@ class Networks(nn.Module):
         self.adversary = Coder([latent, *adversary, batches], guess, generator)
 
 
-class NormAE:
+class NormAE(Lasting):
     """NormAE as a corrector; the corrected data are decoded from the codes without injecting the batch.
+
+    So the trained coders correct later batches, too, in the standard units of the batches of the fit.
 
     Args:
         pretrain_epochs: epochs of reconstruction alone.
@@ -122,27 +128,59 @@ class NormAE:
         self.hidden, self.latent, self.inject, self.adversary = hidden, latent, inject, adversary
         self.dropout = dropout
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+    def learn(self, batches: Sequence[Samples], runtime: Runtime) -> tuple[Mapping[str, FloatArray], State]:
         """Return the corrected data of every batch, in the unit of the data, without the left-out features.
+
+        Further arrays are the trained coders and how their input is made.
 
         Raises:
             CalibError: every feature is left out.
             DivergedError: a loss is no longer finite.
         """
-        raw = fill_zeros(np.concatenate([batch.dense for batch in batches]), self.zeros)
+        measured = np.concatenate([batch.dense for batch in batches])
+        kept = few_zeros(measured, self.zeros)
+        floor = least(measured[:, kept]) / 2
+        raw = filled(measured[:, kept], floor)
         scaler = StandardScaler().fit(raw)
         x = runtime.tensor(scaler.transform(raw))
-        sizes = [len(batch) for batch in batches]
-        owner = torch.arange(len(batches)).repeat_interleave(torch.tensor(sizes)).to(runtime.device)
-        networks = Networks(
-            x.shape[1], len(batches), self.hidden, self.latent, self.inject, self.adversary,
+        rows = torch.tensor([len(batch) for batch in batches])
+        owner = torch.arange(len(batches)).repeat_interleave(rows).to(runtime.device)
+        networks = self._networks(x.shape[1], len(batches), runtime)
+        self.train(networks, x, owner, runtime)
+        learnt = {"kept": kept, "floor": floor, "mean": scaler.mean_, "scale": scaler.scale_}
+        coders = arrays({"encoder": networks.encoder, "decoder": networks.decoder})
+        return by_batch(_decoded(networks, x, scaler, runtime), batches), {**learnt, **coders}
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the corrected data of a later batch; zeros become what they became in the fit."""
+        kept = learnt["kept"].astype(bool)
+        networks = self._trained(learnt, int(kept.sum()), runtime)
+        scaler = StandardScaler()
+        scaler.mean_, scaler.scale_ = learnt["mean"], learnt["scale"]
+        raw = filled(later.dense[:, kept], learnt["floor"])
+        return _decoded(networks, runtime.tensor((raw - scaler.mean_) / scaler.scale_), scaler, runtime)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features that are kept."""
+        kept = int(np.sum(learnt["kept"].astype(bool)))
+        shapes = {"kept": ("features",), "floor": ("kept",), "mean": ("kept",), "scale": ("kept",)}
+        sizes(learnt, {"features": features, "kept": kept}, **shapes)
+        self._trained(learnt, kept, runtime)
+        return kept
+
+    def _networks(self, features: int, batches: int, runtime: Runtime) -> Networks:
+        """Return the untrained networks."""
+        return Networks(
+            features, batches, self.hidden, self.latent, self.inject, self.adversary,
             (self.dropout[0], self.dropout[1], self.dropout[2]), runtime.generator("NormAE: initial weights"),
         ).to(runtime.device, runtime.dtype)  # fmt: skip
-        self.train(networks, x, owner, runtime)
-        with torch.inference_mode():
-            decoded = networks.decoder(networks.encoder(x)).cpu().numpy()
-        corrected = scaler.inverse_transform(decoded).astype(runtime.numpy_dtype)
-        return by_batch(corrected, batches)
+
+    def _trained(self, learnt: State, features: int, runtime: Runtime) -> Networks:
+        """Return networks with trained coders; the other two, which nothing needs any more, are untrained."""
+        networks = self._networks(features, 1, runtime)
+        coders = {"encoder": networks.encoder, "decoder": networks.decoder}
+        load_arrays(coders, {name: learnt[name] for name in learnt if name.partition(".")[0] in coders})
+        return networks
 
     def train(self, networks: Networks, x: Tensor, owner: Tensor, runtime: Runtime) -> None:
         """Train the networks in place in three phases: coders alone, adversary alone, both in turn.
@@ -220,22 +258,37 @@ def _descend(loss: Tensor, parameters: Sequence[Tensor], optimizer: torch.optim.
     optimizer.step()
 
 
-def fill_zeros(x: FloatArray, share: float) -> FloatArray:
-    """Return the features with fewer zeros than ``share``; zeros become half of the smallest other value.
+def _decoded(networks: Networks, x: Tensor, scaler: StandardScaler, runtime: Runtime) -> FloatArray:
+    """Return standardised data ``(rows, features)``, encoded, decoded and in their own unit again."""
+    with torch.inference_mode():
+        decoded = networks.decoder(networks.encoder(x)).cpu().numpy()
+    corrected: FloatArray = scaler.inverse_transform(decoded).astype(runtime.numpy_dtype)
+    return corrected
 
-    Args:
-        x: data ``(samples, features)``.
-        share: features with at least this share of zeros are left out.
+
+def few_zeros(x: FloatArray, share: float) -> NDArray[np.bool_]:
+    """Return whether each feature of ``x (samples, features)`` has a smaller share of zeros than ``share``.
 
     Raises:
-        CalibError: no feature is left.
+        CalibError: none has.
     """
-    kept = (x == 0).mean(axis=0) < share
+    kept: NDArray[np.bool_] = (x == 0).mean(axis=0) < share
     if not kept.any():
         raise CalibError(
             f"NormAE leaves out features with {share:.0%} zeros or more, and that is all of them; "
             "raise method.corrector.zeros."
         )
-    x = np.asarray(x[:, kept], np.float64)
-    smallest = np.where(x == 0, np.inf, x).min(axis=0)
-    return np.where(x == 0, smallest / 2, x)
+    return kept
+
+
+def least(x: FloatArray) -> FloatArray:
+    """Return the smallest value that is not zero of every feature, in float64 ``(features,)``."""
+    x = np.asarray(x, np.float64)
+    smallest: FloatArray = np.where(x == 0, np.inf, x).min(axis=0)
+    return smallest
+
+
+def filled(x: FloatArray, floor: FloatArray) -> FloatArray:
+    """Return ``x (samples, features)`` in float64, with zeros replaced by ``floor (features,)``."""
+    x = np.asarray(x, np.float64)
+    return np.where(x == 0, floor, x)

@@ -13,9 +13,10 @@ import numpy as np
 from calib.data.study import FloatArray, IntArray, LabelledSamples, LabelledTask, Samples
 from calib.errors import check_number
 from calib.methods.base import Corrector, ReferenceMethod
-from calib.methods.corrected import Classifier, correct, versions_of
+from calib.methods.corrected import Classifier, versions_of
 from calib.methods.cross_validation import OutOfFold
 from calib.methods.folds import stratified_folds
+from calib.methods.lasting import correct
 from calib.runtime import Runtime
 
 

@@ -6,7 +6,7 @@ components before the same classifier, the first is seen alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -18,10 +18,12 @@ from calib.data.matrix import dense
 from calib.data.study import FloatArray, Samples, by_batch
 from calib.data.transform import BatchScale, Transform, prepared_batch
 from calib.errors import check_choice, check_number
+from calib.methods.base import State
+from calib.methods.lasting import Lasting, sizes
 from calib.runtime import Runtime
 
 
-class PrincipalComponents:
+class PrincipalComponents(Lasting):
     """Principal components of all batches together as a corrector, which corrects nothing by itself.
 
     Args:
@@ -43,12 +45,48 @@ class PrincipalComponents:
         check_choice("method.corrector.batch_scale", batch_scale, get_args(BatchScale))
         self.dimensions, self.transform, self.batch_scale = dimensions, transform, batch_scale
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
+    def learn(
+        self, batches: Sequence[Samples], runtime: Runtime
+    ) -> tuple[Mapping[str, FloatArray], dict[str, FloatArray]]:
         """Return the components ``(samples, dimensions)`` of every batch, of the largest variance first."""
-        components = principal_components(
+        components, axes = principal_components(
             batches, self.transform, self.batch_scale, self.dimensions, runtime.derived_seed("PCA"), runtime
         )
-        return by_batch(components.astype(runtime.numpy_dtype), batches)
+        return by_batch(components.astype(runtime.numpy_dtype), batches), vars(axes)
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the components ``(samples, dimensions)`` of a later batch, along the same axes."""
+        axes = Axes(**learnt)
+        return axes.components(later, self.transform, self.batch_scale, runtime).astype(runtime.numpy_dtype)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of components."""
+        return sizes(learnt, {"features": features}, **AXES)["dimensions"]
+
+
+AXES = {"mean": ("features",), "scale": ("features",), "axes": ("dimensions", "features")}
+"""Dimensions of the arrays of ``Axes``."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Axes of principal components.
+
+    Attributes:
+        mean, scale: mean and standard deviation of the features ``(features,)``, after the transform.
+        axes: the axes ``(dimensions, features)``, of length 1 in units of the standard deviations.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    axes: FloatArray
+
+    def components(
+        self, batch: Samples, transform: Transform, batch_scale: BatchScale, runtime: Runtime
+    ) -> FloatArray:
+        """Return the components ``(samples, dimensions)`` of a batch, in float64."""
+        x = dense(prepared_batch(batch, transform, batch_scale, replace(runtime, dtype=torch.float64)))
+        return (x - self.mean) / self.scale @ self.axes.T
 
 
 def principal_components(
@@ -58,8 +96,8 @@ def principal_components(
     dimensions: int,
     seed: int,
     runtime: Runtime,
-) -> FloatArray:
-    """Return the principal components ``(samples, dimensions)`` of all batches together, in float64.
+) -> tuple[FloatArray, Axes]:
+    """Return the principal components ``(samples, dimensions)`` of all batches, in float64, and their axes.
 
     Args:
         batches: batches in their order.
@@ -72,6 +110,7 @@ def principal_components(
     """
     exact = replace(runtime, dtype=torch.float64)
     x = np.concatenate([dense(prepared_batch(b, transform, batch_scale, exact)) for b in batches])
+    scaler = StandardScaler()
     pca = PCA(min(dimensions, *x.shape), random_state=seed % 2**31)  # scikit-learn accepts no larger seed
-    components: FloatArray = pca.fit_transform(StandardScaler().fit_transform(x))
-    return components
+    components: FloatArray = pca.fit_transform(scaler.fit_transform(x))
+    return components, Axes(scaler.mean_, scaler.scale_, pca.components_)

@@ -7,10 +7,13 @@ import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calib.data.matrix import dense
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_choice, check_flag
+from calib.methods.base import State
+from calib.methods.lasting import Lasting, sizes
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -18,7 +21,7 @@ log = logging.getLogger(__name__)
 DENOMINATORS = ("auto", "reference", "batch")
 
 
-class RatioG:
+class RatioG(Lasting):
     """Ratio_G as a corrector; without reference samples it uses all samples of a batch instead.
 
     Args:
@@ -31,6 +34,7 @@ class RatioG:
     version = 1
     uses_seed = False
     stored = False
+    keeps_features = True
 
     def __init__(self, denominator: str, log: bool) -> None:
         check_choice("method.corrector.denominator", denominator, DENOMINATORS)
@@ -45,22 +49,43 @@ class RatioG:
             CalibError: a batch has no reference samples, but they are set as denominator or another batch
                 has some.
         """
+        return self.learn(batches, runtime)[0]
+
+    def learn(
+        self, batches: Sequence[Samples], runtime: Runtime
+    ) -> tuple[Mapping[str, FloatArray], dict[str, NDArray[np.bool_]]]:
+        """Return the same, and whether reference samples divide."""
         wanted = self.denominator == "reference" or (
             self.denominator == "auto" and any(batch.reference is not None for batch in batches)
         )
         log.info("Ratios to the geometric mean of %s", "reference samples" if wanted else "whole batches")
-        corrected = {}
-        for batch in batches:
-            if wanted and batch.reference is None:
-                raise CalibError(
-                    f"Ratio_G: batch '{batch.name}' has no reference samples; mark them with "
-                    "dataset.reference or set method.corrector.denominator=batch."
-                )
-            x = batch.dense.astype(np.float64)
-            reference = x if batch.reference is None or not wanted else dense(batch.reference)
-            ratio = x - reference.mean(axis=0, dtype=float) if self.log else x / geometric_mean(reference)
-            corrected[batch.name] = ratio.astype(runtime.numpy_dtype)
-        return corrected
+        corrected = {batch.name: self._ratios(batch, wanted, runtime) for batch in batches}
+        return corrected, {"wanted": np.array([wanted])}
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the ratios of a later batch, to its own reference samples if those of the fit had some.
+
+        Raises:
+            CalibError: it has none.
+        """
+        return self._ratios(later, bool(learnt["wanted"][0]), runtime)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features."""
+        sizes(learnt, {"one": 1}, wanted=("one",))
+        return features
+
+    def _ratios(self, batch: Samples, wanted: bool, runtime: Runtime) -> FloatArray:
+        """Return the ratios of a batch, to its reference samples if ``wanted``."""
+        if wanted and batch.reference is None:
+            raise CalibError(
+                f"Ratio_G: batch '{batch.name}' has no reference samples; mark them with "
+                "dataset.reference or set method.corrector.denominator=batch."
+            )
+        x = batch.dense.astype(np.float64)
+        reference = x if batch.reference is None or not wanted else dense(batch.reference)
+        ratio = x - reference.mean(axis=0, dtype=float) if self.log else x / geometric_mean(reference)
+        return ratio.astype(runtime.numpy_dtype)
 
 
 def geometric_mean(x: FloatArray) -> FloatArray:

@@ -19,6 +19,8 @@ from calib.comparators.seurat.neighbours import nearest
 from calib.data.matrix import pieces
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
+from calib.methods.base import State
+from calib.methods.lasting import Lasting, sizes
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -30,10 +32,11 @@ WEIGHTS = 2**22
 """Largest number of weights that are computed at a time."""
 
 
-class Seurat:
+class Seurat(Lasting):
     """Seurat 3 as a corrector; the corrected data are features, in the unit of the data.
 
-    It expects values on a logarithmic scale, as after Seurat's ``LogNormalize``.
+    It expects values on a logarithmic scale, as after Seurat's ``LogNormalize``. A later batch is a query: it
+    is merged with the corrected batches, by its anchors with them, and these stay as they are.
 
     Args:
         dims: dimensions of the canonical embedding and of the one in which weights are computed.
@@ -45,6 +48,7 @@ class Seurat:
     version = 1
     uses_seed = False
     stored = True
+    keeps_features = True
 
     def __init__(
         self,
@@ -69,8 +73,10 @@ class Seurat:
         self.dims, self.k_anchor, self.k_filter, self.k_score = dims, k_anchor, k_filter, k_score
         self.max_features, self.k_weight, self.sd_weight = max_features, k_weight, sd_weight
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
-        """Return the corrected data ``(samples, features)`` of every batch.
+    def learn(
+        self, batches: Sequence[Samples], runtime: Runtime
+    ) -> tuple[Mapping[str, FloatArray], dict[str, FloatArray]]:
+        """Return the corrected data ``(samples, features)`` of every batch, and all of them merged.
 
         Raises:
             CalibError: there is one batch only, a batch has a single sample, or fewer than two features vary
@@ -90,7 +96,23 @@ class Seurat:
             nodes[len(x) + step] = Node(reference.batches + query.batches, reference.data + query.data)
         (whole,) = nodes.values()
         done = dict(zip(whole.batches, whole.data, strict=True))
-        return {batch.name: done[i].astype(runtime.numpy_dtype) for i, batch in enumerate(batches)}
+        corrected = {batch.name: done[i].astype(runtime.numpy_dtype) for i, batch in enumerate(batches)}
+        return corrected, {"merged": np.concatenate(whole.data)}
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the corrected data ``(samples, features)`` of a later batch.
+
+        Raises:
+            CalibError: it has a single sample, or fewer than two features vary in it.
+        """
+        x, merged = np.ascontiguousarray(later.dense, np.float64), learnt["merged"]
+        check_batches([Samples("training", merged), later], [merged, x])
+        query = self.corrected(Node([0], [merged]), Node([1], [x]), {(0, 1): self.anchors(merged, x)})
+        return query.data[0].astype(runtime.numpy_dtype)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features."""
+        return sizes(learnt, {"features": features}, merged=("samples", "features"))["features"]
 
     def anchors(self, a: FloatArray, b: FloatArray) -> Anchors:
         """Return the anchors between two batches ``(samples, features)``."""

@@ -5,7 +5,7 @@ within batches with others by how well classes are predicted across batches. The
 between batches that come from a different class mix.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,17 +16,17 @@ from calib.data.matrix import Matrix, dense
 from calib.data.study import FloatArray, Samples
 from calib.data.transform import TRANSFORMS, Transform, check_varies, prepared
 from calib.errors import check_choice
-from calib.methods.base import Corrector
+from calib.methods.base import Corrector, State
+from calib.methods.lasting import EachAlone, Lasting, is_lasting
 from calib.runtime import Runtime
 
 
-class ByBatch(ABC):
+class ByBatch(EachAlone):
     """The base class of correctors that correct each batch alone, and so new batches as well."""
 
     version = 1
     uses_seed = False
     stored = False
-    each_batch_alone = True
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, FloatArray]:
         """Return the corrected data of every batch.
@@ -68,7 +68,7 @@ class RankNormal(ByBatch):
         return quantiles
 
 
-class Transformed:
+class Transformed(Lasting):
     """A corrector that transforms intensities and gives them to another corrector.
 
     Args:
@@ -94,18 +94,42 @@ class Transformed:
         return self.corrector.stored
 
     @property
-    def each_batch_alone(self) -> bool:
-        """Return whether the wrapped corrector corrects each batch alone."""
-        return bool(getattr(self.corrector, "each_batch_alone", False))
+    def keeps_features(self) -> bool:  # type: ignore[override]
+        """Return whether the wrapped corrector keeps the features."""
+        return bool(getattr(self.corrector, "keeps_features", False))
+
+    @property
+    def lasting(self) -> bool:
+        """Return whether the wrapped corrector can correct later batches."""
+        return is_lasting(self.corrector)
 
     def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
         """Return the corrected data of every batch, in the unit of the transform."""
+        return self.corrector.correct([self._transformed(batch, runtime) for batch in batches], runtime)
+
+    def learn(self, batches: Sequence[Samples], runtime: Runtime) -> tuple[Mapping[str, Matrix], State]:
+        """Return the same, and what the wrapped corrector has learnt."""
+        return self._lasting.learn([self._transformed(batch, runtime) for batch in batches], runtime)
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> Matrix:
+        """Return the corrected data of a later batch, in the unit of the transform."""
+        return self._lasting.follow(learnt, self._transformed(later, runtime), runtime)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of dimensions that the wrapped corrector leaves."""
+        return self._lasting.width(learnt, features, runtime)
+
+    @property
+    def _lasting(self) -> Lasting:
+        """Return the wrapped corrector, which can correct later batches."""
+        assert isinstance(self.corrector, Lasting)
+        return self.corrector
+
+    def _transformed(self, batch: Samples, runtime: Runtime) -> Samples:
+        """Return a batch and its reference samples, transformed."""
 
         def ready(x: Matrix) -> Matrix:
             return prepared(x, self.transform, "none", runtime.numpy_dtype, runtime.unit)
 
-        transformed = [
-            replace(b, x=ready(b.x), reference=None if b.reference is None else ready(b.reference))
-            for b in batches
-        ]
-        return self.corrector.correct(transformed, runtime)
+        reference = None if batch.reference is None else ready(batch.reference)
+        return replace(batch, x=ready(batch.x), reference=reference)

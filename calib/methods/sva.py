@@ -14,11 +14,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.comparators.sva.frozen import exact, fast
+from calib.comparators.sva.frozen import FROZEN, Frozen, exact, fast
 from calib.comparators.sva.number import analytic, by_permutation
 from calib.comparators.sva.surrogates import Surrogates, coefficients, irw, model_matrix, two_step
 from calib.data.study import FloatArray, LabelledSamples, Samples, by_batch
 from calib.errors import check_choice, check_number
+from calib.methods.base import State
+from calib.methods.lasting import sizes
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class OnSurrogates(ABC):
 
     version: ClassVar[int] = 1
     uses_source_labels: ClassVar[bool] = True
+    keeps_features: ClassVar[bool] = True
     estimator = "irw"
 
     def __init__(self, number: int | str, permutations: int) -> None:
@@ -79,17 +82,10 @@ class OnSurrogates(ABC):
         """Return whether the number of surrogate variables comes from random permutations."""
         return self.number == "be"
 
-    @abstractmethod
-    def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
-        """Return the data minus the effects of the surrogate variables, in the order of ``parts``.
-
-        They may be one array or several.
-
-        Args:
-            found: surrogate variables of the sources.
-            y: class indices of the sources.
-            parts: data of all sources, then of each target, as float64.
-        """
+    @property
+    def lasting(self) -> bool:
+        """Return True: what was found on the batches of the fit is frozen for later ones."""
+        return True
 
     def correct(
         self, sources: Sequence[LabelledSamples], targets: Sequence[Samples], runtime: Runtime
@@ -100,19 +96,56 @@ class OnSurrogates(ABC):
             CalibError: there are too few samples for so many surrogate variables, or a target has one sample
                 and frozen SVA has ``mode="fast"``.
         """
+        return self.learn(sources, targets, runtime)[0]
+
+    def learn(
+        self, sources: Sequence[LabelledSamples], targets: Sequence[Samples], runtime: Runtime
+    ) -> tuple[Mapping[str, FloatArray], dict[str, Array]]:
+        """Return the same, and arrays for later batches: none if there are no surrogate variables."""
         x, y = _pooled(sources)
         found = surrogate_variables(x, y, self.number, self.permutations, self.estimator, runtime)
         parts: list[Array] = [x, *(target.dense.astype(np.float64) for target in targets)]
+        learnt: dict[str, Array] = {}
         if found is not None:
-            parts = self.cleaned(found, y, parts)
-        return by_batch(np.concatenate(parts).astype(runtime.numpy_dtype), [*sources, *targets])
+            parts, learnt = self.cleaned(found, y, parts)
+        return by_batch(np.concatenate(parts).astype(runtime.numpy_dtype), [*sources, *targets]), learnt
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> FloatArray:
+        """Return the data of a later batch minus the effects of its surrogate variables."""
+        x = later.dense.astype(np.float64)
+        if learnt:
+            x = x - self.frozen(learnt, x) @ learnt["effects"]
+        return x.astype(runtime.numpy_dtype)
+
+    @abstractmethod
+    def cleaned(
+        self, found: Surrogates, y: Classes, parts: Sequence[Array]
+    ) -> tuple[list[Array], dict[str, Array]]:
+        """Return the data minus the effects of the surrogate variables, and arrays for later batches.
+
+        The data are in the order of ``parts``; they may be one array or several. One of the other arrays is
+        ``effects``, the effects on the features ``(number, features)``.
+
+        Args:
+            found: surrogate variables of the sources.
+            y: class indices of the sources.
+            parts: data of all sources, then of each target, as float64.
+        """
+
+    @abstractmethod
+    def frozen(self, learnt: State, x: Array) -> Array:
+        """Return the surrogate variables ``(samples, number)`` of later samples ``(samples, features)``."""
+
+    @abstractmethod
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features; ValueError or LookupError as in ``Lasting``."""
 
 
 class SVA(OnSurrogates):
     """SVA for targets without labels; its last step, decomposing the weighted data, sees all batches.
 
     The number of surrogate variables, the weights of the features and the effects on the features, given the
-    classes, come from the sources.
+    classes, come from the sources. For later batches the directions of that decomposition are frozen.
 
     Args:
         number: number of surrogate variables: ``be``, ``leek`` or a whole number.
@@ -125,16 +158,37 @@ class SVA(OnSurrogates):
         check_choice("method.corrector.estimator", estimator, ESTIMATORS)
         self.estimator = estimator
 
-    def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
-        """Return the cleaned data of all batches in one array."""
+    def cleaned(
+        self, found: Surrogates, y: Classes, parts: Sequence[Array]
+    ) -> tuple[list[Array], dict[str, Array]]:
+        """Return the cleaned data of all batches in one array, and the directions of the decomposition."""
         everything = np.concatenate(parts)
-        values = found.extended(everything)
+        values, axes = found.extended(everything)
         x = parts[0]
-        return [everything - values @ coefficients(x, y, values[: len(x)])]
+        effects = coefficients(x, y, values[: len(x)])
+        learnt = {"mean": everything.mean(axis=0), "axes": axes, "effects": effects}
+        return [everything - values @ effects], learnt
+
+    def frozen(self, learnt: State, x: Array) -> Array:
+        """Return where later samples lie along the directions ``(samples, number)``."""
+        return (x - learnt["mean"]) @ learnt["axes"]
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features."""
+        if learnt:
+            shapes = {
+                "mean": ("features",),
+                "axes": ("features", "number"),
+                "effects": ("number", "features"),
+            }
+            sizes(learnt, {"features": features}, **shapes)
+        return features
 
 
 class FrozenSVA(OnSurrogates):
     """Frozen SVA, which corrects the sources alone, and every target without the other targets.
+
+    So a later batch is corrected as it would have been as a target.
 
     Args:
         number, permutations: as in ``SVA``.
@@ -146,12 +200,26 @@ class FrozenSVA(OnSurrogates):
         check_choice("method.corrector.mode", mode, MODES)
         self.mode = mode
 
-    def cleaned(self, found: Surrogates, y: Classes, parts: Sequence[Array]) -> list[Array]:
+    def cleaned(
+        self, found: Surrogates, y: Classes, parts: Sequence[Array]
+    ) -> tuple[list[Array], dict[str, Array]]:
         """Return the cleaned data of the sources and of each target, by their own surrogate variables."""
         x, *targets = parts
-        effects = coefficients(x, y, found.values)
-        values = [found.values, *(MODES[self.mode](x, found, target) for target in targets)]
-        return [part - variables @ effects for part, variables in zip(parts, values, strict=True)]
+        learnt = {**vars(Frozen.of(x, found)), "effects": coefficients(x, y, found.values)}
+        values = [found.values, *(self.frozen(learnt, target) for target in targets)]
+        pairs = zip(parts, values, strict=True)
+        return [part - variables @ learnt["effects"] for part, variables in pairs], learnt
+
+    def frozen(self, learnt: State, x: Array) -> Array:
+        """Return the surrogate variables of later samples, each with the sources or all by themselves."""
+        return MODES[self.mode](Frozen(**{name: learnt[name] for name in FROZEN}), x)
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features."""
+        if learnt:
+            shapes = {**FROZEN, "effects": ("number", "features")}
+            sizes(learnt, {"features": features, "one": 1}, **shapes)
+        return features
 
 
 def _pooled(sources: Sequence[LabelledSamples]) -> tuple[Array, NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 
 from omegaconf import OmegaConf
 
@@ -11,8 +12,7 @@ from calib.runs.compositions import Compositions
 from calib.runs.input_checks import assumption
 from calib.runs.run import method_settings
 
-ANSWERS, SAVED, AGAIN = "yes", "yes, also saved", "trained again"
-"""Whether a method judges later batches: in the same session, from a saved model, or trained with them."""
+YES, NO = "yes", "no"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,10 @@ class Ability:
         kind: what it is, in a word of its card.
         summary: what it does, in one line.
         needs: what it cannot do without.
-        later_batches: ``ANSWERS``, ``SAVED`` or ``AGAIN``.
+        notebook: whether it is a ``BatchClassifier``.
+        later_batches: what it does with a batch that it has not seen.
+        saved: whether a trained model can be kept, without a pickle, for later batches.
+        calibrated: whether a temperature can be learnt for its probabilities, which takes no target label.
         doi: of the publication, "" where there is none.
     """
 
@@ -34,14 +37,18 @@ class Ability:
     kind: str
     summary: str
     needs: str
+    notebook: str
     later_batches: str
+    saved: str
+    calibrated: str
     doi: str
 
 
 HEADS = tuple(field.name for field in fields(Ability))
 
 
-def abilities() -> list[Ability]:
+@cache
+def abilities() -> Sequence[Ability]:
     """Return every method by its name, as its configuration on a study of one's own builds it."""
     shared = Compositions(CONF)
     found = []
@@ -49,7 +56,7 @@ def abilities() -> list[Ability]:
         whole = shared.compose("dataset=table", "dataset.path=x", f"method={file.stem}")
         config = whole.method
         method = build(OmegaConf.create(method_settings(whole)), METHOD)
-        later = AGAIN if method.why_no_new_batches else ANSWERS if method.why_not_saved else SAVED
+        blind = NO if method.uses_target_labels else YES
         found.append(
             Ability(
                 file.stem,
@@ -57,11 +64,30 @@ def abilities() -> list[Ability]:
                 str(config.card.kind),
                 str(config.card.summary),
                 "; ".join(_needs(method, assumption(config))),
-                later,
+                blind,
+                method.new_batches,
+                NO if method.why_not_saved else YES,
+                blind,
                 str(config.card.get("doi") or ""),
             )
         )
     return found
+
+
+def markdown() -> str:
+    """Return what every method can do as a table for the docs."""
+    heads = ("name", "notebook", "later_batches", "saved", "calibrated")
+    titles = (
+        "`method=`",
+        "notebook",
+        "a later batch is",
+        "saved without a pickle",
+        "calibrated probabilities",
+    )
+    lines = [titles, ["---"] * len(titles)]
+    for one in abilities():
+        lines.append([f"`{one.name}`", *(getattr(one, head) for head in heads[1:])])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _needs(method: object, assumes: str) -> Sequence[str]:

@@ -25,12 +25,14 @@ from calib.data.split import make_labelled_task, make_task, parse_split
 from calib.data.study import FloatArray, LabelledSamples, Samples, Study
 from calib.errors import CalibError
 from calib.methods.base import State
+from calib.methods.cca import CCA
 from calib.methods.combat import ComBat
 from calib.methods.combined import AverageClassifier, OverReplicates, ShuffledLabels
 from calib.methods.corrected import CorrectThenClassify, Uncorrected, versions_of
 from calib.methods.discriminator import AdaBN, DiscriminatorClassifier
 from calib.methods.estimator import SklearnClassifier
 from calib.methods.estimator_state import ESTIMATOR, VERSION, estimator_state
+from calib.methods.lasting import EachAlone
 from calib.methods.network import NetworkClassifier
 from calib.methods.oracle import Oracle
 from calib.methods.standardise import RankNormal, Standardise, Transformed
@@ -154,7 +156,7 @@ def test_each_batch_alone() -> None:
     batches = [Samples(name, part) for name, part in zip("abc", x, strict=True)]
     thin = [replace(batch, x=sparse.csr_array(batch.x)) for batch in batches]
     for corrector in (Transformed("arcsinh", Standardise()), RankNormal(), Uncorrected()):
-        assert corrector.each_batch_alone
+        assert isinstance(corrector.corrector if isinstance(corrector, Transformed) else corrector, EachAlone)
         together = corrector.correct(batches, Runtime())
         for batch in reversed(batches):
             np.testing.assert_array_equal(
@@ -162,7 +164,6 @@ def test_each_batch_alone() -> None:
             )
         for name, values in corrector.correct(thin, Runtime()).items():
             np.testing.assert_array_equal(together[name], Samples(name, values).dense)
-    assert not Transformed("arcsinh", ComBat(False, None, True)).each_batch_alone
     with pytest.raises(CalibError, match="Batch 'a' has one sample"):
         Standardise().correct([samples("a", [[1, 2]])], Runtime())
 
@@ -578,7 +579,8 @@ class Foreign:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("combat_network", "knows only the batches that it is fitted on"),
+        ("cca", "knows only the batches that it is fitted on"),
+        ("coral", "is trained with the sources for each batch"),
         ("oracle", "knows only the batches that it is fitted on"),
     ],
 )
@@ -589,8 +591,8 @@ def test_what_cannot_be_saved_says_why(name: str, why: str, tmp_path: Path) -> N
         make_run(config, study, data, parse_split("12_3", study))
 
 
-def test_a_batch_that_combat_has_not_seen_is_refused(study: Study) -> None:
+def test_a_batch_that_cca_has_not_seen_is_refused(study: Study) -> None:
     task = make_task(study, parse_split("12_3", study))
-    fitted = CorrectThenClassify(ComBat(False, None, True), logistic()).fit(task, Runtime())
+    fitted = CorrectThenClassify(CCA(2, True), logistic()).fit(task, Runtime())
     with pytest.raises(CalibError, match="Batch 'later' was not there when the others were corrected"):
         fitted.predict_proba(replace(task.targets[0], name="later"))

@@ -16,12 +16,12 @@ from calib.data.study import Samples
 from calib.errors import CalibError, DivergedError
 from calib.methods.desc import (
     DESC,
+    Scale,
     kl_divergence,
     normalised,
     soft_assignment,
     suggested_dims,
     target_distribution,
-    z_scores,
 )
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
@@ -170,17 +170,19 @@ def test_normalised() -> None:
 def test_z_scores() -> None:
     x = np.array([[1, 5, 0], [2, 5, 0], [3, 5, 9]], float)
     root = 3**-0.5
-    np.testing.assert_allclose(z_scores(x, None), [[-1, 0, -root], [0, 0, -root], [1, 0, 2 * root]])
-    np.testing.assert_allclose(z_scores(x, 0.5)[:, 0], [-1, 0, 0.5])
-    np.testing.assert_array_equal(z_scores(x[:1], 6), np.zeros((1, 3)))
+    scale = Scale.of(x)
+    np.testing.assert_allclose(scale.z_scores(x, None), [[-1, 0, -root], [0, 0, -root], [1, 0, 2 * root]])
+    np.testing.assert_allclose(scale.z_scores(x, 0.5)[:, 0], [-1, 0, 0.5])
+    np.testing.assert_array_equal(Scale.of(x[:1]).z_scores(x[:1], 6), np.zeros((1, 3)))
 
 
 def test_scaling_by_batch_or_over_all_samples() -> None:
     batches = [np.array([[1.0], [3.0]]), np.array([[11.0], [13.0]])]
     flat = {"normalise": "null", "log1p": "false"}
-    one, other = corrector(scale="by_batch", **flat).prepared(batches)
+    of_all = Scale.of(np.concatenate(batches))
+    one, other = (corrector(scale="by_batch", **flat).prepared(batch, of_all) for batch in batches)
     np.testing.assert_array_equal(one, other)
-    one, other = corrector(scale="all", **flat).prepared(batches)
+    one, other = (corrector(scale="all", **flat).prepared(batch, of_all) for batch in batches)
     assert one.max() < 0 < other.min()
 
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from calib.config import build
 from calib.data.study import Samples
 from calib.errors import CalibError
-from calib.methods.normae import Networks, NormAE, fill_zeros
+from calib.methods.normae import Networks, NormAE, few_zeros, filled, least
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
 from tests.conftest import compose
@@ -93,9 +93,12 @@ def test_size_of_the_networks() -> None:
 
 def test_zeros() -> None:
     x = np.array([[0, 4, -3, 0], [2, 0, 0, 0], [6, 8, 5, 0], [8, 2, 5, 1]], float)
-    np.testing.assert_array_equal(fill_zeros(x, 0.3), [[1, 4, -3], [2, 1, -1.5], [6, 8, 5], [8, 2, 5]])
+    kept = x[:, few_zeros(x, 0.3)]
+    np.testing.assert_array_equal(
+        filled(kept, least(kept) / 2), [[1, 4, -3], [2, 1, -1.5], [6, 8, 5], [8, 2, 5]]
+    )
     with pytest.raises(CalibError, match="20% zeros or more, and that is all of them"):
-        fill_zeros(np.zeros((3, 2)), 0.2)
+        few_zeros(np.zeros((3, 2)), 0.2)
 
 
 def test_it_removes_a_shift_between_batches() -> None:

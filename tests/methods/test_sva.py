@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import ttest_ind
 
-from calib.comparators.sva.frozen import exact, fast
+from calib.comparators.sva.frozen import Frozen, exact, fast
 from calib.comparators.sva.lfdr import local_fdr
 from calib.comparators.sva.number import analytic, by_permutation
 from calib.comparators.sva.surrogates import (
@@ -71,7 +71,7 @@ def test_two_step_with_a_variable_left_out() -> None:
 @pytest.mark.parametrize("mode", ["exact", "fast"])
 def test_fsva(mode: str, found: Surrogates) -> None:
     effects = coefficients(X, Y, found.values)
-    new = {"exact": exact, "fast": fast}[mode](X, found, NEW)
+    new = {"exact": exact, "fast": fast}[mode](Frozen.of(X, found), NEW)
     expected = table(f"fsva_{mode}_newsv")
     signs = np.sign((found.values * table("sv_irw")).sum(axis=0))
     np.testing.assert_allclose(new * signs, expected, rtol=0, atol=1e-9)
@@ -116,7 +116,7 @@ def test_exact_is_a_decomposition_with_the_new_sample(shape: tuple[int, int]) ->
     x, new = rng.normal(size=shape) * 5, rng.normal(size=(3, shape[1])) * 5
     weights = rng.uniform(0.2, 1, shape[1])
     vectors = np.linalg.svd(centred(x * weights), full_matrices=False)[0][:, :3]
-    got = exact(x, Surrogates(vectors, weights), new)
+    got = exact(Frozen.of(x, Surrogates(vectors, weights)), new)
     for one, values in zip(new, got, strict=True):
         u = np.linalg.svd(centred(np.vstack([x, one]) * weights), full_matrices=False)[0][:, :3]
         np.testing.assert_allclose(values, signed(u[:-1], vectors)[0] * u[-1] / u[0], rtol=1e-7, atol=1e-12)
@@ -267,5 +267,5 @@ def test_errors(build: Callable[[], object], message: str) -> None:
 
 
 def test_the_estimator_for_notebooks_says_that_labels_are_needed() -> None:
-    with pytest.raises(ValueError, match="method=sva needs labels"):
+    with pytest.raises(ValueError, match="method=sva needs labels of some batches"):
         BatchCorrector("sva").fit(X, batch=np.repeat(["a", "b"], 20))

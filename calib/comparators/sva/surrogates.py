@@ -51,14 +51,19 @@ class Surrogates:
         """Return the weights of the features ``(features,)``: how far each depends on the variables alone."""
         return self.unwanted if self.wanted is None else self.unwanted * (1 - self.wanted)
 
-    def extended(self, x: Array) -> Array:
-        """Return the same variables of these and other samples ``(rows, number)``, up to their signs.
+    def extended(self, x: Array) -> tuple[Array, Array]:
+        """Return the same variables of these and other samples, up to their signs, and their axes.
 
         Args:
             x: data ``(rows, features)``, with the samples of ``values`` first.
+
+        Returns:
+            The variables ``(rows, number)``, and ``(features, number)``: the variables are the products of
+            the centred data with these.
         """
         if self.used is None:
-            return leading(centred(x * self.weights), self.number)
+            vectors, values, directions = decomposed(centred(x * self.weights), self.number)
+            return vectors, self.weights[:, None] * directions / values
         return _likest(x, self.used, self.values)
 
 
@@ -82,7 +87,7 @@ def irw(x: Array, y: Classes, number: int) -> Surrogates:
         p = p_values(x, np.hstack([model, found]), np.hstack([null, found]))
         wanted = 1 - local_fdr(p, least=1)  # in sva least is 0, which can make all weights 0
         unwanted = 1 - local_fdr(p_values(x, np.hstack([null, found]), null))
-        found = _some(Surrogates(found, unwanted, wanted).extended(x))
+        found = _some(Surrogates(found, unwanted, wanted).extended(x)[0])
     return Surrogates(found, unwanted, wanted)
 
 
@@ -101,26 +106,32 @@ def two_step(x: Array, y: Classes, number: int) -> Surrogates:
     used = np.column_stack([local_fdr(of_direction) < AFFECTED for of_direction in p])
     kept = used.sum(axis=0) >= (len(x) if len(x) <= x.shape[1] else 1)
     used, directions = used[:, kept], directions[:, kept]
-    return Surrogates(_likest(x, used, directions), used.any(axis=1).astype(float), used=used)
+    return Surrogates(_likest(x, used, directions)[0], used.any(axis=1).astype(float), used=used)
 
 
-def _likest(x: Array, used: NDArray[np.bool_], directions: Array) -> Array:
-    """Return, for each set of features, the singular vector most similar to a direction, ``(rows, number)``.
+def _likest(x: Array, used: NDArray[np.bool_], directions: Array) -> tuple[Array, Array]:
+    """Return, for each set of features, the singular vector most similar to a direction, and its axis.
 
     Args:
         x: data ``(rows, features)``.
         used: the sets of features ``(features, number)``.
         directions: directions ``(samples, number)`` of the first rows of ``x``.
+
+    Returns:
+        The vectors ``(rows, number)``, and ``(features, number)``: the vectors are the products of the
+        centred data with these.
     """
     found = np.empty((len(x), directions.shape[1]))
+    axes = np.zeros((x.shape[1], directions.shape[1]))
     for i, direction in enumerate(directions.T):
         part = centred(x[:, used[:, i]])
-        vectors = leading(part, len(x) - 1)
+        vectors, values, along = decomposed(part, len(x) - 1)
         known = vectors[: len(direction)]
         length = np.linalg.norm(centred(known), axis=0)
         likeness = abs(direction @ centred(known)) / np.where(length > 0, length, 1)
-        found[:, i] = vectors[:, likeness.argmax()]
-    return found
+        best = likeness.argmax()
+        found[:, i], axes[used[:, i], i] = vectors[:, best], along[:, best] / values[best]
+    return found, axes
 
 
 def _some(found: Array) -> Array:

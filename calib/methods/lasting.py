@@ -1,0 +1,252 @@
+"""Correctors that can also correct batches which come later, onto those that they were fitted to.
+
+The batches of the fit, and the classifier that learnt from them, stay as they are. What is needed for later
+batches are arrays, so it can be kept with a saved model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from calib.data.matrix import Matrix, infinite_feature
+from calib.data.study import LabelledSamples, LabelledTask, Samples, Task
+from calib.errors import DataError
+from calib.methods.base import Corrector, State, in_order
+from calib.runtime import Runtime
+
+
+@runtime_checkable
+class SupervisedCorrector(Protocol):
+    """A corrector that uses the sources' labels; it gets the targets without labels.
+
+    Its result depends on which batches are sources, so it is computed for every split and never stored.
+    """
+
+    version: ClassVar[int]
+    uses_source_labels: ClassVar[bool]
+
+    def correct(
+        self,
+        sources: Sequence[LabelledSamples],
+        targets: Sequence[Samples],
+        runtime: Runtime,
+    ) -> Mapping[str, Matrix]:
+        """Return the corrected data ``(samples, dimensions)`` of every batch, by name."""
+        ...
+
+
+class Lasting(ABC):
+    """The base class of correctors that use no label and can correct later batches."""
+
+    keeps_features = False
+    """Whether the dimensions of corrected data are the features, in their order."""
+
+    @property
+    def lasting(self) -> bool:
+        """Return True; False where it depends on a setting and this one does not allow it."""
+        return True
+
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
+        """Return the corrected data ``(samples, dimensions)`` of every batch, by name."""
+        return self.learn(batches, runtime)[0]
+
+    @abstractmethod
+    def learn(self, batches: Sequence[Samples], runtime: Runtime) -> tuple[Mapping[str, Matrix], State]:
+        """Return the corrected data of every batch, and the arrays that ``follow`` takes."""
+
+    @abstractmethod
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> Matrix:
+        """Return the corrected data ``(samples, dimensions)`` of a later batch.
+
+        Args:
+            learnt: arrays of ``learn``.
+            later: the batch, as the batches of the fit were given.
+            runtime: device and number type.
+        """
+
+    @abstractmethod
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of dimensions of corrected data.
+
+        Args:
+            learnt: arrays of ``learn``, perhaps from a file.
+            features: number of features of the data.
+            runtime: device of networks that are filled to see whether the arrays fit.
+
+        Raises:
+            CalibError, ValueError: the arrays do not fit each other or the data.
+            LookupError: one is missing.
+        """
+
+
+class EachAlone(Lasting):
+    """The base class of correctors that correct each batch by itself, so that nothing has to be learnt."""
+
+    keeps_features = True
+
+    @abstractmethod
+    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
+        """Return the corrected data ``(samples, features)`` of every batch, by name."""
+
+    def learn(self, batches: Sequence[Samples], runtime: Runtime) -> tuple[Mapping[str, Matrix], State]:
+        """Return the corrected data of every batch, and no array."""
+        return self.correct(batches, runtime), {}
+
+    def follow(self, learnt: State, later: Samples, runtime: Runtime) -> Matrix:
+        """Return the corrected data ``(samples, features)`` of a later batch."""
+        return self.correct([later], runtime)[later.name]
+
+    def width(self, learnt: State, features: int, runtime: Runtime) -> int:
+        """Return the number of features."""
+        return features
+
+
+def sizes(learnt: State, /, known: Mapping[str, int], **shapes: tuple[str, ...]) -> Mapping[str, int]:
+    """Return the size of every dimension of some arrays.
+
+    Args:
+        learnt: arrays by name.
+        known: dimension -> its size, where it is known already.
+        shapes: name of an array -> names of its dimensions.
+
+    Raises:
+        ValueError: an array has other dimensions, or two sizes of a dimension differ.
+        LookupError: an array is missing.
+    """
+    found = dict(known)
+    for name, dimensions in shapes.items():
+        shape = np.shape(learnt[name])
+        if len(shape) != len(dimensions):
+            raise ValueError(f"{name} has {len(shape)} dimensions")
+        for dimension, size in zip(dimensions, shape, strict=True):
+            if found.setdefault(dimension, size) != size:
+                raise ValueError(f"{name} has {size} {dimension}, and another array {found[dimension]}")
+    return found
+
+
+def is_lasting(corrector: object) -> bool:
+    """Return whether a corrector, with or without labels, can correct later batches."""
+    return bool(getattr(corrector, "lasting", False))
+
+
+class Correction:
+    """A corrector fitted to the batches of a task.
+
+    Args:
+        corrector: the corrector; one that sees labels gets those of the sources only.
+        task: its batches.
+        runtime: seed, device and stored corrections.
+
+    Attributes:
+        batches: corrected data ``(samples, dimensions)`` of every batch, by name.
+    """
+
+    def __init__(self, corrector: Any, task: Task | LabelledTask, runtime: Runtime) -> None:
+        self._corrector, self._runtime = corrector, runtime
+        self._task: Any = task
+        self._learnt: State | None = None
+        if is_lasting(corrector) and (
+            runtime.corrections is None or isinstance(corrector, SupervisedCorrector)
+        ):
+            made, self._learnt = self._learn(runtime)
+            self.batches: Mapping[str, Matrix] = finite(corrector, made)
+        else:
+            self.batches = correct(corrector, task, runtime)
+
+    @classmethod
+    def restored(cls, corrector: Any, learnt: State, runtime: Runtime) -> "Correction":
+        """Return what a corrector has learnt from batches that are no longer there."""
+        made = cls.__new__(cls)
+        made._corrector, made._task, made._runtime = corrector, None, runtime
+        made._learnt, made.batches = learnt, {}
+        return made
+
+    @property
+    def learnt(self) -> State:
+        """Return the arrays that later batches are corrected by.
+
+        Of a correction that came from a store only the data were kept. Then it is made again.
+        """
+        if self._learnt is None:
+            self._learnt = self._learn(self._quiet())[1]
+        return self._learnt
+
+    def of(self, samples: Samples) -> Matrix:
+        """Return the corrected data ``(samples, dimensions)`` of a batch of the fit, or of a later one.
+
+        Raises:
+            DataError: the corrector cannot correct this later batch.
+        """
+        if samples.name in self.batches:
+            return self.batches[samples.name]
+        if not is_lasting(self._corrector):
+            raise DataError(
+                f"Batch '{samples.name}' was not there when the others were corrected, and cannot be "
+                "corrected after them; make it an unlabelled batch of the study."
+            )
+        later = Samples(samples.name, samples.x, reference=samples.reference)
+        made = self._corrector.follow(self.learnt, later, self._quiet())
+        return finite(self._corrector, {samples.name: made})[samples.name]
+
+    def _learn(self, runtime: Runtime) -> tuple[Mapping[str, Matrix], State]:
+        """Fit the corrector, and return the corrected data and what it has learnt."""
+        batches = _unlabelled(self._task)
+        if isinstance(self._corrector, SupervisedCorrector):
+            sources = self._task.sources
+            made: tuple[Mapping[str, Matrix], State]
+            made = self._corrector.learn(sources, batches[len(sources) :], runtime)  # type: ignore[attr-defined]
+        else:
+            made = self._corrector.learn(in_order(batches), _shared(runtime))
+        return made
+
+    def _quiet(self) -> Runtime:
+        """Return the runtime of the fit with a history of its own."""
+        return replace(self._runtime, history=[])
+
+
+def _unlabelled(task: Task | LabelledTask) -> list[Samples]:
+    """Return all batches of a task without their labels and subjects, sources first."""
+    return [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
+
+
+def _shared(runtime: Runtime) -> Runtime:
+    """Return the runtime of a correction, which does not depend on the training that needs it."""
+    return replace(runtime, stage="")
+
+
+def correct(
+    corrector: Corrector | SupervisedCorrector, task: Task | LabelledTask, runtime: Runtime
+) -> Mapping[str, Matrix]:
+    """Return the corrected data of every batch, by name; no corrector sees a target's label.
+
+    The result of a corrector without labels comes from the run's store of corrections if it is there.
+
+    Raises:
+        DataError: a corrected value is no finite number.
+    """
+    batches = _unlabelled(task)
+    if isinstance(corrector, SupervisedCorrector):
+        made = corrector.correct(task.sources, batches[len(task.sources) :], runtime)
+    elif runtime.corrections is None:
+        made = corrector.correct(in_order(batches), _shared(runtime))
+    else:
+        made = runtime.corrections.obtain(corrector, batches, _shared(runtime))
+    return finite(corrector, made)
+
+
+def finite(corrector: Corrector | SupervisedCorrector, made: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
+    """Return corrected data, by batch, as they are.
+
+    Raises:
+        DataError: a value is no finite number.
+    """
+    for name, x in made.items():
+        if infinite_feature(x) is not None:
+            raise DataError(
+                f"Batch '{name}': {type(corrector).__name__} makes values of it that are no finite numbers; "
+                "check the scale of the data, or take another corrector."
+            )
+    return made
