@@ -97,16 +97,16 @@ class FittedMaps:
         self._method, self._n_classes, self._runtime = method, task.n_classes, runtime
         self._sources = [replace(source, x=self._prepared(source)) for source in task.sources]
         self._shown: dict[str, Matrix] = {source.name: source.x for source in self._sources}
-        self._classifiers: dict[str, FittedClassifier] = {}
+        self.classifiers: dict[str, FittedClassifier] = {}
         self._later: tuple[bytes, FittedClassifier] | None = None
 
     def take(self, target: Samples, runtime: Runtime) -> None:
         """Map all sources onto a target and train its classifier."""
         x = self._prepared(target)
         maps, classifier = self._trained(target.name, x, runtime)
-        if not self._classifiers:
+        if not self.classifiers:
             self._shown |= maps
-        self._shown[target.name], self._classifiers[target.name] = x, classifier
+        self._shown[target.name], self.classifiers[target.name] = x, classifier
 
     def transform(self, samples: Samples) -> Matrix:
         """Return a prepared target ``(samples, features)``, or a source mapped onto the first target."""
@@ -120,10 +120,10 @@ class FittedMaps:
         For a later batch one is trained, as if it had been a target.
         """
         x = self.transform(samples)
-        if samples.name in self._classifiers:
-            classifier = self._classifiers[samples.name]
+        if samples.name in self.classifiers:
+            classifier = self.classifiers[samples.name]
         elif samples.name in self._shown:
-            classifier = next(iter(self._classifiers.values()))
+            classifier = next(iter(self.classifiers.values()))
         else:
             classifier = self._of_later(samples, x)
         return classifier.predict_proba(replace(samples, x=x))

@@ -60,7 +60,7 @@ def test_harmony_begins_with_the_same_components(monkeypatch: pytest.MonkeyPatch
 
     class Nothing:
         def __init__(self, x: Any) -> None:
-            self.Z_corr = x
+            self.Z_corr, self.R = x, np.ones((len(x), 1))
 
     monkeypatch.setattr(harmonypy, "run_harmony", lambda x, *_, **__: seen.append(x) or Nothing(x))
     harmony = build(OmegaConf.create(method_settings(compose("method=harmony"))["corrector"]))
