@@ -6,7 +6,8 @@ only        batch to predict, or several separated by commas; default: all that 
 out         file to write, default predictions_<data>.csv; predictions of subjects go to a file beside it
 statistics  which batch norms use the new batch's own mean and variance: as_trained (none) | calibrator | both
 temperature number by which the logarithms of the probabilities are divided, such as 2; or the
-            predictions.csv of runs that left a source out, separated by commas, to fit it on that source
+            predictions.csv of runs that left a source out, separated by commas, to fit it on that source.
+            Columns calibrated_<class> then stand beside p_<class>, and abstain= goes by them
 abstain     least probability of an answer, such as 0.8: a column "answer" holds the predicted class, or
             "abstained" if that class is less probable
 batch, label, subject, sample, layer   names of columns, where they differ from those of the run's study;
@@ -27,16 +28,34 @@ from calib.evaluation.metrics import score
 from calib.evaluation.novelty import warning
 from calib.evaluation.trust import HIGHEST, LOWEST
 from calib.failures import command
+from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS
 from calib.records.record import ERROR, LOG, RESULT, Record
 from calib.runs.models import MODEL
-from calib.runs.outcome import ABSTAINED, predictions, subject_predictions, with_abstentions
+from calib.runs.outcome import (
+    ABSTAINED,
+    predictions,
+    subject_predictions,
+    with_abstentions,
+    with_calibrated,
+)
 from calib.runs.predict import COLUMNS, Prediction, fitted_temperature, predict
 from calib.shown import say, terminal_handler
 
 OPTIONS = ("run", "data", "only", "out", "statistics", "temperature", "abstain", *COLUMNS, "layer")
 
 RECORDED = (
-    *(RESULT, ERROR, LOG, MODEL, "config.yaml", "predictions.csv", "history.csv", "mmd.csv", "embedding.npz"),
+    *(
+        RESULT,
+        ERROR,
+        LOG,
+        MODEL,
+        "config.yaml",
+        PREDICTIONS,
+        OF_SUBJECTS,
+        "history.csv",
+        "mmd.csv",
+        "embedding.npz",
+    ),
 )
 """Files of a record, which predictions must not replace."""
 
@@ -57,9 +76,8 @@ def main(arguments: list[str]) -> None:
     out = Path(options.get("out", f"predictions_{data.stem}.csv"))
     _check_out(out, data, Path(options["run"]))
     result = predict(Path(options["run"]), data, statistics, options.get("only"), **columns)
-    if "temperature" in options:
-        result = result.tempered(_temperature(options, result.study.classes))
-    samples = _write(result, out, confidence)
+    number = _temperature(options, result.study.classes) if "temperature" in options else None
+    samples = _write(result, out, confidence, None if number is None else result.tempered(number))
     _show_scores(result, samples)
     _compare(result)
 
@@ -100,17 +118,24 @@ def _beside(out: Path) -> Path:
     return out.with_stem(f"{out.stem}_subjects")
 
 
-def _write(result: Prediction, out: Path, confidence: float | None) -> pd.DataFrame:
+def _write(
+    result: Prediction, out: Path, confidence: float | None, tempered: Prediction | None
+) -> pd.DataFrame:
     """Write the predictions of samples to ``out`` and those of subjects, if any, to a file beside it.
 
     Args:
         confidence: probability below which a sample or subject gets no answer; None for no such column.
+        tempered: the same with tempered probabilities, which become columns of their own, or None.
 
     Returns:
         The predictions of samples.
     """
     samples = predictions(result.study, result.probability)
     subjects = subject_predictions(result.study, result.probability)
+    if tempered is not None:
+        samples = with_calibrated(samples, predictions(tempered.study, tempered.probability))
+        toned = subject_predictions(tempered.study, tempered.probability)
+        subjects = with_calibrated(subjects, toned) if len(subjects) else subjects
     if confidence is not None:
         samples = with_abstentions(samples, confidence)
         subjects = with_abstentions(subjects, confidence) if len(subjects) else subjects

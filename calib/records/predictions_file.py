@@ -24,11 +24,17 @@ from calib.files import read_table
 PREDICTIONS = "predictions.csv"
 """The table's name in a record."""
 
+OF_SUBJECTS = "predictions_subjects.csv"
+"""The table of predicted subjects, in the record of a run whose study knows them."""
+
 TEXT = ("batch", "row", "subject", "label", "predicted")
 """Columns that are read as text; ``subject`` and ``label`` are "" where they are unknown."""
 
 PROBABILITY = "p_"
 """The columns of probabilities are called ``p_<class>``."""
+
+CALIBRATED = "calibrated_"
+"""The columns of probabilities after a temperature, where one is known: ``calibrated_<class>``."""
 
 
 @dataclass(frozen=True)

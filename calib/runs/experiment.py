@@ -25,10 +25,11 @@ from calib.evaluation.metrics import mean_over
 from calib.evaluation.novelty import training_statistics
 from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
+from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS
 from calib.records.provenance import hardware, made_elsewhere, peak_memory_mb, revision, versions
 from calib.runs.input_checks import before_training
 from calib.runs.models import MODEL, reads_alike, save_model
-from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions
+from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions, subject_predictions
 from calib.runs.run import Run, each_seed, load, make_run, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.selection import selection
@@ -208,7 +209,9 @@ def write(
     if history.empty:
         history = pd.DataFrame(columns=["training", "epoch"])  # a file without columns could not be read
     record.write_table("history.csv", history, digits=9)
-    record.write_table("predictions.csv", predictions(run.study, outcome.probability), digits=8)
+    record.write_table(PREDICTIONS, predictions(run.study, outcome.probability), digits=8)
+    if len(subjects := subject_predictions(run.study, outcome.probability)):
+        record.write_table(OF_SUBJECTS, subjects, digits=8)
     record.write_table("mmd.csv", outcome.distances, digits=7)
     record.write_arrays("embedding.npz", embedding_arrays(outcome))
     if run.config.save_model:

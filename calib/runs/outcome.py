@@ -20,7 +20,7 @@ from calib.evaluation.metrics import by_subject, count_classes, median_by_subjec
 from calib.evaluation.separation import separation
 from calib.files import Stack
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
-from calib.records.predictions_file import PROBABILITY, TEXT, Predictions
+from calib.records.predictions_file import CALIBRATED, PROBABILITY, TEXT, Predictions
 from calib.runs.run import Run
 
 Scores = dict[str, Any]
@@ -231,15 +231,28 @@ ABSTAINED = "abstained"
 """The answer for a sample that no class is probable enough for."""
 
 
+def with_calibrated(table: pd.DataFrame, tempered: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of predictions with the columns ``calibrated_<class>`` as well.
+
+    Args:
+        table: predictions of samples or subjects.
+        tempered: the same table, made of tempered probabilities (``evaluation.trust.tempered``).
+    """
+    shares = tempered.filter(regex=f"^{PROBABILITY}")
+    return table.join(shares.rename(columns=lambda name: CALIBRATED + name.removeprefix(PROBABILITY)))
+
+
 def with_abstentions(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Return a table of predictions with a column ``answer``: the predicted label, or ``ABSTAINED``.
 
     Args:
-        table: predictions of samples or subjects, with columns ``predicted`` and ``p_<class>``.
+        table: predictions of samples or subjects, with columns ``predicted`` and ``p_<class>``, or also
+            ``calibrated_<class>``, which then decide.
         confidence: the least probability of the predicted class, as a share of all classes' sum, that gives
             an answer.
     """
-    shares = table.filter(regex=f"^{PROBABILITY}")
+    calibrated = table.filter(regex=f"^{CALIBRATED}")
+    shares = calibrated if calibrated.shape[1] else table.filter(regex=f"^{PROBABILITY}")
     surest = shares.max(axis=1) / shares.sum(axis=1)  # the medians of a subject need not sum to one
     answer = table["predicted"].where(surest >= confidence, ABSTAINED)
     made = table.copy()

@@ -147,10 +147,11 @@ def test_predictions_abstain_and_warn(tmp_path: Path) -> None:
     )
     after = pd.read_csv(tmp_path / "predictions_new.csv")
     assert (after["predicted"] == rows["predicted"]).all()
-    assert np.abs(after["p_case"] - rows["p_case"]).max() > 0.01
+    assert (after["p_case"] == rows["p_case"]).all()
+    assert np.abs(after["calibrated_case"] - rows["p_case"]).max() > 0.01
     assert predicted(table, "temperature=1").returncode == 0
     same = pd.read_csv(tmp_path / "predictions_new.csv")
-    np.testing.assert_allclose(same["p_case"], rows["p_case"], atol=1e-6)
+    np.testing.assert_allclose(same["calibrated_case"], rows["p_case"], atol=1e-6)
     (tmp_path / "empty.csv").write_text("batch,label,p_control,p_case\n3,case,0.5,0.5\n")
     for option, message in {
         "temperature=-1": "temperature=-1 is not from 0.01 to 100",

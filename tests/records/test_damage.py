@@ -27,7 +27,10 @@ from tests.conftest import CONF, small_run
 from tests.faults import content
 from tests.runs.test_series import planned
 
-RECORDED = ("config.yaml", "history.csv", "predictions.csv", "mmd.csv", "embedding.npz", RESULT)
+RECORDED = (
+    *("config.yaml", "history.csv", "predictions.csv", "predictions_subjects.csv", "mmd.csv"),
+    *("embedding.npz", RESULT),
+)
 
 
 def cut(file: Path) -> None:

@@ -47,8 +47,9 @@ def test_record(name: str, tmp_path: Path) -> None:
     assert folder.name == f"{name}-{result['key']}"
     assert folder.parent == tmp_path / "runs" / "demo" / "12_3"
     assert {file.name for file in folder.iterdir()} == {
-        "config.yaml", "history.csv", "predictions.csv", "mmd.csv", "embedding.npz", "run.log", "result.json",
-    }  # fmt: skip
+        *("config.yaml", "history.csv", "predictions.csv", "predictions_subjects.csv"),
+        *("mmd.csv", "embedding.npz", "run.log", "result.json"),
+    }
     assert json.loads((folder / "result.json").read_text()) == json.loads(json.dumps(result))
     assert result["targets"]["3"]["n"] == 36
     assert result["targets"]["3"]["subject"]["n"] == 9
@@ -77,6 +78,10 @@ def test_record(name: str, tmp_path: Path) -> None:
     ]
     np.testing.assert_allclose(predictions[["p_control", "p_case"]].sum(axis=1), 1, rtol=1e-6)
     assert (predictions["label"] == predictions["predicted"]).mean() == result["mean"]["accuracy"]
+    subjects = pd.read_csv(folder / "predictions_subjects.csv")
+    assert len(subjects) == 9
+    right = (subjects["label"] == subjects["predicted"]).mean()
+    assert right == pytest.approx(result["targets"]["3"]["subject"]["accuracy"])
     with np.load(folder / "embedding.npz", allow_pickle=False) as embedding:
         assert embedding["z"].dtype == np.float32
         assert len(embedding["z"]) == len(embedding["batch"]) == len(embedding["row"]) == 32 + 24 + 36
