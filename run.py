@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from calib.commands.run import carry_out
 from calib.runs.cli import main
-from calib.runs.experiment import run
 
 if __name__ == "__main__":
-    main(run, conf=Path(__file__).resolve().parent / "conf")
+    main(carry_out, conf=Path(__file__).resolve().parent / "conf")

@@ -7,19 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import torch
-from scipy.sparse.linalg import ArpackError
-
 from calib.errors import CalibError
 from calib.shown import lines, show_traceback
 
-NO_SOLUTION = (np.linalg.LinAlgError, torch.linalg.LinAlgError, ArpackError)
-"""What the libraries raise when eigenvalues do not converge or a matrix has no inverse."""
+
+def no_solution() -> tuple[type[Exception], ...]:
+    """Return what the libraries raise when eigenvalues do not converge or a matrix has no inverse.
+
+    Libraries are imported here, when something is computed: a command that only shows help needs none.
+    """
+    import numpy as np
+    import torch
+    from scipy.sparse.linalg import ArpackError
+
+    return np.linalg.LinAlgError, torch.linalg.LinAlgError, ArpackError
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether Python, NumPy or torch asked for more memory than there is."""
+    import torch
+
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
@@ -41,7 +48,7 @@ def in_one_sentence(doing: str) -> Iterator[None]:
                 f"{doing} needs more memory than there is; make fewer runs at once (--jobs, "
                 "hydra.launcher.n_jobs), or use fewer features or samples or a larger machine."
             ) from error
-        if isinstance(error, NO_SOLUTION):
+        if isinstance(error, no_solution()):
             raise CalibError(
                 f"{doing} failed: a matrix of the data has no decomposition ({str(error).rstrip('.')}); look "
                 "for features that are constant, equal or of very different scales, or take another method."

@@ -4,7 +4,8 @@ A YAML file in ``conf/`` registers what its ``_target_`` names, so a new method 
 and nothing else. A name that only stands in settings, such as the ``config.yaml`` of a folder that somebody
 sent, is not registered by that. What is registered is built only if it is of one of the kinds that ``KINDS``
 lists. Estimators of scikit-learn need no YAML file, but their settings hold plain values and words that
-scikit-learn lists.
+scikit-learn lists. Kinds are imported when something is built: a configuration is composed without them,
+so that help comes at once.
 """
 
 import inspect
@@ -16,13 +17,8 @@ from typing import Any, get_type_hints
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from sklearn.base import BaseEstimator
 
-from calib.data.study import Study
 from calib.errors import CalibError, nearest
-from calib.methods.base import AnyMethod
-from calib.protocol import Protocol
-from calib.training import Rules
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
@@ -93,6 +89,8 @@ def refused(target: object, hint: str = ".") -> CalibError:
 
 def _is_loader(found: Any) -> bool:
     """Return whether it is a function of ours that returns a ``Study``."""
+    from calib.data.study import Study
+
     return inspect.isfunction(found) and _is_ours(found) and get_type_hints(found).get("return") is Study
 
 
@@ -105,7 +103,21 @@ def _is_class(*names: str) -> Callable[[Any], bool]:
     return lambda found: inspect.isclass(found) and _is_ours(found) and all(hasattr(found, n) for n in names)
 
 
+def _is_method(found: Any) -> bool:
+    from calib.methods.base import AnyMethod
+
+    return inspect.isclass(found) and issubclass(found, AnyMethod) and _is_ours(found)
+
+
+def _is_protocol(found: Any) -> bool:
+    from calib.protocol import Protocol
+
+    return found is Protocol
+
+
 def _is_estimator(found: Any) -> bool:
+    from sklearn.base import BaseEstimator
+
     if not (inspect.isclass(found) and issubclass(found, BaseEstimator)):
         return False
     return str(found.__module__).partition(".")[0] == "sklearn"
@@ -113,14 +125,16 @@ def _is_estimator(found: Any) -> bool:
 
 def _is_part(found: Any) -> bool:
     """Return whether it is a class of corrector, mapper or classifier, or holds the rules of a training."""
+    from calib.training import Rules
+
     shapes = (("version", "correct"), ("version", "map"), ("version", "fit", "restore"))
     return found is Rules or any(_is_class(*names)(found) for names in shapes)
 
 
 KINDS: Mapping[str, Callable[[Any], bool]] = {
     LOADER: _is_loader,
-    METHOD: lambda found: inspect.isclass(found) and issubclass(found, AnyMethod) and _is_ours(found),
-    PROTOCOL: lambda found: found is Protocol,
+    METHOD: _is_method,
+    PROTOCOL: _is_protocol,
     PART: _is_part,
     ESTIMATOR: _is_estimator,
 }

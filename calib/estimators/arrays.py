@@ -17,7 +17,7 @@ from calib.data.partial_labels import unlabelled_part
 from calib.data.study import Batch, IntArray, Samples, Study
 from calib.data.subjects import with_subject_labels
 from calib.errors import CalibError
-from calib.failures import NO_SOLUTION
+from calib.failures import no_solution
 
 Names = NDArray[np.str_]
 
@@ -174,5 +174,5 @@ def as_value_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (CalibError, *NO_SOLUTION) as error:
+    except (CalibError, *no_solution()) as error:
         raise ValueError(str(error)) from error

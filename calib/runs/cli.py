@@ -20,7 +20,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from calib.config import build, compose
-from calib.data.split import all_splits
 from calib.errors import CalibError, nearest
 from calib.failures import command
 from calib.overrides import flags_first, how_to_keep_a_comma, how_to_write, readable
@@ -156,6 +155,8 @@ def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:
         return arguments
     overrides = [a for a in arguments if re.match(r"(\+|~)*dataset[=.]", a)]
     study = build(compose(conf, *overrides).dataset)
+    from calib.data.split import all_splits
+
     splits = ",".join(split.override.removeprefix("split=") for split in all_splits(study))
     return [f"split={splits}" if a in every else a for a in arguments]
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
@@ -31,6 +30,16 @@ GRACE = 10.0
 
 Task = Callable[[DictConfig], object]
 """A function that carries out the run of a configuration."""
+
+
+def _load_once() -> None:
+    """Import what computes, parts of torch included, once for all children of this process."""
+    import torch
+
+    import calib.runs.experiment
+
+    assert calib.runs.experiment
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 
 
 def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
@@ -54,7 +63,7 @@ def isolated(task: Task, name: Callable[[DictConfig], str]) -> Task:
     def job(config: DictConfig) -> None:
         if multiprocessing.parent_process() is not None:  # a worker of a sweep
             end_with_parent(os.getppid())
-        torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # loads parts of torch once for all children
+        _load_once()
         context = multiprocessing.get_context("fork")
         receiver, sender = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(task, config, sender, os.getpid()))

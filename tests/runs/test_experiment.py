@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,12 +41,13 @@ def settings_of(node: DictConfig) -> set[str]:
     return {str(key) for key in values}.union(*map(settings_of, parts))
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_record(name: str, tmp_path: Path) -> None:
-    (result,) = run(small_run(name, tmp_path))
-    folder = record(tmp_path)
+FILES = ("predictions.csv", "history.csv", "mmd.csv", "embedding.npz")
+
+
+def check_record(name: str, folder: Path, result: dict[str, Any], out: Path) -> None:
+    """Check the files and the values of a record."""
     assert folder.name == f"{name}-{result['key']}"
-    assert folder.parent == tmp_path / "runs" / "demo" / "12_3"
+    assert folder.parent == out / "runs" / "demo" / "12_3"
     assert {file.name for file in folder.iterdir()} == {
         *("config.yaml", "history.csv", "predictions.csv", "predictions_subjects.csv"),
         *("mmd.csv", "embedding.npz", "run.log", "result.json"),
@@ -61,7 +63,7 @@ def test_record(name: str, tmp_path: Path) -> None:
     assert result["training"] == "as_printed"
     assert set(result["mmd"]) == {"before", "after"}
     assert result["mmd"]["after"]["fixed"]["widths"] == "1 2 4 8 16"
-    assert result["selection"] == selection(small_run(name, tmp_path)).rule
+    assert result["selection"] == selection(small_run(name, out)).rule
     for key in ("versions", "hardware", "git", "data_sha256", "seconds", "peak_memory_mb", "chosen_by"):
         assert key in result
 
@@ -86,7 +88,7 @@ def test_record(name: str, tmp_path: Path) -> None:
         assert embedding["z"].dtype == np.float32
         assert len(embedding["z"]) == len(embedding["batch"]) == len(embedding["row"]) == 32 + 24 + 36
     history = pd.read_csv(folder / "history.csv")
-    if "epochs" in settings_of(small_run(name, tmp_path).method):
+    if "epochs" in settings_of(small_run(name, out).method):
         assert history["epoch"].max() >= 2, (
             "a method with a setting `epochs` reports its losses: runtime.report"
         )
@@ -95,43 +97,50 @@ def test_record(name: str, tmp_path: Path) -> None:
     assert OmegaConf.load(folder / "config.yaml").method.name == name
 
 
+def check_same_bytes(one: Path, other: Path) -> None:
+    """Check that two records hold the same bytes."""
+    for file in FILES:
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("protocol", ["paper", "released"])
-def test_same_command_same_bytes(name: str, protocol: str, tmp_path: Path) -> None:
+def test_a_run_of_every_method(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is recorded, gives the same bytes again, depends on the seed as it says, and on no target label."""
     torch.manual_seed(0)
-    first = small_run(name, tmp_path / "a", f"protocol={protocol}")
-    run(first)
+    (result,) = run(config := small_run(name, tmp_path / "a"))
+    folder = record(tmp_path / "a")
+    check_record(name, folder, result, tmp_path / "a")
+
     torch.manual_seed(1)  # results do not depend on global state
     np.random.seed(1)  # noqa: NPY002
-    run(small_run(name, tmp_path / "b", f"protocol={protocol}"))
-    for file in ("predictions.csv", "history.csv", "mmd.csv", "embedding.npz"):
-        one, other = record(tmp_path / "a") / file, record(tmp_path / "b") / file
-        assert one.read_bytes() == other.read_bytes(), file
-    other_seed = small_run(name, tmp_path / "c", f"protocol={protocol}", "seed=1")
-    run(other_seed)
-    files = [record(tmp_path / folder) / "predictions.csv" for folder in "ac"]
-    stamped = json.loads((record(tmp_path / "a") / "result.json").read_text())["uses_seed"]
-    assert (files[0].read_bytes() != files[1].read_bytes()) == stamped, "see uses_seed of the method's parts"
+    run(OmegaConf.merge(config, {"out": str(tmp_path / "b")}))
+    check_same_bytes(folder, record(tmp_path / "b"))
 
+    run(OmegaConf.merge(config, {"out": str(tmp_path / "c"), "seed": 1}))
+    differs = (record(tmp_path / "c") / FILES[0]).read_bytes() != (folder / FILES[0]).read_bytes()
+    assert differs == result["uses_seed"], "see uses_seed of the method's parts"
 
-@pytest.mark.parametrize("name", METHODS)
-def test_no_method_sees_a_target_label(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def shuffled(**settings: object) -> Study:
         study = demo_study(**settings)
         target = study.batches["3"]
         y = np.random.default_rng(0).permutation(target.y)
         return replace(study, batches=study.batches | {"3": replace(target, y=y, subject=None)})
 
-    run(config := small_run(name, tmp_path / "true"))
-    uses_labels = json.loads((record(tmp_path / "true") / "result.json").read_text())["uses_target_labels"]
     shuffled.__module__ = demo_study.__module__  # or the configuration may not call it
     monkeypatch.setattr("calib.data.simulate.demo_study", shuffled)
     run(OmegaConf.merge(config, {"out": str(tmp_path / "shuffled")}))
     columns = ["predicted", "p_control", "p_case"]
-    true, false = (
-        pd.read_csv(record(tmp_path / kind) / "predictions.csv")[columns] for kind in ("true", "shuffled")
-    )
-    assert true.equals(false) != uses_labels
+    true, false = (pd.read_csv(record(tmp_path / kind) / FILES[0])[columns] for kind in ("a", "shuffled"))
+    assert true.equals(false) != result["uses_target_labels"]
+
+
+@pytest.mark.parametrize(
+    "name", ["joint", "recon_t", "pairwise", "joint_plus", "baseline", "cross_validation", "adabn"]
+)
+def test_same_bytes_under_the_released_protocol(name: str, tmp_path: Path) -> None:
+    for folder in "ab":
+        run(small_run(name, tmp_path / folder, "protocol=released"))
+    check_same_bytes(record(tmp_path / "a"), record(tmp_path / "b"))
 
 
 def test_a_finished_run_comes_from_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
