@@ -43,6 +43,14 @@ class DivergedError(CalibError):
     """A training whose loss is no longer a finite number."""
 
 
+def not_installed(doing: str, package: object, extra: str) -> CalibError:
+    """Return the error for a package that is needed for something and comes with an extra of this one."""
+    return CalibError(
+        f"{doing} needs the package {package}, which is not installed: pip install 'calib[{extra}]', or in "
+        f"the folder of the repository pip install -c constraints.txt -e '.[{extra}]'."
+    )
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return the end of a sentence that suggests the choice closest to ``word``.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calib.data.downloads import data_folders
 from calib.data.sheet import Sheet
-from calib.errors import CalibError, DataError
+from calib.errors import CalibError, DataError, not_installed
 from calib.files import safe_name, short_hash, write_whole
 
 log = logging.getLogger(__name__)
@@ -165,8 +165,5 @@ def _scanpy() -> Iterator[tuple[Any, Any]]:
             import anndata
             import scanpy
         except ModuleNotFoundError as error:
-            raise CalibError(
-                f"Normalising counts needs the package {error.name}, which is not installed: "
-                "pip install -c constraints.txt -e '.[single-cell]'."
-            ) from error
+            raise not_installed("Normalising counts", error.name, "single-cell") from error
         yield scanpy, anndata

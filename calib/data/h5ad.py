@@ -39,7 +39,7 @@ from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings,
 from calib.data.study import Study, in_unit, with_cautions
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
 from calib.data.table_files import matching
-from calib.errors import CalibError, DataError, check_choice, check_number, nearest
+from calib.errors import CalibError, DataError, check_choice, check_number, nearest, not_installed
 
 log = logging.getLogger(__name__)
 
@@ -226,10 +226,7 @@ def _opened_h5ad(file: Path) -> Iterator[tuple[Any, Any]]:
         import h5py
         from anndata import io
     except ModuleNotFoundError as error:
-        raise CalibError(
-            f"Reading {file.name} needs the package {error.name}, which is not installed: "
-            "pip install -c constraints.txt -e '.[single-cell]'."
-        ) from error
+        raise not_installed(f"Reading {file.name}", error.name, "single-cell") from error
     if not h5py.is_hdf5(file):
         raise DataError(f"File {file} is no h5ad file: it is not HDF5; check dataset.path.")
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from calib.errors import CalibError, DataError
+from calib.errors import DataError, not_installed
 
 SUFFIXES = (".rda", ".rdata")
 """Ends of the names of such files, in lower case."""
@@ -35,10 +35,7 @@ def read_seurat(file: Path, matrix: str | None) -> tuple[pd.DataFrame, list[str]
     try:
         from rdata.parser import parse_file
     except ModuleNotFoundError as error:
-        raise CalibError(
-            f"Reading {file.name} needs the package {error.name}, which is not installed: "
-            "pip install -c constraints.txt -e '.[single-cell]'."
-        ) from error
+        raise not_installed(f"Reading {file.name}", error.name, "single-cell") from error
     if matrix not in (None, *MATRICES):
         raise DataError(
             f"File {file}: dataset.layer={matrix} is no matrix of a Seurat object; choose counts or data."

@@ -18,7 +18,7 @@ from calib.data.dialects import dialect, opened
 from calib.data.names import MISSING_WORDS, check_signs
 from calib.data.settings import Word, found_name, spelled
 from calib.data.table_lines import check_header, read_lines
-from calib.errors import CalibError, DataError, nearest
+from calib.errors import CalibError, DataError, nearest, not_installed
 
 Impute = Literal["mean", "median", "zero"]
 IMPUTE = (None, "mean", "median", "zero")
@@ -73,9 +73,7 @@ def _parquet(file: Path, named: Sequence[Word]) -> pd.DataFrame:
     try:
         table = pd.read_parquet(file)
     except ImportError as error:
-        raise CalibError(
-            f"Reading {file.name} needs pyarrow: pip install -c constraints.txt -e '.[parquet]'."
-        ) from error
+        raise not_installed(f"Reading {file.name}", "pyarrow", "parquet") from error
     for level, name in enumerate(table.index.names):
         if name is not None and name not in table and any(found_name(word, [str(name)]) for word in named):
             table[str(name)] = table.index.get_level_values(level)

@@ -172,7 +172,8 @@ def as_value_errors() -> Iterator[None]:
     Raises:
         ValueError: such an error was raised within.
     """
+    known: tuple[type[Exception], ...] = (CalibError, *no_solution())
     try:
         yield
-    except (CalibError, *no_solution()) as error:
+    except known as error:
         raise ValueError(str(error)) from error

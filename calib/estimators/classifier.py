@@ -46,8 +46,8 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         model.predict(X[plate == "plate_3"], batch=plate[plate == "plate_3"])
 
     Samples of the training are answered as the training answered their whole batch, whichever of them are
-    asked for. Other samples are batches that the method has not seen, which not every method can answer
-    (``judges_new_batches_``).
+    asked for. Other samples are batches that come later, which most methods can answer
+    (``judges_new_batches_``); ``fit_batch`` takes such a batch as a whole.
 
     Args:
         method: name of a method, as in ``conf/method``.

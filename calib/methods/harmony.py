@@ -15,7 +15,7 @@ from sklearn.preprocessing import normalize
 
 from calib.data.study import FloatArray, Samples, by_batch
 from calib.data.transform import Transform
-from calib.errors import CalibError, check_choice, check_number
+from calib.errors import check_choice, check_number, not_installed
 from calib.methods.base import State
 from calib.methods.lasting import Lasting, sizes
 from calib.methods.pca import AXES, Axes, principal_components
@@ -128,8 +128,5 @@ def _harmonypy() -> ModuleType:
     try:
         import harmonypy
     except ModuleNotFoundError as error:
-        raise CalibError(
-            f"method=harmony needs the package {error.name}, which is not installed: "
-            "pip install -c constraints.txt -e '.[controls]'."
-        ) from error
+        raise not_installed("method=harmony", error.name, "controls") from error
     return harmonypy

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from calib.data.study import FloatArray, Samples, Task, by_batch
-from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.errors import check_choice, check_flag, check_number, not_installed
 from calib.methods.base import Method
 from calib.runtime import Runtime
 
@@ -207,10 +207,7 @@ def scvi_tools() -> ModuleType:
         import scvi
         from absl import logging as absl_logging
     except ModuleNotFoundError as error:
-        raise CalibError(
-            f"method=scanvi needs the package {error.name}, which is not installed: "
-            "pip install -c constraints.txt -e '.[scanvi]'."
-        ) from error
+        raise not_installed("method=scanvi", error.name, "scanvi") from error
     for name in ("lightning.pytorch", "lightning.fabric", "scvi"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # When Hydra configures logging, absl's handler closes its stream unless this is sys.__stderr__.

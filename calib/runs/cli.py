@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from calib.config import build, compose
-from calib.errors import CalibError, nearest
+from calib.errors import CalibError, nearest, not_installed
 from calib.failures import command
 from calib.overrides import flags_first, how_to_keep_a_comma, how_to_write, readable
 from calib.runs.help import HELP, help_text
@@ -172,7 +172,7 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = str(error.missing_cfg_file).rpartition("/")
         if wrong.startswith("submitit"):
-            return "launch=slurm needs the extra slurm: pip install -c constraints.txt -e '.[slurm]'"
+            return str(not_installed("launch=slurm", "hydra-submitit-launcher", "slurm"))
         hint = nearest(wrong, error.options)
         return f"{group}={wrong} is unknown{hint} There is: {', '.join(error.options)}."
     if found := re.search(r"Could not override '([^']+)'", text):

@@ -449,8 +449,8 @@ def test_a_model_reads_files_as_the_last_command_says(plates: pd.DataFrame, tmp_
 
 def test_predicting_without_a_model(plates: pd.DataFrame, tmp_path: Path) -> None:
     overrides = [*written(plates, tmp_path, "csv"), f"out={tmp_path}", "split=north+south:new"]
-    with pytest.raises(CalibError, match="method=combat knows only the batches that it is fitted on"):
-        run(compose(*overrides, "method=combat", "save_model=true"))
+    with pytest.raises(CalibError, match="method=cca knows only the batches that it is fitted on"):
+        run(compose(*overrides, "method=cca", "save_model=true"))
     run(compose(*overrides, *fast("joint")))
     (folder,) = tmp_path.glob("runs/plates/*/*")
     with pytest.raises(CalibError, match="holds no saved model"):

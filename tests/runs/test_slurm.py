@@ -90,7 +90,7 @@ def test_without_the_extra_hydra_passes_over_the_launcher(monkeypatch: pytest.Mo
     bare = runpy.run_path(str(calib_slurm.__file__))
     assert inspect.isabstract(bare["ArrayLauncher"])
     missing = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic", "joblib"])
-    assert explain(missing, [], CONF).startswith("launch=slurm needs the extra slurm: pip install")
+    assert explain(missing, [], CONF).startswith("launch=slurm needs the package hydra-submitit-launcher")
 
 
 def planned(out: Path) -> list:
