@@ -152,7 +152,7 @@ class DESC(Lasting):
         layers = len([name for name in learnt if name.endswith(".weight")])
         shapes = [learnt[f"encoder.{layer}.weight"].shape for layer in range(layers)]
         widths = [shapes[0][1], *(shape[0] for shape in shapes)]
-        if self.dims is not None and widths[1:] != list(self.dims):
+        if not all(widths) or (self.dims is not None and widths[1:] != list(self.dims)):
             raise ValueError(f"the encoder has widths {widths[1:]}")
         network = Autoencoder(widths, self.dropout, torch.Generator()).to(runtime.device, runtime.dtype)
         own = {name: learnt[name] for name in learnt if name.startswith("encoder.")}

@@ -5,7 +5,8 @@ batches are arrays, so it can be kept with a saved model.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -113,7 +114,7 @@ def sizes(learnt: State, /, known: Mapping[str, int], **shapes: tuple[str, ...])
         shapes: name of an array -> names of its dimensions.
 
     Raises:
-        ValueError: an array has other dimensions, or two sizes of a dimension differ.
+        ValueError: an array has other dimensions or is empty, or two sizes of a dimension differ.
         LookupError: an array is missing.
     """
     found = dict(known)
@@ -122,6 +123,8 @@ def sizes(learnt: State, /, known: Mapping[str, int], **shapes: tuple[str, ...])
         if len(shape) != len(dimensions):
             raise ValueError(f"{name} has {len(shape)} dimensions")
         for dimension, size in zip(dimensions, shape, strict=True):
+            if not size:
+                raise ValueError(f"{name} has no {dimension}")
             if found.setdefault(dimension, size) != size:
                 raise ValueError(f"{name} has {size} {dimension}, and another array {found[dimension]}")
     return found
@@ -188,8 +191,27 @@ class Correction:
                 "corrected after them; make it an unlabelled batch of the study."
             )
         later = Samples(samples.name, samples.x, reference=samples.reference)
-        made = self._corrector.follow(self.learnt, later, self._quiet())
+        with self._damage_named(samples.name):
+            made = self._corrector.follow(self.learnt, later, self._quiet())
         return finite(self._corrector, {samples.name: made})[samples.name]
+
+    @contextmanager
+    def _damage_named(self, name: str) -> Iterator[None]:
+        """Turn errors of what was read from a file, which can hold any numbers, into one sentence.
+
+        Raises:
+            DataError: an error was raised within.
+        """
+        try:
+            yield
+        except (ValueError, LookupError, ArithmeticError, RuntimeError) as error:
+            if self._task is not None:
+                raise
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise DataError(
+                f"Batch '{name}': the arrays of {type(self._corrector).__name__} in the saved model cannot "
+                f"correct it ({reason}); train the model again."
+            ) from error
 
     def _learn(self, runtime: Runtime) -> tuple[Mapping[str, Matrix], State]:
         """Fit the corrector, and return the corrected data and what it has learnt."""

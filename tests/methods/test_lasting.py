@@ -163,3 +163,31 @@ def test_the_estimator() -> None:
     piped = make_pipeline(StandardScaler(), BatchCorrector("pca", dimensions=3))
     assert piped.fit(x).transform(later.x).shape == (60, 3)
     assert list(piped[-1].get_feature_names_out()) == ["pca0", "pca1", "pca2"]
+
+
+CHANGES = {
+    "shorter": lambda x: x[:-1],
+    "empty": lambda x: x[:0],
+    "deeper": lambda x: x[None],
+    "negative": lambda x: -x.astype(float) - 1,
+    "zero": lambda x: x.astype(float) * 0,
+    "huge": lambda x: x.astype(float) * 0 + 1e30,
+}
+
+
+@pytest.mark.parametrize("method", [*SAME, *NEAR, "harmony", "ratio_g"])
+def test_what_was_learnt_may_be_spoilt(method: str, task: Task) -> None:
+    """A model that somebody sent is refused when it is read, or ends in a sentence, or answers."""
+    made, later = corrector(method), samples("later", 1.6, 4)
+    learnt = Correction(made, task, Runtime()).learnt
+    for name, change in ((name, change) for name in learnt for change in CHANGES.values()):
+        spoilt = {**learnt, name: change(np.atleast_1d(learnt[name]))}
+        try:
+            made.width(spoilt, 8, Runtime())
+        except (CalibError, ValueError, LookupError):
+            continue
+        with np.errstate(all="ignore"):
+            try:
+                assert np.isfinite(Correction.restored(made, spoilt, Runtime()).of(later)).all()
+            except CalibError:
+                continue
