@@ -72,7 +72,8 @@ def find(target: str) -> tuple[str, Any]:
     try:
         found = hydra.utils.get_object(target)
     except Exception as error:  # whatever an import can raise
-        raise CalibError(f"_target_: {target} does not exist; check its spelling.") from error
+        reason = "" if target not in known else f" ({type(error.__cause__ or error).__name__}: {error})"
+        raise CalibError(f"_target_: {target} cannot be imported; check its spelling{reason}.") from error
     for kind, is_kind in KINDS.items():
         if is_kind(found) and inspect.ismodule(hydra.utils.get_object(target.rpartition(".")[0])):
             return kind, found

@@ -141,6 +141,30 @@ def test_settings_are_those_of_the_command_line(tmp_path: Path) -> None:
     assert [f"{p:.8g}" for p in found] == [f"{float(p):.8g}" for p in expected["p_sick"]]
 
 
+def test_the_positive_class_is_that_of_the_command_line(tmp_path: Path) -> None:
+    table, method = plates(), "standardise_network"
+    expected = on_the_command_line(table, tmp_path, method, "dataset.positive=healthy")
+    x, y, plate = parts(table)
+    model = BatchClassifier(method, positive="healthy", **settings(method)).fit(x, y, plate)
+    assert model.classes_.tolist() == ["healthy", "sick"]
+    found = model.predict_proba(x, plate)[plate == "plate_1", 0]
+    assert [f"{p:.8g}" for p in found] == [f"{float(p):.8g}" for p in expected["p_healthy"]]
+    usual = BatchClassifier(method, **settings(method)).fit(x, y, plate).predict_proba(x, plate)
+    assert not np.array_equal(usual[plate == "plate_1", 0], found)
+    with pytest.raises(ValueError, match="positive=ill is not one of two classes; there are healthy, sick"):
+        BatchClassifier(method, positive="ill").fit(x, y, plate)
+
+
+def test_a_later_batch_that_lies_outside_is_warned_of() -> None:
+    x, y, plate = parts(plates(samples=60))
+    model = BatchClassifier(QUICK).fit(x, y, plate)
+    model.fit_batch(x[:60], batch=["near"] * 60)
+    assert not model.warnings_
+    model.fit_batch(x[:60] * 1000, batch=["far"] * 60)
+    assert [one["code"] for one in model.warnings_] == ["lies_outside"]
+    assert "Batch 'far' lies outside what the model was trained on" in model.warnings_[0]["text"]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from calib.data.cautions import Caution
+from calib.data.cautions import Caution, listed
 from calib.data.overlaps import repeated_samples, shared_samples, subjects_of_two_labels
 from calib.data.split import Split
 from calib.data.study import Study
@@ -54,6 +54,21 @@ def classes_of_one_sample(study: Study, split: Split) -> Iterable[Caution]:
         )
 
 
+def left_out_without_labels(study: Study, split: Split) -> Iterable[Caution]:
+    """Yield a warning if a batch without labels is in no part of the split, so that nobody judges it."""
+    used = {*split.sources, *split.targets}
+    blank = [name for name, batch in study.batches.items() if batch.y is None and name not in used]
+    if blank:
+        names = list(study.batches)
+        known = [name for name in names if study.batches[name].y is not None]
+        whole = f"{'+'.join(known)}:{'+'.join(name for name in names if name not in known)}"
+        yield Caution(
+            "left_out",
+            f"Split {split.label} leaves out what has no labels: {listed(blank)}. It is not judged; to judge "
+            f"it, make it a target, as in split='{whole}'.",
+        )
+
+
 def _classes(study: Study, name: str) -> Sequence[int]:
     """Return the class indices that occur in a batch, none where its labels are unknown."""
     y = study.batches[name].y
@@ -66,5 +81,6 @@ CHECKS: tuple[Callable[[Study, Split], Iterable[Caution]], ...] = (
     shared_samples,
     subjects_of_two_labels,
     repeated_samples,
+    left_out_without_labels,
 )
 """The checks of every run, in the order of their warnings."""

@@ -11,9 +11,9 @@ from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from calib.data.cautions import logged, noting
+from calib.data.cautions import Caution, logged, noting
 from calib.data.checks import cautions
-from calib.data.matrix import Matrix
+from calib.data.matrix import Matrix, as_floats
 from calib.data.overlaps import with_marks
 from calib.data.split import Split
 from calib.data.study import FloatArray, IntArray, Samples, in_unit
@@ -27,9 +27,11 @@ from calib.estimators.arrays import (
     study_of,
     values_of,
 )
-from calib.estimators.labels import class_indices, with_targets
+from calib.estimators.labels import class_indices, class_order, with_targets
 from calib.estimators.parameters import MethodEstimator
 from calib.estimators.settings import configured
+from calib.evaluation.novelty import novelty, training_statistics, warning
+from calib.protocol import Protocol
 from calib.runs.experiment import task_of
 from calib.runs.input_checks import before_training
 from calib.runs.run import make_run, scaled, units_in
@@ -56,6 +58,9 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         unit: value by which arcsinh divides the data, where the method or protocol has one; None: that of the
             data themselves (``calib.data.transform.own_unit``).
         unlabelled: value that marks a missing label in ``y``, as None and NaN do.
+        positive: of two classes the one that the method takes for the second; None: the second in their
+            order. Networks are drawn for the classes in this order, so it changes their last digits, and some
+            unsure answers; ``dataset.positive`` is the same on the command line.
         random_state: seed, or a ``RandomState`` from which a seed is drawn.
         device, dtype: device and number type of the training.
         progress: whether to show a progress bar, where there is a terminal.
@@ -76,6 +81,24 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
     """
 
     accepts_sparse: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        method: str = "joint_plus",
+        protocol: str | Protocol = "paper",
+        unit: float | None = None,
+        unlabelled: object = None,
+        positive: object = None,
+        random_state: Any = 0,
+        device: str = "cpu",
+        dtype: str = "float32",
+        progress: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(
+            method, protocol, unit, unlabelled, random_state, device, dtype, progress, **settings
+        )
+        self.positive = positive
 
     def _configured(self) -> DictConfig:
         """Return the configuration of the method."""
@@ -145,7 +168,9 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         config = self._configured()
         runtime = self._runtime()
         config.seed, config.device, config.dtype = runtime.seed, self.device, self.dtype
-        classes = [str(label) for label in self.classes_]
+        self._places = class_order(self.classes_, getattr(self, "positive", None))
+        y = np.where(y < 0, -1, self._places[y])
+        classes = [str(label) for label in self.classes_[np.argsort(self._places)]]
         with noting() as found:
             made = study_of(x, y, classes, feature_names(self), batch, subject, replicate)
         study = with_marks(in_unit(made, self.unit))
@@ -174,6 +199,7 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         self.card_: Mapping[str, Any] = OmegaConf.to_container(config.method.card, resolve=True)  # type: ignore[assignment]
         self.judges_new_batches_ = run.method.judges_new_batches
         self.history_ = pd.DataFrame(runtime.history)
+        self._statistics = training_statistics({name: one.x for name, one in study.batches.items()})
 
     def fit_batch(
         self,
@@ -185,7 +211,8 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
 
         What the training has learnt stays as it is. Many methods correct or scale a batch by all of its
         samples: afterwards samples of these batches are answered as their whole batch is, whichever of them
-        are asked for. Without this call the samples of one call are taken for the whole batch.
+        are asked for. Without this call the samples of one call are taken for the whole batch. A batch that
+        lies outside what the training saw is warned of, as ``calib predict`` does, and in ``warnings_``.
 
         Args:
             X: data ``(samples, features)``, finite.
@@ -199,6 +226,9 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
             with as_value_errors(), torchs_own_defaults():
                 self._answers.add(part)
             self.later_batches_.append(part.name)
+            if self._statistics is not None:
+                sentence = warning(part.name, novelty(as_floats(part.x), self._statistics))
+                self.warnings_ += logged([Caution("lies_outside", sentence)] if sentence else [])
         return self
 
     def predict_proba(
@@ -254,7 +284,8 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         parts, order = self._parts(data, batch, replicate)
         with as_value_errors(), torchs_own_defaults():
             found = [self._answers.of(part, what, anywhere=batch is None) for part in parts]
-        return np.concatenate(found)[order]
+        made = np.concatenate(found)[order]
+        return made[:, self._places] if what == "probability" else made
 
     def _parts(self, data: Any, batch: Any, replicate: Any) -> tuple[list[Samples], NDArray[np.intp]]:
         """Return samples by batch, and the place of each of ``data`` among them."""

@@ -42,6 +42,24 @@ def class_indices(labels: Any, x: Matrix, unlabelled: object) -> tuple[NDArray[A
     return classes, found
 
 
+def class_order(classes: NDArray[Any], positive: object) -> IntArray:
+    """Return the place of each class in the order that the method takes ``(classes,)``.
+
+    Args:
+        classes: the classes in ascending order.
+        positive: of two classes the one that becomes the second; None keeps the order.
+
+    Raises:
+        ValueError: there are more than two classes, or it is none of them.
+    """
+    if positive is None:
+        return np.arange(len(classes))
+    known = [str(label) for label in classes]
+    if str(positive) not in known or len(known) != 2:
+        raise ValueError(f"positive={positive} is not one of two classes; there are {', '.join(known)}.")
+    return np.where(np.array(known) == str(positive), 1, 0)
+
+
 def with_targets(
     x: Matrix, index: IntArray, names: list[Any], data: Any, more: Matrix, batch: Any
 ) -> tuple[Matrix, IntArray, list[Any]]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 
 from calib.data.cautions import Caution, listed, note, noting, some
+from calib.data.checks import cautions
 from calib.data.column_checks import CAUSES
+from calib.data.simulate import simulate
+from calib.data.split import parse_split
 from calib.data.table_study import load_table_study
 from calib.errors import CalibError
 from calib.report.cautions_table import cautions_section
@@ -123,3 +127,13 @@ def test_every_code_is_documented() -> None:
     assert {"not_utf8", "labelled_in_part", "one_class_source", "column_id"} < found
     documented = (ROOT / "docs" / "records.md").read_text()
     assert [code for code in sorted(found) if f"`{code}`" not in documented] == []
+
+
+def test_a_blank_batch_that_a_split_leaves_out_is_named() -> None:
+    study, _ = simulate([8, 8, 8, 8], 2, 5, 2, 0.5, 0.3, 0.5, 0.15, 0)
+    blank = replace(study, batches=study.batches | {"4": replace(study.batches["4"], y=None)})
+    (found,) = [one for one in cautions(blank, parse_split("12_3", blank)) if one.code == "left_out"]
+    assert "leaves out what has no labels: '4'. It is not judged" in found.text
+    assert "split='1+2+3:4'" in found.text
+    assert not [one for one in cautions(blank, parse_split("12_34", blank)) if one.code == "left_out"]
+    assert not [one for one in cautions(study, parse_split("12_3", study)) if one.code == "left_out"]
