@@ -26,7 +26,8 @@ from calib.estimators.arrays import (
 from calib.estimators.labels import class_indices
 from calib.estimators.parameters import MethodEstimator
 from calib.estimators.settings import NODES, SEPARATOR, configured
-from calib.methods.lasting import Correction, SupervisedCorrector, is_lasting
+from calib.methods.correction import Correction
+from calib.methods.lasting import SupervisedCorrector, is_lasting
 from calib.protocol import Protocol
 from calib.runs.run import method_settings, scaled, units_in
 from calib.runtime import torchs_own_defaults

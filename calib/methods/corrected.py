@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.methods.base import Corrector, Method, Savable, State
-from calib.methods.lasting import Correction, EachAlone, SupervisedCorrector, is_lasting
+from calib.methods.correction import Correction
+from calib.methods.lasting import EachAlone, SupervisedCorrector, is_lasting
 from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
 

@@ -14,9 +14,9 @@ from calib.data.study import FloatArray, IntArray, LabelledSamples, LabelledTask
 from calib.errors import check_number
 from calib.methods.base import Corrector, ReferenceMethod
 from calib.methods.corrected import Classifier, versions_of
+from calib.methods.correction import correct
 from calib.methods.cross_validation import OutOfFold
 from calib.methods.folds import stratified_folds
-from calib.methods.lasting import correct
 from calib.runtime import Runtime
 
 

@@ -14,7 +14,8 @@ from calib.data.study import LabelledSamples, Samples, Task
 from calib.errors import CalibError
 from calib.estimators import BatchCorrector
 from calib.methods.combat import Common, adjusted_to, combat
-from calib.methods.lasting import Correction, is_lasting, sizes
+from calib.methods.correction import Correction
+from calib.methods.lasting import is_lasting, sizes
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
 from tests.conftest import compose, fast
