@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import calib
 from calib.data.split import make_task, parse_split
@@ -22,12 +21,6 @@ from calib.runtime import Runtime
 from tests.conftest import CONF, SMALL, compose
 
 SETTINGS = {"epochs": 3, "batch_size": 8}
-
-
-@pytest.mark.slow
-@parametrize_with_checks([JointCalibrator(epochs=20, batch_size=16)])
-def test_scikit_learns_checks(estimator: JointCalibrator, check: object) -> None:
-    check(estimator)  # type: ignore[operator]
 
 
 @pytest.fixture(scope="module")
