@@ -23,13 +23,13 @@ from calib.data.study import Batch, Study
 from calib.errors import CalibError
 from calib.files import safe_name
 from calib.records.archive_file import Kept, packed, read_members, rounded, unpacked, write_members
-from calib.records.predictions_file import PREDICTIONS, read_predictions
+from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS, read_predictions
 from calib.records.record import Finished
-from calib.runs.outcome import as_read, predictions
+from calib.runs.outcome import as_read, predictions, subject_predictions
 from calib.runs.planner import Job
 
-OWN = ("files", "checksum")
-"""Keys of a ``result.json`` that belong to the files of its record."""
+OWN = ("files", "checksum", "archived")
+"""Keys of a ``result.json`` that belong to its record: its files, and whether they come from the archive."""
 
 ATTRIBUTES = ("y", "subject", "replicate", "names")
 """What the archive keeps of a batch."""
@@ -182,6 +182,8 @@ def restore(job: Job, kept: Kept) -> None:
         settings = OmegaConf.merge(run.config, {"split": run.split.label})
         run.record.write_text("config.yaml", OmegaConf.to_yaml(settings, resolve=True))
         run.record.write_table(PREDICTIONS, predictions(run.study, kept.probability), digits=8)
+        if len(subjects := subject_predictions(run.study, kept.probability)):
+            run.record.write_table(OF_SUBJECTS, subjects, digits=8)
         run.record.finish({**kept.result, "archived": True})
 
 

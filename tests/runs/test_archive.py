@@ -62,6 +62,11 @@ def test_what_is_archived_is_restored_without_the_study(made: Path, tmp_path: Pa
             assert scores["accuracy"] == pytest.approx(
                 (part.probability.argmax(axis=1) == part.y).mean(), rel=1e-6
             )
+        assert (job.run.record.path / "predictions_subjects.csv").is_file()
+    file = tmp_path / "archive" / "demo" / "baseline.zip"
+    first = file.read_bytes()
+    Archive(tmp_path / "archive").add([job for job, _ in found], lambda _: 5)  # what was restored, kept again
+    assert file.read_bytes() == first
 
 
 def test_the_same_runs_give_the_same_bytes_and_a_new_seed_adds_to_them(made: Path, tmp_path: Path) -> None:
