@@ -3,20 +3,14 @@
 from omegaconf import DictConfig
 
 from calib.registry import CONF
-from calib.runs.again import found_again, remember
 from calib.runs.cli import main
 
 
-def carry_out(config: DictConfig) -> None:
-    """Carry out the runs of a configuration, or show them if they are recorded.
-
-    What computes is imported only if there is something to compute.
-    """
-    if found_again(config):
-        return
+def carry_out(config: DictConfig) -> object:
+    """Carry out the runs of a configuration; only this imports what computes."""
     from calib.runs.experiment import run
 
-    remember(config, run(config))
+    return run(config)
 
 
 def command_line() -> None:
