@@ -60,7 +60,7 @@ class ComBat(Lasting):
         names = [batch.name for batch in batches]
         if self.reference is not None:
             check_choice("method.corrector.reference", self.reference, names)
-        corrected, common = _adjusted(
+        corrected, common = combat(
             np.concatenate([batch.dense for batch in batches]),
             np.repeat(names, [len(batch) for batch in batches]),
             mean_only=self.mean_only,
@@ -112,8 +112,8 @@ def combat(
     mean_only: bool = False,
     reference: str | None = None,
     parametric: bool = True,
-) -> Array:
-    """Return the data corrected for batch effects.
+) -> tuple[Array, Common]:
+    """Return the data corrected for batch effects, and what the batches were adjusted to.
 
     Args:
         x: ``(samples, features)``; NaN marks a missing value and stays one.
@@ -122,24 +122,13 @@ def combat(
         mean_only, reference, parametric: see ``ComBat``.
 
     Returns:
-        ``(samples, features)``. A feature that is constant within a batch is returned as it is.
+        Data ``(samples, features)``, in which a feature that is constant within a batch is as it was, and the
+        common mean and variance.
 
     Raises:
         CalibError: fewer than two batches or features, one sample in each batch, or covariates confounded
             with the batches.
     """
-    return _adjusted(x, batch, covariates, mean_only, reference, parametric)[0]
-
-
-def _adjusted(
-    x: NDArray[np.floating],
-    batch: NDArray[np.str_],
-    covariates: Array | None = None,
-    mean_only: bool = False,
-    reference: str | None = None,
-    parametric: bool = True,
-) -> tuple[Array, Common]:
-    """Return the corrected data of ``combat`` and what the batches were adjusted to."""
     x = np.asarray(x, np.float64)
     levels, owner = np.unique(batch, return_inverse=True)
     if len(levels) < 2:

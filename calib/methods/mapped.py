@@ -82,7 +82,7 @@ class MapThenClassify(Method):
         """Map and train for one target after another; each target has random streams of its own."""
         fitted = FittedMaps(self, task, runtime)
         for target in task.targets:
-            fitted.take(target, runtime)
+            fitted.take(target)
         return fitted
 
 
@@ -100,10 +100,10 @@ class FittedMaps:
         self.classifiers: dict[str, FittedClassifier] = {}
         self._later: tuple[bytes, FittedClassifier] | None = None
 
-    def take(self, target: Samples, runtime: Runtime) -> None:
+    def take(self, target: Samples) -> None:
         """Map all sources onto a target and train its classifier."""
         x = self._prepared(target)
-        maps, classifier = self._trained(target.name, x, runtime)
+        maps, classifier = self._trained(target.name, x, self._runtime)
         if not self.classifiers:
             self._shown |= maps
         self._shown[target.name], self.classifiers[target.name] = x, classifier

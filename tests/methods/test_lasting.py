@@ -107,7 +107,7 @@ def test_sizes_of_arrays() -> None:
 @pytest.mark.parametrize("options", [{}, {"mean_only": True}, {"parametric": False}])
 def test_combat_adjusts_a_later_batch_as_to_a_reference(options: dict[str, bool]) -> None:
     first, later = samples("a", 0, 1).x.astype(float), samples("b", 1.2, 2).x.astype(float)
-    both = combat(np.concatenate([first, later]), np.repeat(["a", "b"], 60), reference="a", **options)
+    both, _ = combat(np.concatenate([first, later]), np.repeat(["a", "b"], 60), reference="a", **options)
     common = Common(np.full(8, True), first.mean(axis=0), first.var(axis=0))
     settings = {"mean_only": False, "parametric": True} | options
     np.testing.assert_allclose(adjusted_to(common, later, **settings), both[60:], rtol=1e-10)
