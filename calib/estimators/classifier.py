@@ -168,7 +168,7 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         config = self._configured()
         runtime = self._runtime()
         config.seed, config.device, config.dtype = runtime.seed, self.device, self.dtype
-        self._places = class_order(self.classes_, getattr(self, "positive", None))
+        self._places = class_order(self.classes_, self.positive)
         y = np.where(y < 0, -1, self._places[y])
         classes = [str(label) for label in self.classes_[np.argsort(self._places)]]
         with noting() as found:

@@ -65,6 +65,7 @@ class JointCalibrator(BatchClassifier):
         dtype: str = "float32",
         progress: bool = False,
     ) -> None:
+        super().__init__("joint", protocol, unit, unlabelled, None, random_state, device, dtype, progress)
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -78,15 +79,7 @@ class JointCalibrator(BatchClassifier):
         self.lambda2 = lambda2
         self.dropout = dropout
         self.reconstruct_targets = reconstruct_targets
-        self.protocol = protocol
-        self.unit = unit
-        self.unlabelled = unlabelled
-        self.random_state = random_state
-        self.device = device
-        self.dtype = dtype
-        self.progress = progress
 
-    method = "joint"
     accepts_sparse = False
 
     def _settings(self) -> dict[str, Any]:
