@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import pandas as pd
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from calib.errors import DamagedError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEFTOVER = re.compile(r"\.\d+-.+")
 """Name of a temporary file, which a killed process may leave behind: ``.<process id>-<name>``."""
@@ -98,12 +100,14 @@ def remove_leftovers(folder: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def read_table(file: Path, **options: Any) -> pd.DataFrame:
+def read_table(file: Path, **options: Any) -> "pd.DataFrame":
     """Return a CSV table of this project; ``options`` are those of ``pandas.read_csv``.
 
     Raises:
         DamagedError: the file is missing, or is not such a table.
     """
+    import pandas as pd
+
     try:
         return pd.read_csv(file, **options)
     except (OSError, ValueError) as error:  # ValueError: parser, encoding, columns

@@ -3,14 +3,20 @@
 from omegaconf import DictConfig
 
 from calib.registry import CONF
+from calib.runs.again import found_again, remember
 from calib.runs.cli import main
 
 
-def carry_out(config: DictConfig) -> object:
-    """Carry out the runs of a configuration; only this imports what computes."""
+def carry_out(config: DictConfig) -> None:
+    """Carry out the runs of a configuration, or show them if they are recorded.
+
+    What computes is imported only if there is something to compute.
+    """
+    if found_again(config):
+        return
     from calib.runs.experiment import run
 
-    return run(config)
+    remember(config, run(config))
 
 
 def command_line() -> None:

@@ -12,14 +12,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from calib.data.study import FloatArray, IntArray
 from calib.errors import DamagedError
 from calib.files import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from calib.data.study import FloatArray, IntArray
 
 PREDICTIONS = "predictions.csv"
 """The table's name in a record."""
@@ -48,13 +52,15 @@ class Predictions:
         probability: the probability of each class ``(samples, classes)``.
     """
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     classes: Sequence[str]
-    probability: FloatArray
+    probability: "FloatArray"
 
     @property
-    def y(self) -> IntArray:
+    def y(self) -> "IntArray":
         """Class index of each true label ``(samples,)``; -1 where there is none of these classes."""
+        import pandas as pd
+
         return pd.Index(list(self.classes)).get_indexer(pd.Index(self.table["label"])).astype(np.int64)
 
     def rows(self, chosen: NDArray[np.bool_]) -> "Predictions":

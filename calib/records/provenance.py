@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from calib import __version__
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "hydra-core")
@@ -59,7 +57,11 @@ def made_elsewhere(result: Mapping[str, Any], device: str) -> str:
 
 def device_name(device: str) -> str:
     """Return the name of the accelerator, or ``cpu``."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    if not device.startswith("cuda"):
+        return "cpu"
+    import torch  # takes seconds, and a run that is found again needs it for a GPU only
+
+    return torch.cuda.get_device_name(device)
 
 
 def revision() -> dict[str, str | bool] | None:

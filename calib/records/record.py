@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from calib.errors import CalibError, DamagedError
 from calib.files import checksum, facts, remove_leftovers, safe_name, same, write_archive, write_whole
 from calib.records.locks import locked_folder
 from calib.records.predictions_file import PREDICTIONS, TEXT, Predictions, read_predictions
 from calib.records.shape import CORRECTION, RUN, Shape, misfit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -304,6 +305,6 @@ class Record:
         """Write a text file whole or not at all."""
         self.write(name, lambda file: file.write_text(text, encoding="utf-8"))
 
-    def write_table(self, name: str, table: pd.DataFrame, digits: int) -> None:
+    def write_table(self, name: str, table: "pd.DataFrame", digits: int) -> None:
         """Write a CSV file whole or not at all, with ``digits`` significant digits."""
         self.write(name, lambda f: table.to_csv(f, index=False, float_format=f"%.{digits}g"))

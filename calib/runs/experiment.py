@@ -26,7 +26,8 @@ from calib.evaluation.novelty import training_statistics
 from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS
-from calib.records.provenance import hardware, made_elsewhere, peak_memory_mb, revision, versions
+from calib.records.provenance import hardware, peak_memory_mb, revision, versions
+from calib.runs.again import tell
 from calib.runs.input_checks import before_training
 from calib.runs.models import MODEL, reads_alike, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions, subject_predictions
@@ -88,9 +89,7 @@ def recorded(run: Run) -> Result | None:
     result = None if again else run.record.result()
     if result is not None:
         run.record.tidy()
-        log.info(f"Already done:\n{result_table(result, run.config.protocol.reported_auc)}")
-        if note := made_elsewhere(result, run.config.device):
-            log.warning("Record %s: %s force=true makes it again.", run.record.path, note)
+        tell(run.record.path, result, run.config)
         said = kept(run.study.cautions)
         for warning in result.get("warnings", []):  # a record of an older version has none
             if warning not in said:
