@@ -58,7 +58,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-data: setup  ## download the MI and CHD files and verify them (14 MB); STUDY=pancreas for the cells
+data: setup  ## download the MI and CHD files and verify them (14 MB); STUDY=pancreas for the cells, STUDY=zoo for ten public studies (20 MB)
 	$(BIN)/python scripts/fetch_data.py $(STUDY)
 
 reproduce-all: setup  ## the whole paper: runs, tables, figures, page; STUDIES= METHODS= SEEDS= PROTOCOLS= OUT= JOBS= LAUNCHER=slurm LAUNCH_OPTIONS=

@@ -1,4 +1,4 @@
-"""R data files for the tests, with the parts of a Seurat object that are read.
+"""R data files for the tests, such as the parts of a Seurat object that are read.
 
 The objects are lists with attributes where R has objects with slots, since rdata writes no such objects. Both
 are read alike.
@@ -50,6 +50,25 @@ def factor(codes: Sequence[int], levels: Sequence[str]) -> RObject:
     """Return a factor; codes count from 1, and R's missing value is the smallest integer."""
     made = _numbers(np.array(codes, np.int32))
     return _object(RObjectType.INT, made.value, {"levels": _texts(levels)})
+
+
+def matrix(values: np.ndarray, rows: Sequence[str] | None, columns: Sequence[str] | None) -> RObject:
+    """Return a dense matrix; R stores it column by column, and its names may be missing."""
+    slots = {"dim": _numbers(np.array(values.shape, np.int32))}
+    if rows is not None and columns is not None:
+        slots["dimnames"] = _list([_texts(rows), _texts(columns)])
+    return _object(RObjectType.REAL, values.astype(float).ravel(order="F"), slots)
+
+
+def named_list(entries: Mapping[str, Any], rows: Sequence[str] | None = None) -> RObject:
+    """Return a list with names, or a data frame with names of its rows."""
+    attributes = {"names": _texts(list(entries))} | ({} if rows is None else {"row.names": _texts(rows)})
+    return _list([_column(values) for values in entries.values()], attributes)
+
+
+def with_slots(slots: Mapping[str, RObject]) -> RObject:
+    """Return an object with these slots."""
+    return _with(slots)
 
 
 def _column(values: Any) -> RObject:

@@ -1,11 +1,13 @@
 """Download studies and verify their files; ``make data``.
 
 Without arguments this downloads the MI and CHD files. With names it downloads those studies, each of which
-has an address in conf/dataset: mi, chd, pancreas (large), pancreas_mini, pancreas_500, pancreas_1000, ...
+has an address in conf/dataset: mi, chd, pancreas (large), pancreas_mini, crc, ...; zoo stands for the ten
+public studies of conf/zoo.yaml.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
@@ -18,6 +20,9 @@ from calib.shown import say
 USUAL = ("mi", "chd")
 """The studies that are downloaded without arguments."""
 
+ZOO = "zoo"
+"""Name that stands for the public studies of ``zoo``."""
+
 ADDRESSES = ("url", "figshare")
 """Settings of a study that say where its files come from."""
 
@@ -28,14 +33,25 @@ def published() -> list[str]:
     return [file.stem for file in files if any(key in OmegaConf.load(file) for key in ADDRESSES)]
 
 
+def zoo() -> dict[str, list[str]]:
+    """Return the names of the public studies, ``development`` and ``confirmation`` (conf/zoo.yaml)."""
+    return {str(part): list(names) for part, names in OmegaConf.load(CONF / "zoo.yaml").items()}
+
+
+def _asked(names: Sequence[str]) -> list[str]:
+    """Return the studies that the arguments name."""
+    public = [name for part in zoo().values() for name in part]
+    return [one for name in names for one in (public if name == ZOO else [name])]
+
+
 def main() -> None:
     """Load each study once, which downloads and verifies it, and print its size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     known = published()
-    parser.add_argument("studies", nargs="*", metavar="study", help=", ".join(known))
-    for name in parser.parse_args().studies or USUAL:
+    parser.add_argument("studies", nargs="*", metavar="study", help=", ".join([*known, ZOO]))
+    for name in _asked(parser.parse_args().studies or USUAL):
         if name not in known:
-            parser.error(f"{name} is none of the studies that can be fetched: {', '.join(known)}")
+            parser.error(f"{name} is none of the studies that can be fetched: {', '.join([*known, ZOO])}")
         study = build(compose(CONF, f"dataset={name}").dataset)
         sizes = ", ".join(f"{b.name}: {len(b)}" for b in study.batches.values())
         say(f"{name}: {len(study.features)} features, samples in batch {sizes}; verified.")

@@ -5,27 +5,25 @@ The counts are normalised and reduced to variable genes as in Niu et al. 2021, M
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pooch
 from scipy import sparse
 
+from calib.data.composition import Composition, check_composition
 from calib.data.downloads import locate
 from calib.data.figshare import locate_published
 from calib.data.genes import FLAVORS, chosen_genes, common_genes, detected_genes, normalised
 from calib.data.h5ad import as_batches, read_h5ad
+from calib.data.preparations import check_counts
 from calib.data.settings import Word, as_optional_word, as_sources, as_text, as_word
-from calib.data.sheet import Sheet, as_study, class_indices
-from calib.data.study import IntArray, Study, in_unit, with_cautions
-from calib.errors import CalibError, DataError, check_choice, check_number
+from calib.data.sheet import as_study, class_indices
+from calib.data.study import Study, in_unit, with_cautions
+from calib.errors import CalibError, check_choice, check_number
 
 log = logging.getLogger(__name__)
-
-Composition = Mapping[str, Sequence[int] | None]
-"""Cell type -> its expected number of cells in each batch, or None where any number is accepted."""
 
 
 @with_cautions
@@ -80,7 +78,7 @@ def load_counts_study(
     file = locate_published(path, **figshare) if figshare else locate(path, url, sha256)
     cells = read_h5ad(file, *columns, as_optional_word("dataset.layer", layer))
     y = class_indices(cells, spelling(cells.label), list(spelling(pd.Series(list(cell_types)))))
-    check_composition(cells, y, cell_types)
+    check_composition(cells, y, cell_types, "dataset.cell_types")
     check_counts(cells)
     cells = common_genes(replace(cells, values=sparse.csr_matrix(cells.values)))
     if min_genes:
@@ -102,43 +100,3 @@ def load_counts_study(
 def spelling(labels: pd.Series) -> pd.Series:
     """Return labels in lower case with single underscores between words: ``activated_stellate``."""
     return labels.map(lambda label: re.sub(r"[\W_]+", "_", label.strip().lower()), na_action="ignore")
-
-
-def check_composition(cells: Sheet, y: IntArray, cell_types: Composition) -> None:
-    """Check the numbers of cells of each type against the expected ones.
-
-    Raises:
-        DataError: a type has another number of cells in a batch.
-        CalibError: a type does not have one expected number for each batch.
-    """
-    batches = pd.unique(cells.batch)
-    for index, (cell_type, expected) in enumerate(cell_types.items()):
-        if expected is not None and len(expected) != len(batches):
-            raise CalibError(
-                f"dataset.cell_types.{cell_type} has {len(expected)} numbers of cells for {len(batches)} "
-                "batches; give one a batch, or null."
-            )
-        for batch, count in zip(batches, expected or (), strict=False):
-            found = int((y[cells.batch == batch] == index).sum())
-            if found != count:
-                raise DataError(
-                    f"File {cells.file} is not the expected one: batch '{batch}' has {found} cells of type "
-                    f"'{cell_type}', not {count}; delete it so that it can be downloaded again, or set "
-                    f"dataset.cell_types.{cell_type}=null to use it as it is."
-                )
-
-
-def check_counts(cells: Sheet) -> None:
-    """Check that the values can be raw counts: none is missing, infinite or negative.
-
-    Fractions are allowed, because the counts of some protocols are estimates.
-
-    Raises:
-        DataError: a value cannot be a count.
-    """
-    values = cells.values.data if sparse.issparse(cells.values) else cells.values
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise DataError(
-            f"File {cells.file} holds negative, missing or infinite values where raw counts are expected; "
-            "name the layer that has the counts with dataset.layer."
-        )

@@ -27,29 +27,32 @@ class Exclusions:
         values: column -> its values whose rows are left out.
         strict: whether every column has to be in every file, and every value in one of them. A later file,
             which a trained model is to predict, need not have them.
+        key: name of the setting, for messages.
     """
 
     values: Mapping[Word, Sequence[Word]]
     strict: bool = True
+    key: str = KEY
     _met: dict[Word, set[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, setting: object, strict: bool = True) -> "Exclusions":
+    def of(cls, setting: object, strict: bool = True, key: str = KEY) -> "Exclusions":
         """Return the setting in its type; null excludes nothing.
 
         Raises:
             CalibError: it is no mapping of columns to values.
         """
         if setting is None:
-            return cls({}, strict)
+            return cls({}, strict, key)
         if not isinstance(setting, Mapping) or not setting:
             raise CalibError(
-                f"{KEY}={setting} must give columns the values to leave out, as in "
-                f"{KEY}='{{type: [QC, blank]}}'."
+                f"{key}={setting} must give columns the values that mark these samples, as in "
+                f"{key}='{{type: [QC, blank]}}'."
             )
         return cls(
-            {as_word(KEY, column): as_words(f"{KEY}.{column}", values) for column, values in setting.items()},
+            {as_word(key, column): as_words(f"{key}.{column}", values) for column, values in setting.items()},
             strict,
+            key,
         )
 
     @property
@@ -63,26 +66,35 @@ class Exclusions:
         Raises:
             DataError: the table lacks a column, or no row stays.
         """
-        out = np.zeros(len(table), bool)
+        out = self.found(table, file)
+        if out.all():
+            raise DataError(f"File {file}: {self.key} leaves out all rows.")
+        if out.any():
+            log.info("%s: %s left out by %s", file, counted(int(out.sum()), "row"), self.key)
+        return ~out
+
+    def found(self, table: pd.DataFrame, file: Path) -> NDArray[np.bool_]:
+        """Return which rows of a file's table have one of the values ``(rows,)``.
+
+        Raises:
+            DataError: the table lacks a column.
+        """
+        rows = np.zeros(len(table), bool)
         for word, values in self.values.items():
             column = found_name(word, map(str, table.columns))
             if column is None and not self.strict:
                 continue
             if column is None:
                 raise DataError(
-                    f"File {file} has no column '{spelled(word)}', which {KEY} names"
+                    f"File {file} has no column '{spelled(word)}', which {self.key} names"
                     f"{nearest(spelled(word), map(str, table.columns))}"
                 )
             cells = text(table[column])
             present = [str(value) for value in pd.unique(cells.dropna())]
             self._met.setdefault(word, set()).update(present)
             names = [name for value in values if (name := found_name(value, present)) is not None]
-            out |= cells.isin(names).to_numpy(bool)
-        if out.all():
-            raise DataError(f"File {file}: {KEY} leaves out all rows.")
-        if out.any():
-            log.info("%s: %s left out by %s", file, counted(int(out.sum()), "row"), KEY)
-        return ~out
+            rows |= cells.isin(names).to_numpy(bool)
+        return rows
 
     def check_met(self, files: Iterable[Path]) -> None:
         """Raise DataError if a value was in none of the files that were read."""
@@ -92,5 +104,5 @@ class Exclusions:
                 if self.strict and found_name(value, present) is None:
                     raise DataError(
                         f"File {', '.join(map(str, files))}: column '{spelled(word)}' has no value "
-                        f"'{spelled(value)}', which {KEY} names{nearest(spelled(value), present)}"
+                        f"'{spelled(value)}', which {self.key} names{nearest(spelled(value), present)}"
                     )

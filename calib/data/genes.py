@@ -78,7 +78,10 @@ def ranked_genes(cells: Sheet, count: int, flavor: str) -> list[str]:
     the order of the mean over the batches (``scanpy.pp.highly_variable_genes`` with a batch key).
     """
     with _scanpy() as (sc, anndata):
-        obs = pd.DataFrame({"batch": pd.Categorical(cells.batch)}, index=cells.names.astype(str))
+        places = pd.RangeIndex(len(cells.batch)).astype(
+            str
+        )  # names may be those of cells of other batches, too
+        obs = pd.DataFrame({"batch": pd.Categorical(cells.batch)}, index=places)
         data = anndata.AnnData(cells.values, obs=obs, var=pd.DataFrame(index=cells.features))
         table = sc.pp.highly_variable_genes(
             data, n_top_genes=count, flavor=flavor, batch_key="batch", inplace=False

@@ -21,6 +21,7 @@ from scipy import sparse
 from calib.data.downloads import locate
 from calib.data.exclusions import Exclusions
 from calib.data.names import check_signs, is_missing_word, natural
+from calib.data.r_data import SUFFIXES
 from calib.data.raw_counts import with_normalised_counts
 from calib.data.settings import (
     Word,
@@ -33,7 +34,7 @@ from calib.data.settings import (
     found_name,
     spelled,
 )
-from calib.data.seurat_object import SUFFIXES, read_seurat
+from calib.data.seurat_object import read_seurat
 from calib.data.sheet import Sheet, as_study, joined, labelled, text
 from calib.data.sheet_names import UNLABELLED, in_natural_order, label_settings, warn_of_names
 from calib.data.study import Study, in_unit, with_cautions

@@ -6,6 +6,7 @@
 import re
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ PARQUET = (".parquet", ".pq")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
-def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
+def read_frame(file: Path, named: Sequence[Word | None] = (), row_names: bool = False) -> pd.DataFrame:
     """Return the table in a file, its rows in the order of the file; its index is their line, less two.
 
     Parquet and spreadsheets are known by the names of their files; anything else is text. Rows without any
@@ -36,6 +37,7 @@ def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
         file: the file.
         named: columns of names, which are read as text: ``01`` and ``1`` stay two names. In Parquet a name
             may also be that of the index.
+        row_names: whether the first column of a text file may have no name; see ``table_lines.read_lines``.
 
     Raises:
         DataError: the file is empty, damaged or of another kind, has a column twice, or one whose name has a
@@ -44,7 +46,8 @@ def read_frame(file: Path, named: Sequence[Word | None] = ()) -> pd.DataFrame:
     """
     words = [word for word in named if word is not None]
     suffix = file.suffix.lower()
-    read = _parquet if suffix in PARQUET else _spreadsheet if suffix in SPREADSHEETS else _text
+    text = partial(_text, row_names=row_names)
+    read = _parquet if suffix in PARQUET else _spreadsheet if suffix in SPREADSHEETS else text
     try:
         table = read(file, words)
     except (ValueError, IndexError, OSError, EOFError, zlib.error) as error:  # ValueError: parser or encoding
@@ -107,11 +110,11 @@ def _spreadsheet(file: Path, named: Sequence[Word]) -> pd.DataFrame:
     return table.assign(**{column: names.set_axis(table.columns, axis=1)[column] for column in columns})
 
 
-def _text(file: Path, named: Sequence[Word]) -> pd.DataFrame:
+def _text(file: Path, named: Sequence[Word], row_names: bool) -> pd.DataFrame:
     """Return the table in a text file, which may be compressed with gzip; its index is the line less two."""
     how = dialect(file)
     with opened(file, how) as stream:
-        lines = read_lines(stream, how.separator, named, file, how.skipped)
+        lines = read_lines(stream, how.separator, named, file, how.skipped, row_names)
     with opened(file, how) as stream:
         table = pd.read_csv(
             stream,

@@ -39,7 +39,14 @@ class Lines:
     cells: Mapping[str, Sequence[str]]
 
 
-def read_lines(stream: IO[str], separator: str, named: Sequence[Word], file: Path, skipped: int) -> Lines:
+def read_lines(
+    stream: IO[str],
+    separator: str,
+    named: Sequence[Word],
+    file: Path,
+    skipped: int,
+    row_names: bool = False,
+) -> Lines:
     """Return the rows of a table; lines without any sign are no rows.
 
     Args:
@@ -48,6 +55,8 @@ def read_lines(stream: IO[str], separator: str, named: Sequence[Word], file: Pat
         named: columns whose cells are returned, if the header has them.
         file: the file, for messages.
         skipped: lines of the file before the stream.
+        row_names: whether a first line that is shorter by one cell has no name for the first column, which
+            has the names of the rows. R's ``write.table`` writes such files.
 
     Raises:
         DataError: two columns have the same name; a line has more or fewer cells than the header; a quote is
@@ -55,6 +64,9 @@ def read_lines(stream: IO[str], separator: str, named: Sequence[Word], file: Pat
     """
     rows = _rows(stream, separator, file, skipped)
     _, header = next(rows, (0, []))
+    if row_names and (first := next(rows, None)) is not None:
+        rows = chain([first], rows)
+        header = [*[""] * (len(first[1]) == len(header) + 1), *header]
     columns = _names(header, file)
     places = {name: columns.index(name) for word in named if (name := found_name(word, columns)) is not None}
     needed = max((i + 1 for i, name in enumerate(columns) if not is_nameless(name)), default=0)

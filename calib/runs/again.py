@@ -8,7 +8,7 @@ of that and the records are as they were.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,9 @@ from calib.runs.terminal import result_table
 
 FOLDER = ".again"
 """Folder of the output in which commands are remembered."""
+
+PARTS = ("files", "values", "table")
+"""Settings of a study that name files one by one, each with its checksum where it is a published one."""
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -94,7 +97,8 @@ def _data(dataset: DictConfig) -> list[Any] | None:
     """
     path = dataset.get("path")
     if path is None:
-        pinned = [file.get("sha256") for file in (dataset.get("files") or {}).values()]
+        parts = OmegaConf.to_container(OmegaConf.masked_copy(dataset, [k for k in PARTS if k in dataset]))
+        pinned = [file.get("sha256") for file in _mappings(parts)]
         made = str(dataset.get("_target_", "")).endswith(".demo_study")
         return [] if made or (pinned and all(pinned) and "archive" not in dataset) else None
     names = [path] if isinstance(path, str) else list(path)
@@ -103,6 +107,17 @@ def _data(dataset: DictConfig) -> list[Any] | None:
         return [facts(file) for file in files]
     except OSError:  # not in the current folder: the reader knows where else to look
         return None
+
+
+def _mappings(setting: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield what a setting says of each of its files; a file without more than a path has no checksum."""
+    if isinstance(setting, Mapping) and not {"path", "sha256"} & set(setting):
+        setting = list(setting.values())
+    if isinstance(setting, list):
+        for part in setting:
+            yield from _mappings(part)
+    else:
+        yield setting if isinstance(setting, Mapping) else {}
 
 
 @cache

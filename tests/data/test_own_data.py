@@ -259,7 +259,7 @@ def test_rows_that_are_excluded(kind: str, plates: pd.DataFrame, tmp_path: Path)
         DataError, match=r"has no column 'diagnoses', which dataset.exclude names; did you mean"
     ):
         study(*overrides, "dataset.exclude={diagnoses:QC}")
-    with pytest.raises(CalibError, match="must give columns the values to leave out, as in"):
+    with pytest.raises(CalibError, match="must give columns the values that mark these samples, as in"):
         study(*overrides, "dataset.exclude=[QC]")
 
 

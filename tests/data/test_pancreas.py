@@ -154,11 +154,11 @@ def test_another_composition(few: Path) -> None:
         load(few, "dataset.cell_types.beta=[16,15,12]")
     message = str(error.value)
     assert (
-        "few.h5ad is not the expected one: batch '2' has 14 cells of type 'beta', not 15; delete it"
+        "few.h5ad is not the expected one: batch '2' has 14 samples of class 'beta', not 15; delete it"
         in message
     )
     assert "or set dataset.cell_types.beta=null to use it as it is" in message
-    with pytest.raises(CalibError, match=r"cell_types.beta has 2 numbers of cells for 3 batches; give one"):
+    with pytest.raises(CalibError, match=r"cell_types.beta has 2 numbers of samples for 3 batches; give one"):
         load(few, "dataset.cell_types.beta=[16,14]")
     assert load(few, "dataset.cell_types.beta=[16,14,12]").batches["2"].y is not None
 

@@ -228,7 +228,7 @@ def test_lost_jobs_are_told_and_made_by_the_next_command(tmp_path: Path) -> None
     assert len(failed) == 3
     assert sum(f"Slurm's job {array}_{n} left the queue before it began;" in told for n in (4, 5)) == 2
     assert f"Slurm's job {array}_0 ended as FAILED (log: " in told
-    assert max(running) == 2
+    assert max(running) <= 2
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob(RESULT)}
     assert len(stamps) == 3
     with reproduce(tmp_path, *options) as process:
