@@ -52,7 +52,7 @@ def test_of_the_estimators(study: Study) -> None:
     for default in DEFAULTS:
         torch.set_default_dtype(default)
         model = JointCalibrator(epochs=2, batch_size=8).fit(x, y, owner)
-        corrected = BatchCorrector("normae", FAST).fit_transform(x, batch=owner)
+        corrected = BatchCorrector("normae", **FAST).fit_transform(x, batch=owner)
         found.append((model.predict_proba(x, owner), model.transform(x, owner), corrected))
         assert torch.get_default_dtype() is default
     for first, second in zip(*found, strict=True):

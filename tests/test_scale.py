@@ -123,7 +123,7 @@ def bench(*arguments: object) -> list[float]:
 
 @pytest.mark.slow
 def test_memory_of_a_hundred_thousand_samples(tmp_path: Path) -> None:
-    *_, small = bench("--train", 10_000)
+    *_, small = bench("--train", 10_000, 1)
     *_, large = bench("--train", 100_000)
     assert large < small + 200
     bench("--write", tmp_path, 100_000)

@@ -30,6 +30,11 @@ def configured(method: str, protocol: str | Protocol, settings: Mapping[str, Any
         CalibError: there is no such method, protocol or setting.
     """
     _check_known("method", method)
+    if not isinstance(protocol, str | Protocol):
+        raise CalibError(
+            f"protocol={protocol!r} must be the name of a protocol or a Protocol; settings of the method are "
+            "arguments of their own, such as epochs=100."
+        )
     named = protocol if isinstance(protocol, str) else "paper"
     _check_known("protocol", named)
     given = "dataset=table", "dataset.path=arrays", f"method={method}", f"protocol={named}"

@@ -88,14 +88,14 @@ def write_h5ad(file: Path, cells: int) -> None:
     data.write_h5ad(file)
 
 
-def train_once(cells: int) -> tuple[int, float, float]:
-    """Train the joint method for one epoch, or for as many epochs as fill ``ITERATIONS``.
+def train_once(cells: int, iterations: int = ITERATIONS) -> tuple[int, float, float]:
+    """Train the joint method for one epoch, or for as many epochs as fill these iterations.
 
     Returns:
         The number of epochs, and the processor seconds of an epoch and of a sample of a mini-batch.
     """
     per_epoch = max(cells // BATCHES // ROWS, 1)
-    epochs = max(1, ITERATIONS // per_epoch)
+    epochs = max(1, iterations // per_epoch)
     config = compose(
         CONF,
         "method=joint",
@@ -181,7 +181,7 @@ def command_line() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if given.train:
-        print(*train_once(int(given.train[0])), peak_memory_mb())
+        print(*train_once(*map(int, given.train)), peak_memory_mb())
         return
     folder, cells = given.write or given.run
     file = Path(folder) / "simulated.h5ad"
