@@ -8,7 +8,7 @@ of that and the records are as they were.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -20,13 +20,11 @@ from calib.files import facts, short_hash, write_whole
 from calib.records.provenance import made_elsewhere, versions
 from calib.records.record import Record, run_record
 from calib.records.shape import RUN
+from calib.runs.contents import contents
 from calib.runs.terminal import result_table
 
 FOLDER = ".again"
 """Folder of the output in which commands are remembered."""
-
-PARTS = ("files", "values", "table")
-"""Settings of a study that name files one by one, each with its checksum where it is a published one."""
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -80,7 +78,7 @@ def _place(config: DictConfig) -> Path | None:
     """Return the file of a command, or None for one that does more than show what is recorded."""
     if config.force or config.save_model or config.batch_seeds or str(config.device) != "cpu":
         return None
-    data = _data(config.dataset)
+    data = contents(config.dataset)
     if data is None:
         return None
     settings = OmegaConf.to_container(config, resolve=True)
@@ -88,36 +86,6 @@ def _place(config: DictConfig) -> Path | None:
     asked = {key: value for key, value in settings.items() if key != "progress"}
     identity = {"settings": asked, "data": data, "code": _code(), "versions": versions()}
     return Path(str(config.out)) / FOLDER / f"{short_hash(identity)}.json"
-
-
-def _data(dataset: DictConfig) -> list[Any] | None:
-    """Return what a study's files hold, or None if only its reader knows which they are.
-
-    Files with a checksum in their settings need no look: a reader takes no others.
-    """
-    path = dataset.get("path")
-    if path is None:
-        parts = OmegaConf.to_container(OmegaConf.masked_copy(dataset, [k for k in PARTS if k in dataset]))
-        pinned = [file.get("sha256") for file in _mappings(parts)]
-        made = str(dataset.get("_target_", "")).endswith(".demo_study")
-        return [] if made or (pinned and all(pinned) and "archive" not in dataset) else None
-    names = [path] if isinstance(path, str) else list(path)
-    files = [Path(str(name)).expanduser() for name in names]
-    try:
-        return [facts(file) for file in files]
-    except OSError:  # not in the current folder: the reader knows where else to look
-        return None
-
-
-def _mappings(setting: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield what a setting says of each of its files; a file without more than a path has no checksum."""
-    if isinstance(setting, Mapping) and not {"path", "sha256"} & set(setting):
-        setting = list(setting.values())
-    if isinstance(setting, list):
-        for part in setting:
-            yield from _mappings(part)
-    else:
-        yield setting if isinstance(setting, Mapping) else {}
 
 
 @cache

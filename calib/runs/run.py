@@ -9,7 +9,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
-from calib.data.overlaps import with_marks
 from calib.data.settings import as_text
 from calib.data.split import Split
 from calib.data.study import Study
@@ -21,6 +20,7 @@ from calib.methods.base import AnyMethod
 from calib.protocol import Protocol
 from calib.records.record import Record, run_record
 from calib.registry import LOADER, METHOD, PROTOCOL
+from calib.runs.loading import read
 from calib.runtime import DTYPES, PAPERS_UNIT, named_device
 
 RECORD_VERSION = 2
@@ -77,7 +77,7 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
         check_flag(flag, config[flag])
     build(config.protocol, PROTOCOL)  # its mistakes are told before a file is read
     with in_one_sentence(f"Reading study '{config.dataset.name}'"):
-        study: Study = with_marks(build(config.dataset, LOADER))
+        study = read(config.dataset, LOADER)
     return scaled(study, config)
 
 
