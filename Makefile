@@ -23,13 +23,13 @@ LAUNCH_OPTIONS ?=
 DEVICE ?= cpu
 PLACE = --out $(OUT) --device $(DEVICE) --launcher $(LAUNCHER) \
 	$(if $(LAUNCH_OPTIONS),--launcher-options $(LAUNCH_OPTIONS)) $(if $(JOBS),--jobs $(JOBS))
-REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) \
-	$(if $(STUDIES),--studies $(STUDIES)) $(if $(METHODS),--methods $(METHODS)) \
+PARTS = $(if $(STUDIES),--studies $(STUDIES)) $(if $(METHODS),--methods $(METHODS)) \
 	$(if $(PROTOCOLS),--protocols $(PROTOCOLS)) $(if $(SEEDS),--seeds $(SEEDS))
+REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) $(PARTS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data reproduce-all report status search archive restore tables notes bench clean
+.PHONY: help setup demo test test-slow lint data reproduce-all zoo report status search archive restore tables notes bench clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ data: setup  ## download the MI and CHD files and verify them (14 MB); STUDY=pan
 
 reproduce-all: setup  ## the whole paper: runs, tables, figures, page; STUDIES= METHODS= SEEDS= PROTOCOLS= OUT= JOBS= LAUNCHER=slurm LAUNCH_OPTIONS=
 	$(REPRODUCE)
+
+zoo: setup  ## the fast methods on ten public studies (an hour on two cores); SERIES=zoo,zoo_slow for all, and the options above
+	$(BIN)/python scripts/reproduce.py --series $(if $(filter paper,$(SERIES)),zoo,$(SERIES)) $(PLACE) $(PARTS)
 
 report: setup  ## tables, figures and page of what is recorded, with the options of reproduce-all
 	$(REPRODUCE) --report-only

@@ -33,25 +33,40 @@ def mmd2_matrix(groups: Sequence[Tensor], widths: Sequence[float], biased: bool 
     Returns:
         ``(groups, groups)``, symmetric; the diagonal is zero when biased.
     """
+    return mmd2_matrices(groups, [widths], biased)[0]
+
+
+def mmd2_matrices(
+    groups: Sequence[Tensor], widths: Sequence[Sequence[float]], biased: bool = True
+) -> list[Tensor]:
+    """Compute ``mmd2_matrix`` for several sets of widths, with the distances between rows computed once."""
     rows = torch.cat(tuple(groups)).detach()
     sizes = torch.tensor([len(group) for group in groups], device=rows.device)
     member = F.one_hot(torch.repeat_interleave(sizes), len(sizes)).to(rows.dtype)
     half = rows.square().sum(dim=1) / 2
-    sums = torch.zeros_like(member.T @ member)
+    sums = [torch.zeros_like(member.T @ member) for _ in widths]
     for part in chunks(0, len(rows)):
         here, below = slice(0, part.stop - part.start), slice(part.stop - part.start, None)
         x, belongs = rows[part.start :], member[part.start :]
         distances = minus_half_distances2(x, half[part.start :], here)
-        kernel = torch.zeros_like(distances)
-        for _, of_width in kernels(distances, widths):
-            kernel += of_width
-        sums += belongs[here].T @ kernel[:, here] @ belongs[here]
-        off_diagonal = belongs[here].T @ kernel[:, below] @ belongs[below]
-        sums += off_diagonal + off_diagonal.T  # the kernel matrix is symmetric
+        for of_set, total in zip(widths, sums, strict=True):
+            kernel = torch.zeros_like(distances)
+            for _, of_width in kernels(distances, of_set):
+                kernel += of_width
+            total += belongs[here].T @ kernel[:, here] @ belongs[here]
+            off_diagonal = belongs[here].T @ kernel[:, below] @ belongs[below]
+            total += off_diagonal + off_diagonal.T  # the kernel matrix is symmetric
     count = sizes.to(rows.dtype)
+    return [
+        _discrepancy(total, count, len(of_set), biased) for of_set, total in zip(widths, sums, strict=True)
+    ]
+
+
+def _discrepancy(sums: Tensor, count: Tensor, widths: int, biased: bool) -> Tensor:
+    """Return the squared MMD of groups of so many rows from the sums of their kernels."""
     within = sums.diagonal() / count**2
     if not biased:  # the kernel of a row with itself is 1 at every width
-        within = (sums.diagonal() - count * len(widths)) / (count * (count - 1))
+        within = (sums.diagonal() - count * widths) / (count * (count - 1))
     return within[:, None] + within[None, :] - 2 * sums / (count[:, None] * count[None, :])
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from calib.data.matrix import Matrix, dense, feature_means
-from calib.mmd import MEDIAN_FACTORS, PAPER_WIDTHS, median_distance, mmd2_matrix
+from calib.mmd import MEDIAN_FACTORS, PAPER_WIDTHS, median_distance, mmd2_matrices
 
 ROWS, DRAWS = 500, 30
 """Most rows of a batch in a draw, and number of draws."""
@@ -110,8 +110,9 @@ def batch_distances(
                     "fixed": list(PAPER_WIDTHS),
                     "median": [scale * factor for factor in MEDIAN_FACTORS],
                 }
-            for kernel, values in widths.items():
-                mmd2 = mmd2_matrix(groups, values)
+            for (kernel, values), mmd2 in zip(
+                widths.items(), mmd2_matrices(groups, list(widths.values())), strict=True
+            ):
                 listed = " ".join(f"{width:.4g}" for width in values)
                 table += [
                     (space, kernel, listed, batches[i], batches[j], draw, float(mmd2[i, j])) for i, j in pairs

@@ -23,6 +23,7 @@ from calib.report.paper import PANCREAS, PARTS_OF_PANCREAS, PROTOCOLS, spelled
 from calib.report.printed import Lines, lines_of, printed_tables
 from calib.report.results import results_table
 from calib.report.table_three import table_three
+from calib.report.zoo.section import apart_from_zoo, zoo_section
 from calib.runs.planner import Job
 
 FAMILY = (PANCREAS, *PARTS_OF_PANCREAS)
@@ -68,6 +69,11 @@ def _written(
     results = results_table(finished)
     Record(folder).write_table("runs.csv", results, digits=6)
 
+    everything = jobs
+    jobs, of_zoo = apart_from_zoo(jobs)
+    studies = {name: study for name, study in studies.items() if any(name == j.run.study.name for j in jobs)}
+    kept = {job.run.record.path for job in jobs}
+    finished_of_zoo, finished = finished, [record for record in finished if record.path in kept]
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     by_study = {name: [job for job in jobs if job.run.study.name == name] for name in studies}
     of_paper = {name: [job for job in part if not is_beyond(job)] for name, part in by_study.items()}
@@ -77,6 +83,8 @@ def _written(
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
     further = _further_sections(by_study, finished, folder / "figures", workers)
+    if public := zoo_section(of_zoo, finished_of_zoo, folder / "figures"):
+        further.append(public)
     if warned := cautions_section(finished):
         further.append(warned)
     judged = verdicts(finished, studies, protocols)
@@ -99,9 +107,9 @@ def _written(
     failed = [f"{name}: {reason}" for name, reason in failures.items()]
     content = Content(
         verdicts=judged,
-        sections=[*sections, *further, Section("Cost", tables=costs)],
+        sections=[*sections, *further, *([Section("Cost", tables=costs)] if costs else [])],
         missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
-        facts=_facts(finished, len(jobs)),
+        facts=_facts(finished_of_zoo, len(everything)),
         tables=folder / "tables",
     )
     write_page(folder / "index.html", content)
@@ -129,7 +137,10 @@ def _further_sections(
 ) -> list[Section]:
     """Return the sections on methods that are not in the paper's tables, as far as they are recorded."""
     groups = {name: group_jobs(part, finished) for name, part in jobs.items()}
-    sections = (beyond_section(groups, figures), named_section(groups, figures, workers))
+    sections = (
+        beyond_section(groups, figures),
+        named_section(groups, figures, workers),
+    )
     return [section for section in sections if section]
 
 

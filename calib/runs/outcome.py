@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from calib.errors import DivergedError
 from calib.evaluation.distances import Choice, batch_distances, chosen_distances
 from calib.evaluation.metrics import by_subject, count_classes, median_by_subject, score, unseen_classes
 from calib.evaluation.separation import separation
-from calib.files import Stack
+from calib.files import Stack, short_hash
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
 from calib.records.predictions_file import CALIBRATED, PROBABILITY, TEXT, Predictions
 from calib.runs.run import Run
@@ -103,8 +103,34 @@ def _distances(
     """Return squared MMD of the chosen pairs of batches, as given and as calibrated, on the same rows."""
     before = {name: run.study.batches[name].x for name in embedding}
     before |= {name: before[name][kept] for name, kept in rows.items() if name in before}
-    spaces = {"before": before, "after": embedding}
-    return batch_distances(spaces, run.config.seed, draws=chosen.draws, pairs=chosen.pairs)
+    seed = run.config.seed
+
+    def distances(space: str, data: Mapping[str, Matrix]) -> pd.DataFrame:
+        """Return the distances in one space."""
+        return batch_distances({space: data}, seed, draws=chosen.draws, pairs=chosen.pairs)
+
+    some = {name: short_hash(kept.tolist()) for name, kept in rows.items() if name in before}
+    key = short_hash({**run.data, "seed": seed, "batches": list(before), "rows": some, "rule": chosen.rule})
+    known = _before(key, lambda: distances("before", before))
+    return pd.concat([known, distances("after", embedding)], ignore_index=True)
+
+
+class _Last:
+    """Keeps the last table that was made: a sweep makes runs that share the data before calibration."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._table = pd.DataFrame()
+
+    def __call__(self, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        if key != self._key:
+            self._table = make()
+            self._key = key
+        return self._table
+
+
+_before = _Last()
+"""Distances before calibration: ``_before(key, make)``."""
 
 
 def _silhouettes(

@@ -160,7 +160,7 @@ def _difference(group: Group, other: Group | None) -> Estimate | None:
 def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
     """Return the numbers of ``comparison_numbers`` as a table."""
     rows = [
-        [method_name(row, _suffix(row["label"], row["variant"])), row["protocol"], *cells(row)]
+        [method_name(row, method_suffix(row["label"], row["variant"])), row["protocol"], *cells(row)]
         for row in numbers.to_dict("records")
     ]
     heads = ["method", "protocol", *HEADS, "minus Joint+", "reads", *LAST]
@@ -176,7 +176,7 @@ def comparison_table(study: str, numbers: pd.DataFrame) -> Table:
     return Table(f"comparison_{study}", title, CAPTION, heads, rows, numbers, command)
 
 
-def _suffix(label: str, variant: str) -> str:
+def method_suffix(label: str, variant: str) -> str:
     """Return the addition of a variant to a method's name, which may name the classifier already."""
     suffix = SUFFIXES.get(variant, "")
     known = label.rpartition(", ")[2]

@@ -1,0 +1,1 @@
+"""The report's section on public studies: what holds beyond the paper's two."""

@@ -1,0 +1,146 @@
+"""The section on public studies: tables, ranks, forest, properties, and what of the paper's claim holds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from calib.records.record import Finished
+from calib.registry import CONF
+from calib.report.exhibits import Table
+from calib.report.figures.gallery import Gallery
+from calib.report.groups import Group, group_jobs
+from calib.report.page.page import Section
+from calib.report.page.parts import Shown
+from calib.report.zoo.forest import forest_figure
+from calib.report.zoo.properties import correlations, study_numbers
+from calib.report.zoo.ranks import Ranks, rank_figure, ranked
+from calib.report.zoo.scores import Entry, entries, score_numbers
+from calib.report.zoo.tables import (
+    claim_table,
+    correlation_table,
+    metric_table,
+    rank_table,
+    refusal_table,
+    study_table,
+)
+from calib.runs.planner import Job
+
+LISTS = ("zoo", "zoo_slow")
+"""Lists of conf/reproduce.yaml that make the runs of the section."""
+
+PAPERS = ("mi", "chd")
+"""Studies of the paper that are compared with them."""
+
+TITLE = "Public studies"
+
+COMMAND = "make report SERIES=zoo,zoo_slow"
+
+TEXT = (
+    "Ten public studies of other laboratories and other measurements, divided by name in conf/zoo.yaml "
+    "before any method was run on them: later work chooses by the development half, and the confirmation "
+    "half is scored once. Each batch is left out in turn. Every method has the settings that it has for MI "
+    "where its authors give no others; nothing is tuned for a study."
+)
+
+FOREST = (
+    "Gain in balanced accuracy over logistic regression on uncalibrated values, paired by subject and seed, "
+    "with 95 % intervals. Circle: the interval is above 0; square: below; diamond: 0 is in it. ×: the method "
+    "refuses the study or has not been run. Lines that leave the panel are lower than it reaches."
+)
+
+RANKS = (
+    "Mean rank by balanced accuracy over the studies that all methods here have; 1 is best. A bar joins "
+    "methods that Nemenyi's test does not tell apart at .05. With so few studies only large differences can "
+    "be told."
+)
+
+
+def parts_of_zoo() -> dict[str, str]:
+    """Return study -> development or confirmation (conf/zoo.yaml)."""
+    return {
+        str(name): str(part) for part, names in OmegaConf.load(CONF / "zoo.yaml").items() for name in names
+    }
+
+
+class Zoo:
+    """All numbers of the section, each computed once.
+
+    Args:
+        studies: name of a study -> its groups of runs.
+
+    Attributes:
+        parts: study -> the part of conf/zoo.yaml that has it.
+        studies: name of a study -> its methods, for studies with a score.
+        numbers: the rows of ``scores.score_numbers``.
+        properties: the rows of ``properties.study_numbers``.
+    """
+
+    def __init__(self, studies: Mapping[str, Sequence[Group]]) -> None:
+        self.parts = parts_of_zoo()
+        order = [*self.parts, *(name for name in studies if name not in self.parts)]
+        found = {name: entries(studies[name]) for name in order if name in studies}
+        self.studies: dict[str, list[Entry]] = {
+            name: methods for name, methods in found.items() if any(one.metrics for one in methods)
+        }
+        self.numbers: pd.DataFrame = score_numbers(self.studies, self.parts)
+        self.properties: pd.DataFrame = study_numbers(self.studies, self.parts)
+
+    def ranks(self) -> Ranks | None:
+        """Return the ranks of the methods that use no target label."""
+        methods = self.numbers[~self.numbers["uses_target_labels"]]
+        return ranked(methods.pivot_table(index="study", columns="name", values="balanced_accuracy"))
+
+    def tables(self) -> list[Table]:
+        """Return all tables."""
+        found = self.ranks()
+        made = [
+            study_table(self.properties, self.numbers),
+            *(
+                metric_table(metric, self.numbers, self.properties)
+                for metric in ("balanced_accuracy", "mcc", "auc")
+            ),
+            None if found is None else rank_table(found, self.numbers),
+            claim_table(self.studies),
+            correlation_table(correlations(self.numbers, self.properties)),
+            refusal_table(self.studies),
+        ]
+        return [table for table in made if table is not None]
+
+
+def apart_from_zoo(jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+    """Return the runs of the other sections, and those that this section compares.
+
+    The latter are the runs of its own lists and, on the paper's studies, all others. Without a run of its own
+    lists there are none.
+    """
+    others = [job for job in jobs if not set(job.series) <= set(LISTS)]
+    own = [job for job in jobs if set(job.series) & set(LISTS)]
+    paper = [job for job in others if job.run.study.name in PAPERS]
+    return others, [*own, *paper] if own else []
+
+
+def zoo_section(jobs: Sequence[Job], finished: Sequence[Finished], folder: Path) -> Section | None:
+    """Return the section, or None where nothing of it is recorded.
+
+    Args:
+        jobs: the planned runs that it compares.
+        finished: the recorded runs.
+        folder: folder of the figures, which are written here.
+
+    Raises:
+        CalibError: a record cannot be read, the folder cannot be written to, or scikit-posthocs is not there.
+    """
+    by_study: dict[str, list[Job]] = {}
+    for job in jobs:
+        by_study.setdefault(job.run.study.name, []).append(job)
+    zoo = Zoo({name: group_jobs(own, finished) for name, own in by_study.items()})
+    if zoo.numbers.empty:
+        return None
+    gallery = Gallery(folder)
+    figure = forest_figure(zoo.numbers, list(zoo.studies))
+    gallery.add("zoo_forest", "Public studies: gain over no calibration", FOREST, figure)
+    if (found := zoo.ranks()) is not None:
+        gallery.add("zoo_ranks", "Public studies: ranks of the methods", RANKS, rank_figure(found))
+    return Section(TITLE, TEXT, zoo.tables(), [Shown(drawn, folder, COMMAND) for drawn in gallery.drawn])
