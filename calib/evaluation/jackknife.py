@@ -90,6 +90,8 @@ def _parts(probability: FloatArray, y: IntArray) -> tuple[FloatArray, FloatArray
             recall[c] = table[c, c] / own
         if own and others:
             auc[c] = (ranks[y == c, c].sum() - own * (own + 1) / 2) / (own * others)
+    if classes == 2:  # of which the second is the positive one; rounding may tell the two apart
+        auc[0] = auc[1]
     return recall, auc, _mcc(table)
 
 
