@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.files import facts
 
-PARTS = ("files", "values", "table")
-"""Settings of a study that name files one by one, each with its checksum where it is a published one."""
+PARTS = ("path", "files", "values", "table")
+"""Settings of a study that name its files, each with a path and, where it is a published one, a checksum."""
 
 
 def contents(dataset: DictConfig) -> list[Any] | None:
@@ -17,13 +17,12 @@ def contents(dataset: DictConfig) -> list[Any] | None:
 
     Files with a checksum in their settings need no look: a reader takes no others.
     """
-    path = dataset.get("path")
-    if path is None:
-        pinned = [file.get("sha256") for file in files_of(dataset)]
-        made = str(dataset.get("_target_", "")).endswith(".demo_study")
-        return [] if made or (pinned and all(pinned) and "archive" not in dataset) else None
-    names = [path] if isinstance(path, str) else list(path)
-    files = [Path(str(name)).expanduser() for name in names]
+    if str(dataset.get("_target_", "")).endswith(".demo_study"):
+        return []
+    named = list(files_of(dataset))
+    if not named or "archive" in dataset:
+        return None
+    files = [Path(str(file["path"])).expanduser() for file in named if not file.get("sha256")]
     try:
         return [facts(file) for file in files]
     except OSError:  # not in the current folder: the reader knows where else to look
@@ -31,16 +30,22 @@ def contents(dataset: DictConfig) -> list[Any] | None:
 
 
 def files_of(dataset: DictConfig) -> Iterator[Mapping[str, Any]]:
-    """Yield what the settings say of each file; a file without more than a path has no checksum."""
-    yield from _mappings({key: OmegaConf.to_container(dataset[key]) for key in PARTS if dataset.get(key)})
+    """Yield path and checksum of each file that the settings of a study name."""
+    settings = OmegaConf.to_container(dataset)
+    assert isinstance(settings, dict)
+    for key in PARTS:
+        if (setting := settings.get(key)) is not None:
+            for file in _mappings(setting):
+                alone = key == "path" and isinstance(setting, str)  # its checksum stands beside it
+                yield {"sha256": settings.get("sha256") if alone else None} | file
 
 
-def _mappings(setting: Any) -> Iterator[Mapping[str, Any]]:
+def _mappings(setting: Any) -> Iterator[dict[str, Any]]:
     """Yield the settings of files that a setting holds."""
-    if isinstance(setting, Mapping) and not {"path", "sha256"} & set(setting):
-        setting = list(setting.values())
-    if isinstance(setting, list):
-        for part in setting:
+    if isinstance(setting, dict) and "path" in setting:
+        yield setting
+    elif isinstance(setting, dict | list):
+        for part in setting.values() if isinstance(setting, dict) else setting:
             yield from _mappings(part)
     else:
-        yield setting if isinstance(setting, Mapping) else {}
+        yield {"path": str(setting)}

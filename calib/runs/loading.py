@@ -35,7 +35,7 @@ class _Reader:
         found = contents(dataset)
         if found is None:
             return None
-        places = [find(str(file["path"])) for file in files_of(dataset) if "path" in file]
+        places = [find(str(file["path"])) for file in files_of(dataset)]
         stamps = [place and (str(place), *_stamp(place)) for place in places]
         return OmegaConf.to_yaml(dataset, resolve=True), found, stamps, data_folders()
 

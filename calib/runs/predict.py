@@ -145,11 +145,13 @@ def predict(
     check_choice("statistics", statistics, STATISTICS)
     model = load_model(run, STATISTICS[statistics])
     dataset: dict[str, Any] = dict(model.config.dataset)
-    if "cell_types" in dataset:
+    if "cell_types" in dataset or dataset.get("prepare", "none") != "none":
         raise CalibError(
-            f"The study '{dataset['name']}' is prepared from the raw counts of all its batches together, so "
-            "no batch can be added later; make the new one an unlabelled batch of the study."
+            f"The study '{dataset['name']}' is prepared from the values of all its batches together, so no "
+            "batch can be added later; make the new one an unlabelled batch of the study."
         )
+    if isinstance(dataset.get("reference"), Mapping):  # of a table of samples, which a later file is not
+        dataset["reference"] = None
     if not data.is_file():
         raise CalibError(f"File {data} does not exist, or is no file; check data=.")
     with in_one_sentence(f"Reading {data}"), advice_for_predictions():

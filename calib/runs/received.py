@@ -45,7 +45,9 @@ FIELDS: Mapping[str, Kinds] = {
 
 OPTIONAL: Mapping[str, Kinds] = {
     "method.name": TEXT,
-    **{f"dataset.{key}": WORD for key in ("batch", "label", "subject", "sample", "reference", "layer")},
+    **{f"dataset.{key}": WORD for key in ("batch", "label", "subject", "sample", "layer")},
+    "dataset.reference": (dict, *WORD),
+    "dataset.prepare": TEXT,
     "dataset.impute": MAYBE,
     "dataset.classes": (dict, NoneType),
     "dataset.unlabelled": (list, *WORD),

@@ -20,7 +20,7 @@ WORDS = ("with", "walk", "end")
 STEPS = ("adding", "single", "end")
 """Keys of an entry that make steps of a walk."""
 
-ARCHIVED = "paper,readings,notes,attribution,choice,ablation,beyond,named,growth,trust"
+ARCHIVED = "paper,readings,notes,attribution,choice,ablation,beyond,named,growth,trust,zoo,zoo_slow"
 """The lists whose runs the docs show: all but the demo's."""
 
 VARIANTS = "variants"

@@ -10,6 +10,8 @@ import pytest
 from calib.config import build
 from calib.data.study import Study
 from calib.errors import CalibError, DataError
+from calib.runs.experiment import run
+from calib.runs.predict import predict
 from tests.conftest import compose
 
 GENES = [f"g{number}" for number in range(1, 7)]
@@ -213,3 +215,34 @@ def test_names_may_be_in_a_column_of_the_table(
     expected = load(tmp_path, values, samples).sha256()
     moved = samples.assign(file=samples.index).reset_index(drop=True)
     assert load(tmp_path, values, moved, "dataset.sample=file").sha256() == expected
+
+
+def test_a_later_table_is_judged_unless_values_were_prepared_together(
+    tmp_path: Path, values: pd.DataFrame, samples: pd.DataFrame
+) -> None:
+    values.to_csv(tmp_path / "values.tsv", sep="\t")
+    samples.to_csv(tmp_path / "samples.csv")
+    later = values.T.iloc[:3].assign(plate="late", kind="a").rename_axis("id")
+    later.to_csv(tmp_path / "later.csv")
+    for prepare in ("none", "arcsinh"):
+        out = tmp_path / prepare
+        run(
+            compose(
+                "dataset=matrix",
+                f"dataset.values={tmp_path / 'values.tsv'}",
+                f"dataset.table={tmp_path / 'samples.csv'}",
+                "dataset.batch=plate",
+                "dataset.label=kind",
+                f"dataset.prepare={prepare}",
+                "method=standardise_logistic",
+                "split='1_2'",
+                "save_model=true",
+                f"out={out}",
+            )
+        )
+        (record,) = out.glob("runs/*/*/*")
+        if prepare == "none":
+            assert predict(record, tmp_path / "later.csv").probability["late"].shape == (3, 2)
+        else:
+            with pytest.raises(CalibError, match="is prepared from the values of all its batches together"):
+                predict(record, tmp_path / "later.csv")

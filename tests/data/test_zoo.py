@@ -52,7 +52,7 @@ def test_each_study_is_in_one_part() -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_its_card_says_what_it_is_and_its_files_are_pinned(name: str) -> None:
     config = compose(f"dataset={name}").dataset
-    said = ("summary", "batch", "class", "subjects", "good_for", "licence", "doi", "source")
+    said = ("summary", "batch", "class", "values", "subjects", "good_for", "licence", "doi", "source")
     assert all(config.card[key] for key in said)
     assert re.search(r"/[0-9a-f]{40}/", config.url), "the address names a commit"
     if "path" not in config:

@@ -23,6 +23,7 @@ from calib.report.paper import PROTOCOLS
 from calib.report.printed import Lines, lines_of, printed_tables
 from calib.report.results import results_table
 from calib.report.table_three import table_three
+from calib.report.zoo.section import Zoo, apart_from_zoo
 from calib.runs.archive import Archive
 from calib.runs.planner import Job, Planner
 from calib.runs.series import ARCHIVED, PLAN, read_series
@@ -83,6 +84,18 @@ class Archived:
         lists = ["paper", *SERIES.split(",")]
         return {name: group_jobs(self._of(name, lists), self.finished) for name in self.studies}
 
+    @cached_property
+    def zoo(self) -> Zoo | None:
+        """Return the comparison on public studies, or None where nothing of it is archived."""
+        _, jobs = apart_from_zoo(self.jobs)
+        names = dict.fromkeys(job.run.study.name for job in jobs)
+        groups = {
+            name: group_jobs([job for job in jobs if job.run.study.name == name], self.finished)
+            for name in names
+        }
+        found = Zoo(groups)
+        return None if found.numbers.empty else found
+
     def group(self, study: str, method: str, protocol: str, variant: str = "") -> Group:
         """Return the runs of a method.
 
@@ -138,4 +151,11 @@ class Archived:
         printed = [table for name in self.studies for p in PROTOCOLS for table in self.printed(name, p)]
         beyond = [self.beyond(kind, name) for kind in TABLES for name in self.studies]
         threes = [self.three(protocol) for protocol in PROTOCOLS]
-        return [*printed, *threes, claims_table(self.verdicts), *(table for table in beyond if table)]
+        public = self.zoo.tables() if self.zoo else []
+        return [
+            *printed,
+            *threes,
+            claims_table(self.verdicts),
+            *(table for table in beyond if table),
+            *public,
+        ]

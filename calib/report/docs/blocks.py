@@ -68,6 +68,13 @@ def _caption(archived: Archived, kind: str) -> str:
     return next((table.caption for table in tables if table), NOT_ARCHIVED)
 
 
+def _zoo(archived: Archived, name: str) -> str:
+    """Return a table of the public studies with its caption."""
+    tables = archived.zoo.tables() if archived.zoo else []
+    found = next((table for table in tables if table.name == f"zoo_{name}"), None)
+    return _captioned(found) if found else NOT_ARCHIVED
+
+
 def _cost(archived: Archived, study: str) -> str:
     """Return the cost of each method."""
     table = cost_table(archived.results, study)
@@ -101,6 +108,7 @@ MAKERS: Mapping[str, Maker] = {
     "rules": _rules,
     "settings": _of_results(settings_table),
     "single_source": lambda archived, study: single_source_table(archived.results, study, SINGLE),
+    "zoo": _zoo,
     "three": lambda archived, protocol: _captioned(archived.three(protocol)),
 }
 """Kinds of blocks."""

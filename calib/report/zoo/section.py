@@ -13,6 +13,7 @@ from calib.report.figures.gallery import Gallery
 from calib.report.groups import Group, group_jobs
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
+from calib.report.zoo.cards import card_table
 from calib.report.zoo.forest import forest_figure
 from calib.report.zoo.properties import correlations, study_numbers
 from calib.report.zoo.ranks import Ranks, rank_figure, ranked
@@ -96,6 +97,7 @@ class Zoo:
         """Return all tables."""
         found = self.ranks()
         made = [
+            card_table(self.parts),
             study_table(self.properties, self.numbers),
             *(
                 metric_table(metric, self.numbers, self.properties)
