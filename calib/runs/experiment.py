@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from calib.config import build, written
+from calib.config import written
 from calib.data.cautions import kept, logged
 from calib.data.checks import cautions
 from calib.data.matrix import Matrix
+from calib.data.mix import mixed
 from calib.data.split import make_labelled_task, make_task, parse_splits
-from calib.data.study import Study
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.distances import summarise
 from calib.evaluation.familiar import training_rows
@@ -27,11 +27,13 @@ from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
+from calib.registry import LOADER
 from calib.runs.again import tell
 from calib.runs.input_checks import before_training
+from calib.runs.loading import read
 from calib.runs.models import MODEL, reads_alike, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions, subject_predictions
-from calib.runs.run import Run, each_seed, load, make_run, units_in
+from calib.runs.run import Run, each_seed, load, make_run, mix_of, of_split, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.selection import selection
 from calib.runs.terminal import result_table
@@ -66,7 +68,8 @@ def run(config: DictConfig) -> list[Result]:
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     results = []
     for split in parse_splits(config.split, study):
-        runs = [make_run(own, study, data, split) for own in each_seed(config)]
+        drawn, facts = of_split(config, study, data, split)
+        runs = [make_run(own, drawn, facts, split) for own in each_seed(config)]
         done = {run.key: result for run in runs if (result := recorded(run)) is not None}
         with ExitStack() as locks:
             for run in sorted(runs, key=lambda run: run.record.path):  # the same order in every process
@@ -287,7 +290,9 @@ def _training_batches(run: Run) -> tuple[dict[str, Matrix], dict[str, Matrix]]:
 
     They are the data as loaded: scaled data would hide that a later batch has other units.
     """
-    as_loaded: Study = run.study if run.data["scaling"] == "none none" else build(run.config.dataset)
+    as_loaded = run.study
+    if run.data["scaling"] != "none none":
+        as_loaded = mixed(read(run.config.dataset, LOADER), run.split, mix_of(run.config))
     sources, targets = (
         {name: as_loaded.batches[name].x for name in side} for side in (run.split.sources, run.split.targets)
     )

@@ -9,12 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
-from calib.data.split import all_splits
+from calib.data.split import Split, all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, UnreachableError
 from calib.records.record import Finished
 from calib.runs.compositions import Compositions
-from calib.runs.run import Run, load, make_runs
+from calib.runs.run import Run, load, make_runs, of_split
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
 
 
@@ -58,6 +58,10 @@ class Job:
         return Finished(self.variant, result, self.run.record.path, walks, self.series)
 
 
+Loaded = tuple[Study, dict[str, str]]
+"""A study, scaled as the protocol says, and ``Run.data``."""
+
+
 class Planner:
     """Plans the runs of series.
 
@@ -84,7 +88,8 @@ class Planner:
         self._compositions = Compositions(conf)
         self.refused: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
-        self._loaded: dict[str, tuple[Study, dict[str, str]] | None] = {}
+        self._loaded: dict[str, Loaded | None] = {}
+        self._drawn: dict[str, Loaded] = {}
         self._studies: dict[str, None] = {}
 
     def as_loaded(self) -> dict[str, Study]:
@@ -129,13 +134,27 @@ class Planner:
             if loaded is None:
                 return
             splits = all_splits(loaded[0])
-            for run in make_runs(config, *loaded, series.seeds, splits):
+            for run in self._runs(config, loaded, series.seeds, splits):
                 overrides = (*given, f"seed={run.config.seed}", *where, run.split.override)
                 yield Job(overrides, variant, run, (series.name,), places)
         except CalibError as error:
             self.refused[" ".join((study, method, protocol, variant)).strip()] = str(error)
 
-    def _load(self, name: str, config: DictConfig) -> tuple[Study, dict[str, str]] | None:
+    def _runs(
+        self, config: DictConfig, loaded: Loaded, seeds: Sequence[int], splits: Sequence[Split]
+    ) -> Iterator[Run]:
+        """Yield the runs of these seeds and splits, each split on its own draw where ``mix`` asks for one."""
+        if config.mix.share is None:
+            yield from make_runs(config, *loaded, seeds, splits)
+            return
+        for split in splits:
+            settings = (config.dataset, config.mix, config.protocol.transform, config.protocol.batch_scale)
+            wanted = f"{settings}{config.dtype}{split.label}"
+            if wanted not in self._drawn:
+                self._drawn[wanted] = of_split(config, *loaded, split)
+            yield from make_runs(config, *self._drawn[wanted], seeds, [split])
+
+    def _load(self, name: str, config: DictConfig) -> Loaded | None:
         """Return a study, scaled as the protocol says, and its checksums; None if it cannot be loaded."""
         scaling = (config.protocol.transform, config.protocol.batch_scale, config.dtype)
         wanted = f"{OmegaConf.to_yaml(config.dataset, resolve=True)}{scaling}"

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
+from calib.data.mix import Mix, mixed
 from calib.data.settings import as_text
 from calib.data.split import Split
 from calib.data.study import Study
@@ -75,10 +76,36 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     as_text("out", config.out)
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
+    mix_of(config)
     build(config.protocol, PROTOCOL)  # its mistakes are told before a file is read
     with in_one_sentence(f"Reading study '{config.dataset.name}'"):
         study = read(config.dataset, LOADER)
     return scaled(study, config)
+
+
+def of_split(
+    config: DictConfig, study: Study, data: dict[str, str], split: Split
+) -> tuple[Study, dict[str, str]]:
+    """Return what ``load`` returns for one split: with another class mix where the configuration asks for it.
+
+    What is scaled by itself is drawn first, so that it is scaled as a plate of that mix would be.
+
+    Raises:
+        CalibError: a setting of the mix is wrong, or a batch has too few subjects for it.
+    """
+    mix = mix_of(config)
+    if mix.share is None:
+        return study, data
+    return scaled(mixed(read(config.dataset, LOADER), split, mix), config)
+
+
+def mix_of(config: DictConfig) -> Mix:
+    """Return the class mix that a configuration asks for.
+
+    Raises:
+        CalibError: a setting is of the wrong kind.
+    """
+    return Mix(**{str(key): value for key, value in config.mix.items()})
 
 
 def scaled(study: Study, config: DictConfig) -> tuple[Study, dict[str, str]]:

@@ -149,7 +149,8 @@ class Archived:
     def tables(self) -> list[Table]:
         """Return all tables."""
         printed = [table for name in self.studies for p in PROTOCOLS for table in self.printed(name, p)]
-        beyond = [self.beyond(kind, name) for kind in TABLES for name in self.studies]
+        made = (self.beyond(kind, name) for kind in TABLES for name in self.studies)
+        beyond = [table for table in made if table]
         threes = [self.three(protocol) for protocol in PROTOCOLS]
         public = self.zoo.tables() if self.zoo else []
         return [

@@ -1,0 +1,115 @@
+"""Targets drawn to have another class mix than their plate has, to learn how methods bear it.
+
+Rows are drawn by subject, without replacement, and never made. Every share has the same number of subjects,
+as many as the most extreme shares allow, and its draws share as many subjects as they can. So differences
+between shares are those of the mix. All methods get the same rows.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.data.split import Split
+from calib.data.study import Batch, Study
+from calib.data.subjects import units
+from calib.errors import CalibError, DataError, check_choice, check_number, nearest
+
+SMALLEST = 0.1
+"""Smallest share of either side; the number of subjects is the one that it allows."""
+
+SOURCES = ("as_they_are", "opposite")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the class mix of a run's targets is drawn.
+
+    Attributes:
+        share: share of the class ``of`` among the subjects of each target; None: targets stay as they are.
+        of: the class; None: the last one, of two the positive one. The others keep their proportions.
+        sources: ``as_they_are``, or ``opposite``: drawn to have one minus the share.
+        draw: number of the draw, from 0 on.
+    """
+
+    share: float | None = None
+    of: str | None = None
+    sources: Literal["as_they_are", "opposite"] = "as_they_are"
+    draw: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            CalibError: one is of the wrong kind.
+        """
+        if self.share is not None:
+            check_number("mix.share", self.share, least=SMALLEST, most=1 - SMALLEST)
+        check_choice("mix.sources", self.sources, SOURCES)
+        check_number("mix.draw", self.draw, least=0, whole=True)
+        if self.share is None and (self.of is not None or self.sources != SOURCES[0] or self.draw):
+            raise CalibError(
+                "mix.share is null, so no other setting of mix has an effect; set mix.share=0.1."
+            )
+
+
+def mixed(study: Study, split: Split, mix: Mix) -> Study:
+    """Return the study with the targets of a split, and perhaps its sources, drawn to have another mix.
+
+    Args:
+        study: the study, with its values as loaded: what is scaled by itself has to be drawn first.
+        split: the split.
+        mix: the mix.
+
+    Raises:
+        DataError: a batch has no labels or too few subjects.
+        CalibError: the study has no such class.
+    """
+    if mix.share is None:
+        return study
+    name = study.classes[-1] if mix.of is None else str(mix.of)
+    if name not in study.classes:
+        raise CalibError(f"mix.of={name} is no class of study '{study.name}'{nearest(name, study.classes)}")
+    shares = dict.fromkeys(split.targets, mix.share)
+    if mix.sources == "opposite":
+        shares |= dict.fromkeys(split.sources, 1 - mix.share)
+    drawn = {
+        batch: _drawn(study.batches[batch], study.classes.index(name), share, mix.draw, study.name)
+        for batch, share in shares.items()
+    }
+    return replace(study, batches={**study.batches, **drawn})
+
+
+def _drawn(batch: Batch, of: int, share: float, draw: int, study: str) -> Batch:
+    """Return the drawn samples of a batch, in their order."""
+    if batch.y is None:
+        raise DataError(f"Study '{study}', batch '{batch.name}' has no labels, so no mix can be drawn of it.")
+    subject = np.arange(len(batch)) if batch.subject is None else batch.subject
+    first, owner = units(subject, batch.y)
+    rng = np.random.default_rng([draw, crc32(batch.name.encode())])
+    order = rng.permutation(len(first))
+    inside = batch.y[first[order]] == of
+    sides = order[inside], order[~inside]
+    count = int(min(map(len, sides)) / (1 - SMALLEST))
+    kept = round(count * share)
+    if min(kept, count - kept) < 1:
+        raise DataError(
+            f"Study '{study}', batch '{batch.name}' has {len(sides[0])} subject(s) of the class and "
+            f"{len(sides[1])} of all others, too few to draw a share of {share:g}."
+        )
+    chosen = np.concatenate([sides[0][:kept], sides[1][: count - kept]])
+    return _of_rows(batch, np.flatnonzero(np.isin(owner, chosen)))
+
+
+def _of_rows(batch: Batch, rows: NDArray[np.intp]) -> Batch:
+    """Return some samples of a batch, named by their rows where they have no names."""
+    return replace(
+        batch,
+        x=batch.x[rows],
+        y=None if batch.y is None else batch.y[rows],
+        subject=None if batch.subject is None else batch.subject[rows],
+        replicate=None if batch.replicate is None else batch.replicate[rows],
+        names=rows.astype(str) if batch.names is None else batch.names[rows],
+    )
