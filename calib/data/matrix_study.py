@@ -19,7 +19,7 @@ from calib.data.exclusions import Exclusions
 from calib.data.h5ad import as_batches
 from calib.data.matrix_files import FileSetting, MatrixColumns, pairs_of_files, read_matrix
 from calib.data.missing_features import MISSING_FEATURES, MissingFeatures, with_shared_features
-from calib.data.preparations import Counts, Prepare, prepared_sheet
+from calib.data.preparations import Counts, Prepare, most_variable_features, prepared_sheet
 from calib.data.references import set_apart, with_references
 from calib.data.settings import (
     Word,
@@ -63,6 +63,7 @@ def load_matrix_study(
     total: float = 10000,
     genes: int | None = None,
     flavor: str = "cell_ranger",
+    most_variable: int | None = None,
     impute: Impute | None = None,
     missing_features: MissingFeatures = "leave_out",
     subject_labels: SubjectLabels = "refuse",
@@ -92,6 +93,7 @@ def load_matrix_study(
         exclude: column -> values whose samples are left out before anything else.
         reference: column -> values that mark reference samples; see ``references``.
         prepare, total, genes, flavor: see ``preparations.prepared_sheet``.
+        most_variable: number of features that are kept (``preparations.most_variable_features``); None: all.
         impute, missing_features: as in ``table_study.load_table_study``, after the preparation.
         subject_labels, n_sources, unit: as in ``table_study.load_table_study``.
 
@@ -134,6 +136,10 @@ def load_matrix_study(
         sheet, references = with_shared_features(sheet, references, impute, missing_features)
         sheet = complete(sheet, impute)
         references = None if references is None else complete(references, impute)
+    if most_variable is not None:
+        chosen_ones = most_variable_features(sheet, most_variable)
+        sheet = sheet.of_features(chosen_ones)
+        references = None if references is None else references.of_features(chosen_ones)
     study = in_unit(as_study(study_name, sheet, y, names, sources), unit)
     study = with_subject_labels(study, subject_labels, REMEDY)
     if expected is None:  # features of a published study are measurements, however well one of them tells

@@ -50,9 +50,7 @@ class Mix:
         check_choice("mix.sources", self.sources, SOURCES)
         check_number("mix.draw", self.draw, least=0, whole=True)
         if self.share is None and (self.of is not None or self.sources != SOURCES[0] or self.draw):
-            raise CalibError(
-                "mix.share is null, so no other setting of mix has an effect; set a share."
-            )
+            raise CalibError("mix.share is null, so no other setting of mix has an effect; set a share.")
 
 
 def mixed(study: Study, split: Split, mix: Mix) -> Study:

@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from calib.data.genes import FLAVORS, chosen_genes, common_genes, normalised
 from calib.data.sheet import Sheet
+from calib.data.study import FloatArray
 from calib.data.transform import own_unit
-from calib.errors import DataError, check_choice, check_number
+from calib.errors import CalibError, DataError, check_choice, check_number
 
 Prepare = Literal["none", "counts", "arcsinh", "arcsine_sqrt"]
 
@@ -95,6 +98,33 @@ def _changed(sheet: Sheet, change: Callable[[Any], Any]) -> Sheet:
         values.data = change(sheet.values.data.astype(np.float64)).astype(np.float32)
         return replace(sheet, values=values)
     return replace(sheet, values=change(np.asarray(sheet.values, np.float64)).astype(np.float32))
+
+
+def most_variable_features(sheet: Sheet, count: int) -> NDArray[np.bool_]:
+    """Return which features vary most within the batches ``(features,)``: by the mean of their variances.
+
+    Differences between batches have no part in it, and labels have none.
+
+    Raises:
+        CalibError: there are fewer features.
+    """
+    check_number("dataset.most_variable", count, least=1, whole=True)
+    if count > len(sheet.features):
+        raise CalibError(
+            f"dataset.most_variable={count} is more than the {len(sheet.features)} features that there are."
+        )
+    within = np.mean([_variance(sheet.values[sheet.batch == b]) for b in pd.unique(sheet.batch)], axis=0)
+    chosen = np.zeros(len(within), bool)
+    chosen[np.argsort(-within.astype(np.float32), kind="stable")[:count]] = True
+    return chosen
+
+
+def _variance(x: Any) -> FloatArray:
+    """Return the variance of each feature of a batch, dense or sparse."""
+    if sparse.issparse(x):
+        variance: FloatArray = mean_variance_axis(sparse.csr_matrix(x, dtype=np.float64), axis=0)[1]
+        return variance
+    return np.asarray(x, np.float64).var(axis=0)
 
 
 def check_counts(cells: Sheet) -> None:

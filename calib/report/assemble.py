@@ -73,7 +73,7 @@ def _written(
     jobs, of_zoo = apart_from_zoo(jobs)
     studies = {name: study for name, study in studies.items() if any(name == j.run.study.name for j in jobs)}
     kept = {job.run.record.path for job in jobs}
-    finished_of_zoo, finished = finished, [record for record in finished if record.path in kept]
+    all_finished, finished = finished, [record for record in finished if record.path in kept]
     protocols = [p for p in PROTOCOLS if any(job.run.config.protocol.name == p for job in jobs)]
     by_study = {name: [job for job in jobs if job.run.study.name == name] for name in studies}
     of_paper = {name: [job for job in part if not is_beyond(job)] for name, part in by_study.items()}
@@ -83,7 +83,7 @@ def _written(
         name: draw(studies[name], part, folder / "figures", workers) for name, part in of_paper.items()
     }
     further = _further_sections(by_study, finished, folder / "figures", workers)
-    if public := zoo_section(of_zoo, finished_of_zoo, folder / "figures"):
+    if public := zoo_section(of_zoo, all_finished, folder / "figures"):
         further.append(public)
     if warned := cautions_section(finished):
         further.append(warned)
@@ -105,11 +105,13 @@ def _written(
         place = next((i for i, name in enumerate(studies) if name in FAMILY), len(sections))
         sections.insert(place, Section(TABLE_THREE, _about_table_three(failures), threes))
     failed = [f"{name}: {reason}" for name, reason in failures.items()]
+    if lacking := len(everything) - len(all_finished):
+        failed.append(f"{lacking:,} of {len(everything):,} planned runs are not recorded.")
     content = Content(
         verdicts=judged,
         sections=[*sections, *further, *([Section("Cost", tables=costs)] if costs else [])],
         missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
-        facts=_facts(finished_of_zoo, len(everything)),
+        facts=_facts(all_finished, len(everything)),
         tables=folder / "tables",
     )
     write_page(folder / "index.html", content)

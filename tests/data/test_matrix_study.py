@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from calib.config import build
+from calib.data.preparations import most_variable_features
+from calib.data.sheet import Sheet
 from calib.data.study import Study
 from calib.errors import CalibError, DataError
 from calib.runs.experiment import run
@@ -246,3 +249,21 @@ def test_a_later_table_is_judged_unless_values_were_prepared_together(
         else:
             with pytest.raises(CalibError, match="is prepared from the values of all its batches together"):
                 predict(record, tmp_path / "later.csv")
+
+
+@pytest.mark.parametrize("stored", ["dense", "sparse"])
+def test_the_features_that_vary_most_within_batches_are_kept(stored: str) -> None:
+    rng = np.random.default_rng(0)
+    batch = np.repeat(["a", "b"], 30).astype(object)
+    x = rng.normal(size=(60, 5)) * [1, 3, 0.5, 2, 0.1]
+    x[batch == "b", 4] += 100  # a difference between batches is no variance within them
+    kept = sparse.csr_matrix(x) if stored == "sparse" else x
+    names = np.arange(60).astype(str)
+    sheet = Sheet("f.csv", kept, names, list("vwxyz"), batch, pd.Series(["k"] * 60), None)
+    assert most_variable_features(sheet, 2).tolist() == [False, True, False, True, False]
+    with pytest.raises(
+        CalibError, match=r"dataset.most_variable=6 is more than the 5 features that there are"
+    ):
+        most_variable_features(sheet, 6)
+    with pytest.raises(CalibError, match=r"dataset.most_variable"):
+        most_variable_features(sheet, 0)

@@ -88,6 +88,7 @@ def test_the_report_has_the_section_and_no_maps_of_these_studies(jobs: list[Job]
     studies = {job.run.study.name: job.run.study for job in jobs}
     page = write_report(jobs, studies, tmp_path, 1, {}).read_text()
     assert "Public studies" in page
+    assert "4 of 56 planned runs are not recorded." in page
     assert (tmp_path / "report" / "tables" / "zoo_balanced_accuracy.csv").is_file()
     assert sorted(file.name for file in (tmp_path / "report" / "figures").glob("*.png")) == [
         "zoo_forest.png",
