@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 
 from calib.evaluation.jackknife import METRICS
 from calib.report.assemble import write_report
+from calib.report.docs.archived import Archived
+from calib.report.docs.blocks import NOT_ARCHIVED, renewed
 from calib.report.groups import group_jobs
 from calib.report.zoo.forest import forest_figure
 from calib.report.zoo.properties import SPELLED, correlations
 from calib.report.zoo.ranks import rank_figure, ranked, wilcoxon_p
 from calib.report.zoo.section import LISTS, Zoo, apart_from_zoo, parts_of_zoo
 from calib.report.zoo.tables import correlation_table, metric_table, rank_table, study_table
+from calib.runs.archive import Archive
 from calib.runs.experiment import run
 from calib.runs.planner import Job, Planner
 from calib.runs.series import PLAN, Series, read_series
@@ -167,3 +170,21 @@ def test_a_study_that_a_method_lacks_is_a_cross_and_a_dash(zoo: Zoo) -> None:
     assert table.rows[-1] is row  # methods that lack a study come last
     assert isinstance(forest_figure(some, STUDIES), Figure)
     assert len(study_table(zoo.properties, some).rows) == 3
+
+
+def test_the_archive_gives_the_same_tables(jobs: list[Job], zoo: Zoo, tmp_path: Path) -> None:
+    Archive(tmp_path).add(jobs, common=lambda _: None)
+    archived = Archived(CONF, Archive(tmp_path), ",".join(LISTS))
+    assert archived.zoo is not None
+    ours, kept = (
+        one.numbers.set_index(["study", "method"]).sort_index()[["balanced_accuracy", "mcc", "auc"]]
+        for one in (zoo, archived.zoo)
+    )
+    pd.testing.assert_frame_equal(ours, kept, atol=2e-3)
+    pd.testing.assert_frame_equal(zoo.properties, archived.zoo.properties)
+    block = renewed(
+        "<!-- table: zoo mcc -->\nold\n<!-- end -->\n<!-- table: zoo refused -->\n<!-- end -->", archived
+    )
+    assert "| Standardised, logistic regression |" in block
+    assert NOT_ARCHIVED in block
+    assert "zoo_ranks" in [table.name for table in archived.tables()]

@@ -114,7 +114,9 @@ class Archived:
 
     def numbers(self, kind: str, study: str) -> pd.DataFrame:
         """Return the numbers of a table beyond the paper; no row where nothing of it is archived."""
-        groups = self._groups.get(study, ())
+        groups = self._groups.get(study)
+        if not groups:
+            return pd.DataFrame()
         if kind == "trust":
             return trust_numbers(study, trusted(groups))
         makers = {
@@ -148,15 +150,16 @@ class Archived:
 
     def tables(self) -> list[Table]:
         """Return all tables."""
-        printed = [table for name in self.studies for p in PROTOCOLS for table in self.printed(name, p)]
+        of_paper = [] if self.results.empty else [name for name in self.studies if self._of(name, PAPER)]
+        printed = [table for name in of_paper for p in PROTOCOLS for table in self.printed(name, p)]
         made = (self.beyond(kind, name) for kind in TABLES for name in self.studies)
         beyond = [table for table in made if table]
-        threes = [self.three(protocol) for protocol in PROTOCOLS]
+        threes = [self.three(protocol) for protocol in PROTOCOLS] if of_paper else []
         public = self.zoo.tables() if self.zoo else []
         return [
             *printed,
             *threes,
             claims_table(self.verdicts),
-            *(table for table in beyond if table),
+            *beyond,
             *public,
         ]
