@@ -68,7 +68,7 @@ class Correction:
                 f"Batch '{samples.name}' was not there when the others were corrected, and cannot be "
                 "corrected after them; make it an unlabelled batch of the study."
             )
-        later = Samples(samples.name, samples.x, reference=samples.reference)
+        later = Samples(samples.name, samples.x, replicate=samples.replicate, reference=samples.reference)
         with self._damage_named(samples.name):
             made = self._corrector.follow(self.learnt, later, self._quiet())
         return finite(self._corrector, {samples.name: made})[samples.name]
@@ -108,8 +108,11 @@ class Correction:
 
 
 def _unlabelled(task: Task | LabelledTask) -> list[Samples]:
-    """Return all batches of a task without their labels and subjects, sources first."""
-    return [Samples(batch.name, batch.x, reference=batch.reference) for batch in task.batches]
+    """Return all batches of a task without their labels, sources first."""
+    return [
+        Samples(batch.name, batch.x, replicate=batch.replicate, reference=batch.reference)
+        for batch in task.batches
+    ]
 
 
 def _shared(runtime: Runtime) -> Runtime:

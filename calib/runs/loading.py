@@ -12,6 +12,7 @@ from calib.config import build
 from calib.data.downloads import data_folders, find
 from calib.data.overlaps import with_marks
 from calib.data.study import Study
+from calib.registry import find as find_target
 from calib.runs.contents import contents, files_of
 
 
@@ -37,7 +38,8 @@ class _Reader:
             return None
         places = [find(str(file["path"])) for file in files_of(dataset)]
         stamps = [place and (str(place), *_stamp(place)) for place in places]
-        return OmegaConf.to_yaml(dataset, resolve=True), found, stamps, data_folders()
+        loader = find_target(str(dataset.get("_target_")))
+        return OmegaConf.to_yaml(dataset, resolve=True), loader, found, stamps, data_folders()
 
 
 def _stamp(file: Path) -> tuple[int, int]:
