@@ -34,6 +34,9 @@ LISTS = ("zoo", "zoo_slow")
 PAPERS = ("mi", "chd")
 """Studies of the paper that are compared with them."""
 
+FLOOR = "shuffled_labels"
+"""A method that learns from labels in random order, so that it shows what chance gives."""
+
 TITLE = "Public studies"
 
 COMMAND = "make report SERIES=zoo,zoo_slow"
@@ -89,23 +92,28 @@ class Zoo:
         self.properties: pd.DataFrame = study_numbers(self.studies, self.parts)
 
     def ranks(self) -> Ranks | None:
-        """Return the ranks of the methods that use no target label."""
-        methods = self.numbers[~self.numbers["uses_target_labels"]]
-        return ranked(methods.pivot_table(index="study", columns="name", values="balanced_accuracy"))
+        """Return the ranks of the methods."""
+        return ranked(self._methods.pivot_table(index="study", columns="name", values="balanced_accuracy"))
+
+    @property
+    def _methods(self) -> pd.DataFrame:
+        """Return the rows of methods: neither references, which use target labels, nor the floor."""
+        known = self.numbers
+        return known[~known["uses_target_labels"] & (known["method"] != FLOOR)]
 
     def tables(self) -> list[Table]:
         """Return all tables."""
         found = self.ranks()
         made = [
             card_table(self.parts),
-            study_table(self.properties, self.numbers),
+            study_table(self.properties, self._methods),
             *(
                 metric_table(metric, self.numbers, self.properties)
                 for metric in ("balanced_accuracy", "mcc", "auc")
             ),
             None if found is None else rank_table(found, self.numbers),
             claim_table(self.studies),
-            correlation_table(correlations(self.numbers, self.properties)),
+            correlation_table(correlations(self._methods, self.properties)),
             refusal_table(self.studies),
         ]
         return [table for table in made if table is not None]

@@ -34,11 +34,11 @@ MARKS = (
 )
 
 
-def study_table(properties: pd.DataFrame, numbers: pd.DataFrame) -> Table:
-    """Return what each study is like, its chance level and the best method without target labels."""
+def study_table(properties: pd.DataFrame, methods: pd.DataFrame) -> Table:
+    """Return what each study is like, its chance level and the best of the methods."""
     rows = []
     for study in properties.to_dict("records"):
-        own = numbers[(numbers["study"] == study["study"]) & ~numbers["uses_target_labels"]]
+        own = methods[methods["study"] == study["study"]]
         above = own[holm(own["p_chance"].tolist()) < ALPHA]
         best = own.loc[own["balanced_accuracy"].idxmax()] if len(own) else None
         rows.append(
