@@ -17,7 +17,7 @@ from calib.report.zoo.cards import card_table
 from calib.report.zoo.forest import forest_figure
 from calib.report.zoo.properties import correlations, study_numbers
 from calib.report.zoo.ranks import Ranks, rank_figure, ranked
-from calib.report.zoo.scores import Entry, entries, score_numbers
+from calib.report.zoo.scores import UNCALIBRATED, Entry, entries, score_numbers
 from calib.report.zoo.tables import (
     claim_table,
     correlation_table,
@@ -76,7 +76,8 @@ class Zoo:
 
     Attributes:
         parts: study -> the part of conf/zoo.yaml that has it.
-        studies: name of a study -> its methods, for studies with a score.
+        studies: name of a study -> its methods, for studies with a score; the paper's are there once no
+            calibration has one, so that a few runs of theirs do not take all means and ranks away.
         numbers: the rows of ``scores.score_numbers``.
         properties: the rows of ``properties.study_numbers``.
     """
@@ -86,7 +87,9 @@ class Zoo:
         order = [*self.parts, *(name for name in studies if name not in self.parts)]
         found = {name: entries(studies[name]) for name in order if name in studies}
         self.studies: dict[str, list[Entry]] = {
-            name: methods for name, methods in found.items() if any(one.metrics for one in methods)
+            name: methods
+            for name, methods in found.items()
+            if any(one.metrics and (name in self.parts or one.key == UNCALIBRATED) for one in methods)
         }
         self.numbers: pd.DataFrame = score_numbers(self.studies, self.parts)
         self.properties: pd.DataFrame = study_numbers(self.studies, self.parts)
