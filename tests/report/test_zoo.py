@@ -21,7 +21,7 @@ from calib.runs.archive import Archive
 from calib.runs.experiment import run
 from calib.runs.planner import Job, Planner
 from calib.runs.series import PLAN, Series, read_series
-from tests.conftest import CONF, compose
+from tests.conftest import CONF, ROOT, compose
 from tests.data.test_zoo import loaded
 
 STUDIES = ("stemcells", "ecoli", "autism")
@@ -188,3 +188,10 @@ def test_the_archive_gives_the_same_tables(jobs: list[Job], zoo: Zoo, tmp_path: 
     assert "| Standardised, logistic regression |" in block
     assert NOT_ARCHIVED in block
     assert "zoo_ranks" in [table.name for table in archived.tables()]
+
+
+@pytest.mark.slow
+def test_the_page_has_the_tables_of_the_archive() -> None:
+    page = (ROOT / "docs" / "zoo.md").read_text()
+    archive = Archive(ROOT / "docs" / "results" / "archive")
+    assert renewed(page, Archived(CONF, archive, ",".join(LISTS))) == page, "run make tables"
