@@ -120,13 +120,13 @@ def read_matrix(matrix: DataFile, table: DataFile, columns: MatrixColumns, trans
     owner = cells("batch", columns.batch)
     owner = pd.Series(file.name.split(".")[0], index=rows.index) if owner is None else owner
     label, subject = cells("label", columns.label), cells("subject", columns.subject)
-    for key, column in (("batch", owner), ("subject", subject)):
-        if column is not None and column.isna().any():
-            lacking = names[int(np.argmax(column.isna()))]
-            raise DataError(
-                f"File {table.file}: sample '{lacking}' has no {key}; fill the column, or exclude it."
-            )
     kept = columns.out.kept(rows, table.file)
+    for key, column in (("batch", owner), ("subject", subject)):
+        if column is not None and (lacking := column.isna().to_numpy(bool) & kept).any():
+            raise DataError(
+                f"File {table.file}: sample '{names[int(np.argmax(lacking))]}' has no {key}; fill the column, "
+                "or leave the sample out with dataset.exclude."
+            )
     marks = columns.reference.found(rows, table.file) if columns.reference.columns else None
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, features[0], features[-1])
     sheet = Sheet(
@@ -156,7 +156,7 @@ def _matrix(matrix: DataFile, transposed: bool) -> tuple[Any, list[str] | None, 
         except MALFORMED as error:
             raise DataError(f"File {matrix.file}: '{matrix.place}' is no matrix of numbers.") from error
     else:
-        frame = read_frame(matrix.file, row_names=True)
+        frame = _named_frame(matrix.file, [])
         rows = [str(cell) for cell in text(frame.iloc[:, 0])]
         columns = [str(column) for column in frame.columns[1:]]
         x = numbers(frame.iloc[:, 1:], matrix.file)
@@ -178,7 +178,7 @@ def _rows(
             raise DataError(f"File {table.file}: '{table.place}' is no table of {count} samples.") from error
         own = None if isinstance(frame.index, pd.RangeIndex) else [str(name) for name in frame.index]
     else:
-        frame = read_frame(table.file, columns.named, row_names=True)
+        frame = _named_frame(table.file, columns.named)
         own = [str(cell) for cell in text(frame.iloc[:, 0])]
     frame = frame.reset_index(drop=True)
     if columns.sample is not None:
@@ -205,4 +205,15 @@ def _rows(
             "Name the column with the samples' names with dataset.sample, or set dataset.samples if they are "
             "the matrix's rows."
         )
+    if len(own) > len(names):
+        log.info("%s: %d samples are not in %s", table.file, len(own) - len(names), file)
     return frame.iloc[place].reset_index(drop=True), names
+
+
+def _named_frame(file: Path, named: Sequence[Word]) -> pd.DataFrame:
+    """Return the table in a file whose first column has names, which stay as the file spells them."""
+    frame = read_frame(file, named, row_names=True)
+    first = str(frame.columns[0])
+    if pd.api.types.is_numeric_dtype(frame[first]):  # 01 and 1 are two names
+        frame = read_frame(file, [*named, first], row_names=True)
+    return frame

@@ -212,6 +212,27 @@ def test_wrong_settings_are_refused_in_one_sentence(
     assert "\n" not in str(error.value)
 
 
+def test_names_that_are_numbers_stay_as_they_are_spelled(
+    tmp_path: Path, values: pd.DataFrame, samples: pd.DataFrame
+) -> None:
+    numbers = {name: f"{place:03}" for place, name in enumerate(NAMES)}
+    genes = [f"{100 + place}.50" for place in range(len(GENES))]
+    study = load(tmp_path, values.rename(columns=numbers).set_axis(genes), samples.rename(index=numbers))
+    assert study.features == genes
+    assert study.batches["p2"].names[:2].tolist() == ["000", "001"]  # type: ignore[index]
+
+
+def test_what_is_left_out_need_not_be_filled(
+    tmp_path: Path, values: pd.DataFrame, samples: pd.DataFrame
+) -> None:
+    samples.loc[["p2_0"], ["plate", "type"]] = [None, "blank"]
+    with pytest.raises(
+        DataError, match="sample 'p2_0' has no batch; fill the column, or leave the sample out"
+    ):
+        load(tmp_path, values, samples)
+    assert len(load(tmp_path, values, samples, "dataset.exclude={type: blank}").batches["p2"]) == 7
+
+
 def test_names_may_be_in_a_column_of_the_table(
     tmp_path: Path, values: pd.DataFrame, samples: pd.DataFrame
 ) -> None:
