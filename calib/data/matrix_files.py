@@ -124,8 +124,8 @@ def read_matrix(matrix: DataFile, table: DataFile, columns: MatrixColumns, trans
     for key, column in (("batch", owner), ("subject", subject)):
         if column is not None and (lacking := column.isna().to_numpy(bool) & kept).any():
             raise DataError(
-                f"File {table.file}: sample '{names[int(np.argmax(lacking))]}' has no {key}; fill the column, "
-                "or leave the sample out with dataset.exclude."
+                f"File {table.file}: sample '{names[int(np.argmax(lacking))]}' has no {key}; fill the "
+                "column, or leave the sample out with dataset.exclude."
             )
     marks = columns.reference.found(rows, table.file) if columns.reference.columns else None
     log.info("%s: %d samples, %d features from '%s' to '%s'", file, *x.shape, features[0], features[-1])
