@@ -11,7 +11,7 @@ import pandas as pd
 from calib.runs.series import PLAN, VARIANTS
 from tests.conftest import CONF
 from tests.runs.test_compositions import COMPOSITIONS, PROTOCOLS, every_key
-from tests.runs.test_plan import GOLDEN, planned_keys
+from tests.runs.test_plan import GOLDEN, NEED_FILES, planned_keys
 
 
 def main() -> None:
@@ -27,8 +27,8 @@ def main() -> None:
     table.to_csv(COMPOSITIONS, index=False, lineterminator="\n")
     lists = [line.partition(":")[0] for line in (CONF / PLAN).read_text().splitlines() if line[:1].isalpha()]
     planned = []
-    for name in lists:
-        for (study, method), found in planned_keys(name, Path("nowhere")).items() if name != VARIANTS else ():
+    for name in (one for one in lists if one not in (VARIANTS, *NEED_FILES)):
+        for (study, method), found in planned_keys(name, Path("nowhere")).items():
             planned.append(
                 {"series": name, "study": study, "method": method, "keys": " ".join(sorted(found))}
             )

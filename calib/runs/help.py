@@ -67,7 +67,7 @@ def help_text(conf: Path, overrides: Sequence[str]) -> str:
     for group, meaning in PARTS.items():
         lines += ["", meaning, *_described(_first_sentences(conf, group))]
     own = main[main.index("\nsplit:") : main.index("\nhydra:")]
-    lines += ["", "SETTINGS", "", *_commented(re.findall(r"(?m)^(\w.*?) +# (.*)$", own))]
+    lines += ["", "SETTINGS", "", *_commented(list(_own_settings(own)))]
     for group in ("dataset", "method", "protocol"):
         lines += ["", f"Settings of {group}={chosen[group]}"]
         comments = _comments(conf, group, chosen[group])
@@ -77,6 +77,14 @@ def help_text(conf: Path, overrides: Sequence[str]) -> str:
         settings = _settings(config[group], group)
         lines += _commented([(line, comments.get(key, "")) for key, line in settings])
     return "\n".join([*lines, "", "Hydra's own flags: python run.py --hydra-help"])
+
+
+def _own_settings(text: str) -> Iterator[tuple[str, str]]:
+    """Return the settings of ``config.yaml`` itself with their comments; those of a block with its name."""
+    block = ""
+    for indent, setting, comment in re.findall(r"(?m)^( *)(\w.*?) +# (.*)$", text):
+        block = block if indent else setting.rstrip(":")
+        yield f"{block}.{setting}" if indent else setting, comment
 
 
 def _methods(conf: Path) -> Iterator[str]:

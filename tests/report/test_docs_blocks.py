@@ -23,7 +23,7 @@ def archived() -> Archived:
 
 
 def test_only_what_is_planned_and_archived_is_shown(archived: Archived, tmp_path: Path) -> None:
-    assert {job.run.study.name for job in archived.jobs} == set(archived.studies)
+    assert {job.run.study.name for job in archived.jobs} <= set(archived.studies)
     assert 0 < len(archived.finished) <= len(archived.jobs)
     assert all("paper" in one.series for one in archived.finished)
     assert not list(tmp_path.iterdir())

@@ -212,9 +212,12 @@ def test_help_lists_what_can_be_chosen_and_no_more(call: Callable[..., Done]) ->
     for group in ("dataset", "protocol", "training", "launch", "corrector", "classifier", "search"):
         for file in (CONF / group).glob("*.yaml"):
             assert re.search(rf"(?m)^  {file.stem} +\S", shown.out)
+    block = ""
     for line in (
         CONF.joinpath("config.yaml").read_text().split("stdout\n\n")[1].split("\n\nhydra")[0].splitlines()
     ):
+        block = block if line.startswith(" ") else line.partition(":")[0]
+        line = f"{block}.{line.strip()}" if line.startswith(" ") else line
         assert re.sub(" +", " ", line) in re.sub(" +", " ", shown.out)
     assert "tuned:" not in shown.out
     assert "hydra." not in shown.out.replace("hydra.launcher.n_jobs", "")

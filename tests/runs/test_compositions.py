@@ -18,8 +18,18 @@ from tests.conftest import CONF, METHODS, ROOT, compose
 from tests.without_files import load_without_files
 
 PROTOCOLS = ("paper", "released", "corrected")
-ALIKE = ("pancreas_500", "pancreas_1000", "pancreas_1000_three")
-"""Studies that compose as pancreas_mini does."""
+ALIKE = (
+    *("pancreas_500", "pancreas_1000", "pancreas_1000_three"),
+    *("autism", "cellmix", "ecoli", "mtbls79", "pbmc", "quartet", "stemcells"),
+)
+"""Studies that compose as pancreas_mini does, and public ones that do as crc."""
+
+FILES = {
+    "table": ["dataset.path=x"],
+    "h5ad": ["dataset.path=x"],
+    "matrix": ["dataset.values=x", "dataset.table=y"],
+}
+"""Kinds of users' studies -> overrides that name their files."""
 
 DATASETS = sorted(file.stem for file in (CONF / "dataset").glob("*.yaml") if file.stem not in ALIKE)
 CONVERGED = ("pancreas", "pancreas_mini")
@@ -37,10 +47,8 @@ SHARED = Compositions(CONF)
 
 def composed(dataset: str, method: str, training: str, protocol: str) -> DictConfig:
     """Return the configuration that the command line gives."""
-    path = ["dataset.path=x"] if dataset in ("table", "h5ad") else []
-    return SHARED.compose(
-        f"dataset={dataset}", f"method={method}", f"training={training}", f"protocol={protocol}", *path
-    )
+    given = f"dataset={dataset}", f"method={method}", f"training={training}", f"protocol={protocol}"
+    return SHARED.compose(*given, *FILES.get(dataset, ()))
 
 
 def key(config: DictConfig) -> str:

@@ -22,6 +22,9 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "keys" / "planned.csv"
 
 FAST = ("demo", "trust")
 
+NEED_FILES = ("mix",)
+"""Lists that cannot be planned without the studies' files, of whose samples they draw some."""
+
 
 PLANNED = pd.read_csv(GOLDEN)
 LISTS = [
