@@ -15,6 +15,7 @@ from calib.config import build, compose
 from calib.errors import CalibError
 from calib.failures import command
 from calib.registry import CONF
+from calib.runs.series import public_studies
 from calib.shown import say
 
 USUAL = ("mi", "chd")
@@ -33,15 +34,9 @@ def published() -> list[str]:
     return [file.stem for file in files if any(key in OmegaConf.load(file) for key in ADDRESSES)]
 
 
-def zoo() -> dict[str, list[str]]:
-    """Return the names of the public studies, ``development`` and ``confirmation`` (conf/zoo.yaml)."""
-    return {str(part): list(names) for part, names in OmegaConf.load(CONF / "zoo.yaml").items()}
-
-
 def _asked(names: Sequence[str]) -> list[str]:
     """Return the studies that the arguments name."""
-    public = [name for part in zoo().values() for name in part]
-    return [one for name in names for one in (public if name == ZOO else [name])]
+    return [one for name in names for one in (public_studies(CONF) if name == ZOO else [name])]
 
 
 def main() -> None:

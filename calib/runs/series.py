@@ -13,6 +13,9 @@ from calib.errors import CalibError, check_choice
 PLAN = "reproduce.yaml"
 """File of the configuration folder that lists the series."""
 
+ZOO = "zoo.yaml"
+"""File of the configuration folder that divides the public studies."""
+
 LISTS = ("studies", "methods", "protocols", "seeds", "variants", "adding", "single")
 WORDS = ("with", "walk", "end")
 """Keys of an entry that hold a list, and those that hold a text."""
@@ -112,6 +115,12 @@ def read_series(file: Path, names: str) -> list[Series]:
     for name in chosen:
         check_choice("series", name, lists)
     return [_series(name, entry) for name in chosen for entry in lists[name]]
+
+
+def public_studies(conf: Path) -> dict[str, str]:
+    """Return the public studies of conf/zoo.yaml: name -> ``development`` or ``confirmation``."""
+    parts = OmegaConf.load(conf / ZOO)
+    return {str(name): str(part) for part, names in parts.items() for name in names}
 
 
 def _contents(file: Path) -> dict[str, Any]:

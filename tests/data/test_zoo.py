@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from calib.commands.fetch import published, zoo
+from calib.commands.fetch import published
 from calib.config import build
 from calib.data.downloads import find
 from calib.data.study import Study
-from tests.conftest import compose
+from calib.runs.series import public_studies
+from tests.conftest import CONF, compose
 
-STUDIES = [name for part in zoo().values() for name in part]
+STUDIES = list(public_studies(CONF))
 
 SHAPES = {
     "stemcells": (400, [38, 51, 21, 15]),

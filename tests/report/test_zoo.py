@@ -15,12 +15,12 @@ from calib.report.groups import group_jobs
 from calib.report.zoo.forest import forest_figure
 from calib.report.zoo.properties import SPELLED, correlations
 from calib.report.zoo.ranks import rank_figure, ranked, wilcoxon_p
-from calib.report.zoo.section import LISTS, Zoo, apart_from_zoo, parts_of_zoo
+from calib.report.zoo.section import LISTS, Zoo, apart_from_zoo
 from calib.report.zoo.tables import correlation_table, metric_table, rank_table, study_table
 from calib.runs.archive import Archive
 from calib.runs.experiment import run
 from calib.runs.planner import Job, Planner
-from calib.runs.series import PLAN, Series, read_series
+from calib.runs.series import PLAN, Series, public_studies, read_series
 from tests.conftest import CONF, ROOT, compose
 from tests.data.test_zoo import loaded
 
@@ -105,7 +105,7 @@ def test_runs_of_other_lists_stay_in_their_sections(jobs: list[Job]) -> None:
     assert apart_from_zoo([]) == ([], [])
     names = {one.name for one in read_series(CONF / PLAN, ",".join(LISTS))}
     assert names == set(LISTS)
-    assert set(read_series(CONF / PLAN, "zoo")[0].studies) == set(parts_of_zoo())
+    assert set(read_series(CONF / PLAN, "zoo")[0].studies) == set(public_studies(CONF))
 
 
 def test_ranks_are_of_methods_that_every_study_has() -> None:

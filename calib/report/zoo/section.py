@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import OmegaConf
 
 from calib.records.record import Finished
 from calib.registry import CONF
@@ -27,6 +26,7 @@ from calib.report.zoo.tables import (
     study_table,
 )
 from calib.runs.planner import Job
+from calib.runs.series import public_studies
 
 LISTS = ("zoo", "zoo_slow")
 """Lists of conf/reproduce.yaml that make the runs of the section."""
@@ -61,13 +61,6 @@ RANKS = (
 )
 
 
-def parts_of_zoo() -> dict[str, str]:
-    """Return study -> development or confirmation (conf/zoo.yaml)."""
-    return {
-        str(name): str(part) for part, names in OmegaConf.load(CONF / "zoo.yaml").items() for name in names
-    }
-
-
 class Zoo:
     """All numbers of the section, each computed once.
 
@@ -83,7 +76,7 @@ class Zoo:
     """
 
     def __init__(self, studies: Mapping[str, Sequence[Group]]) -> None:
-        self.parts = parts_of_zoo()
+        self.parts = public_studies(CONF)
         order = [*self.parts, *(name for name in studies if name not in self.parts)]
         found = {name: entries(studies[name]) for name in order if name in studies}
         self.studies: dict[str, list[Entry]] = {
