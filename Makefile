@@ -47,7 +47,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup  ## every method on the simulated study demo, with tables, figures and page (no download, 2 minutes)
 	$(BIN)/python scripts/reproduce.py --series demo --out $(OUT)
 
-test: setup  ## fast tests (12 minutes)
+test: setup  ## fast tests (7 to 12 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: setup  ## slow tests: whole trainings, real data where CALIB_DATA_DIR names it

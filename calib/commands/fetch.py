@@ -22,7 +22,7 @@ USUAL = ("mi", "chd")
 """The studies that are downloaded without arguments."""
 
 ZOO = "zoo"
-"""Name that stands for the public studies of ``zoo``."""
+"""Name that stands for the public studies of conf/zoo.yaml."""
 
 ADDRESSES = ("url", "figshare")
 """Settings of a study that say where its files come from."""

@@ -151,9 +151,7 @@ def _of_batches(sheet: Sheet, named: Mapping[str, Word] | None) -> Sheet:
     """Return the samples batch after batch: the named batches in their order, or all in natural order."""
     present = [str(name) for name in pd.unique(sheet.batch)]
     if named is None:
-        named = {name: name for name in present}
-        sheet = sheet.of_rows(_grouped(sheet.batch, present))
-        return in_natural_order(sheet)
+        return in_natural_order(sheet.of_rows(_grouped(sheet.batch, present)))
     found = [
         chosen(f"dataset.batches.{name}", word, present, f"File {sheet.file}", "batch")
         for name, word in named.items()

@@ -88,9 +88,8 @@ def as_matrix(node: Any) -> tuple[Any, list[str] | None, list[str] | None]:
         shape = tuple(int(n) for n in found["Dim"].value)
         by_column = tuple(found[part].value for part in ("x", "i", "p"))
         values = sparse.csc_matrix(by_column, shape=shape)
-        values.check_format(
-            full_check=True
-        )  # SciPy reads outside the memory where a row's number is too large
+        # SciPy reads outside the memory where a row's number is too large
+        values.check_format(full_check=True)
         names = found["Dimnames"].value
     else:
         shape = tuple(int(n) for n in found["dim"].value)

@@ -68,9 +68,8 @@ class Correction:
                 f"Batch '{samples.name}' was not there when the others were corrected, and cannot be "
                 "corrected after them; make it an unlabelled batch of the study."
             )
-        later = Samples(samples.name, samples.x, replicate=samples.replicate, reference=samples.reference)
         with self._damage_named(samples.name):
-            made = self._corrector.follow(self.learnt, later, self._quiet())
+            made = self._corrector.follow(self.learnt, _without_label(samples), self._quiet())
         return finite(self._corrector, {samples.name: made})[samples.name]
 
     @contextmanager
@@ -109,10 +108,12 @@ class Correction:
 
 def _unlabelled(task: Task | LabelledTask) -> list[Samples]:
     """Return all batches of a task without their labels, sources first."""
-    return [
-        Samples(batch.name, batch.x, replicate=batch.replicate, reference=batch.reference)
-        for batch in task.batches
-    ]
+    return [_without_label(batch) for batch in task.batches]
+
+
+def _without_label(batch: Samples) -> Samples:
+    """Return a batch without its labels, if it has any."""
+    return Samples(batch.name, batch.x, replicate=batch.replicate, reference=batch.reference)
 
 
 def _shared(runtime: Runtime) -> Runtime:

@@ -24,8 +24,7 @@ class _Reader:
         self._study: Study | None = None
 
     def __call__(self, dataset: DictConfig, expected: str) -> Study:
-        key = self._of(dataset)
-        if key is None or key != self._key or self._study is None:
+        if self._study is None or self._key is None or self._key != self._of(dataset):
             self._key = self._study = None  # so that two studies are never in memory at once
             self._study = with_marks(build(dataset, expected))
             self._key = self._of(dataset)  # of files that were downloaded now, too

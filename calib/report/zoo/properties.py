@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from calib.data.study import Study
 from calib.evaluation.significance import holm
-from calib.report.zoo.scores import UNCALIBRATED, Entry, chance
+from calib.report.zoo.scores import Entry, chance, uncalibrated
 
 SPELLED = {
     "batches": "batches",
@@ -35,7 +35,7 @@ def study_numbers(studies: Mapping[str, Sequence[Entry]], parts: Mapping[str, st
     rows = []
     for name, methods in studies.items():
         study = methods[0].group.study
-        none = next((one for one in methods if one.key == UNCALIBRATED and one.metrics), None)
+        none = uncalibrated(methods)
         rows.append(
             {
                 "study": name,

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import friedmanchisquare
+from scipy.stats import friedmanchisquare, wilcoxon
 
 from calib.errors import not_installed
+from calib.evaluation.significance import ALPHA
 from calib.report.figures.style import GREY, WIDTH, in_style, literal
 
 LEAST = 3
@@ -35,7 +36,7 @@ class Ranks:
     def best(self) -> pd.Series:
         """Return whether each method cannot be told from the one with the best mean rank, at .05."""
         first = self.ranks.index[0]
-        return (self.pairs.loc[first] >= 0.05) | (self.pairs.index == first)
+        return (self.pairs.loc[first] >= ALPHA) | (self.pairs.index == first)
 
 
 def ranked(scores: pd.DataFrame) -> Ranks | None:
@@ -79,6 +80,7 @@ def rank_figure(found: Ranks) -> Figure:
         critical_difference_diagram(
             ranks,
             pairs,
+            alpha=ALPHA,
             ax=axes,
             label_fmt_left="{label}  {rank:.1f}",
             label_fmt_right="{rank:.1f}  {label}",
@@ -92,8 +94,6 @@ def rank_figure(found: Ranks) -> Figure:
 
 def wilcoxon_p(differences: np.ndarray) -> float:
     """Return the p of Wilcoxon's signed-rank test over studies; NaN of fewer than five studies."""
-    from scipy.stats import wilcoxon
-
     known = differences[np.isfinite(differences)]
     if len(known) < 5 or not np.any(known):
         return float("nan")

@@ -76,6 +76,11 @@ def entries(groups: Sequence[Group]) -> list[Entry]:
     return [Entry(group, _metrics(group)) for group in shown]
 
 
+def uncalibrated(methods: Sequence[Entry]) -> Entry | None:
+    """Return no calibration among the methods of a study, or None where it has no complete seed."""
+    return next((one for one in methods if one.key == UNCALIBRATED and one.metrics), None)
+
+
 def _metrics(group: Group) -> dict[str, Metric]:
     """Return the metrics of a method's complete seeds."""
     runs: dict[int, dict[str, list[Scored]]] = {}
@@ -111,7 +116,7 @@ def score_numbers(studies: Mapping[str, Sequence[Entry]], parts: Mapping[str, st
     """
     rows = []
     for study, methods in studies.items():
-        none = next((one for one in methods if one.key == UNCALIBRATED and one.metrics), None)
+        none = uncalibrated(methods)
         for entry in methods:
             if not entry.metrics:
                 continue

@@ -16,7 +16,7 @@ from calib.report.zoo.cards import card_table
 from calib.report.zoo.forest import forest_figure
 from calib.report.zoo.properties import correlations, study_numbers
 from calib.report.zoo.ranks import Ranks, rank_figure, ranked
-from calib.report.zoo.scores import UNCALIBRATED, Entry, entries, score_numbers
+from calib.report.zoo.scores import Entry, entries, score_numbers, uncalibrated
 from calib.report.zoo.tables import (
     claim_table,
     correlation_table,
@@ -82,7 +82,7 @@ class Zoo:
         self.studies: dict[str, list[Entry]] = {
             name: methods
             for name, methods in found.items()
-            if any(one.metrics and (name in self.parts or one.key == UNCALIBRATED) for one in methods)
+            if (any(one.metrics for one in methods) if name in self.parts else uncalibrated(methods))
         }
         self.numbers: pd.DataFrame = score_numbers(self.studies, self.parts)
         self.properties: pd.DataFrame = study_numbers(self.studies, self.parts)

@@ -5,22 +5,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from calib.evaluation.intervals import Estimate
 from calib.evaluation.significance import ALPHA, holm
 from calib.report.exhibits import MISSING, Table
 from calib.report.numbers import number, p_text, signed, signed_with_interval
 from calib.report.paper import spelled
 from calib.report.zoo.properties import SPELLED
 from calib.report.zoo.ranks import Ranks, wilcoxon_p
-from calib.report.zoo.scores import HEADS, UNCALIBRATED, Entry
+from calib.report.zoo.scores import HEADS, UNCALIBRATED, Entry, Key
 
 COMMAND = "make zoo"
 
 HALF = {"development": "", "confirmation": " (c)", "paper": ""}
 """Part -> mark of its studies in headings."""
 
-JOINT = "joint"
-COMPARATORS = ("baseline", "combat", "normae", "bermuda", "desc", "pairwise", "recon_t")
-"""The paper's method, and those it is compared with."""
+JOINT = ("joint", "")
+COMPARATORS = (
+    *(("baseline", ""), UNCALIBRATED),
+    *((method, "") for method in ("combat", "normae", "bermuda", "desc", "pairwise", "recon_t")),
+)
+"""Method and variant of the paper's method, and of those it is compared with."""
 
 INTERVAL = (
     "± is half of the 95 % interval over subjects of the targets (delete-a-group jackknife) and over seeds "
@@ -127,19 +131,7 @@ def rank_table(found: Ranks, numbers: pd.DataFrame) -> Table:
 
 def claim_table(studies: Mapping[str, Sequence[Entry]]) -> Table | None:
     """Return on how many studies the paper's method is above each of its comparators; None without any."""
-    by_study = {name: {one.key: one for one in methods} for name, methods in studies.items()}
-    found = []
-    for method in COMPARATORS:
-        for variant in ("", UNCALIBRATED[1]) if method == UNCALIBRATED[0] else ("",):
-            apart = {}
-            for name, methods in by_study.items():
-                joint, other = methods.get((JOINT, "")), methods.get((method, variant))
-                if joint and other and joint.metrics and other.metrics:
-                    metric = joint.metrics["balanced_accuracy"].minus(other.metrics["balanced_accuracy"])
-                    if metric is not None:
-                        apart[name] = (other.name, metric.estimate())
-            if apart:
-                found.append(apart)
+    found = [apart for key in COMPARATORS if (apart := _joint_minus(key, studies))]
     if not found:
         return None
     p = [wilcoxon_p(np.array([one.value for _, one in apart.values()])) for apart in found]
@@ -187,12 +179,24 @@ def claim_table(studies: Mapping[str, Sequence[Entry]]) -> Table | None:
     return Table("zoo_claim", title, caption, heads, rows, pd.DataFrame(table), COMMAND)
 
 
+def _joint_minus(key: Key, studies: Mapping[str, Sequence[Entry]]) -> dict[str, tuple[str, Estimate]]:
+    """Return the name of a method, and the paper's method minus it, for each study that has both."""
+    apart = {}
+    for name, methods in studies.items():
+        known = {one.key: one for one in methods if one.metrics}
+        if JOINT in known and key in known:
+            joint, other = (known[one].metrics["balanced_accuracy"] for one in (JOINT, key))
+            if (difference := joint.minus(other)) is not None:
+                apart[name] = known[key].name, difference.estimate()
+    return apart
+
+
 def correlation_table(found: pd.DataFrame) -> Table | None:
     """Return the correlation of methods' gains with properties of the studies; None of too few studies."""
     if found.empty or found["rho"].isna().all():
         return None
     wide = found.pivot_table(index="name", columns="property", values="rho", sort=False, dropna=False)
-    sure = found[found["p_holm"] < 0.05]
+    sure = found[found["p_holm"] < ALPHA]
     columns = [name for name in SPELLED if name in wide and wide[name].notna().any()]
     rows = [[str(name), *(number(row[c], 2) for c in columns)] for name, row in wide.iterrows()]
     caption = (
