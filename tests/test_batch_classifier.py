@@ -27,7 +27,10 @@ from calib.runs.experiment import run
 from calib.runs.predict import predict
 from tests.conftest import METHODS, compose, fast
 
-REFERENCES = ("cross_validation", "honest_cross_validation", "oracle")
+REFERENCES = (
+    *("cross_validation", "honest_cross_validation", "oracle"),
+    *("known_mix_logistic", "known_moments_logistic"),
+)
 """Methods that see labels of targets."""
 
 QUICK = "standardise_logistic"
@@ -161,8 +164,48 @@ def test_a_later_batch_that_lies_outside_is_warned_of() -> None:
     model.fit_batch(x[:60], batch=["near"] * 60)
     assert not model.warnings_
     model.fit_batch(x[:60] * 1000, batch=["far"] * 60)
-    assert [one["code"] for one in model.warnings_] == ["lies_outside"]
+    assert model.warnings_[0]["code"] == "lies_outside"
     assert "Batch 'far' lies outside what the model was trained on" in model.warnings_[0]["text"]
+
+
+@pytest.mark.parametrize("positive", [None, "healthy"])
+def test_the_class_mix_is_that_of_the_record(positive: str | None, tmp_path: Path) -> None:
+    table = plates()
+    on_the_command_line(table, tmp_path, QUICK, *([f"dataset.positive={positive}"] if positive else []))
+    (file,) = tmp_path.glob("runs/*/*/*/result.json")
+    recorded = json.loads(file.read_text())["class_mix"]["plate_1"]
+    x, y, plate = parts(table)
+    model = BatchClassifier(QUICK, positive=positive).fit(x, y, plate)
+    assert list(model.class_mix_) == ["plate_1"]
+    assert list(model.class_mix_["plate_1"]) == ["healthy", "sick"]
+    for label, (share, low, high) in model.class_mix_["plate_1"].items():
+        found = {"share": round(share, 4), "low": round(low, 4), "high": round(high, 4)}
+        assert found == recorded[label]
+
+
+def test_batches_of_another_mix_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calib.evaluation.mix_borne.measured", dict)  # whatever the table says
+    x, _, plate = parts(plates(samples=60))
+    sick = np.flatnonzero(np.arange(len(x)) % 2)
+    x.iloc[sick, :2] += 10
+    blank = plate == "plate_1"
+    y = (np.arange(len(x)) % 2).astype(object)
+    y[blank] = None
+    model = BatchClassifier(QUICK).fit(x, y, plate)
+    assert not model.warnings_
+    near = model.fit_batch(x[blank] * 1.01, batch=["near"] * 60).class_mix_["near"]
+    assert near[0][0] + near[1][0] == pytest.approx(1)
+    assert all(low <= share <= high for share, low, high in near.values())
+    assert near[1] == pytest.approx(model.class_mix_["plate_1"][1], abs=0.1)
+    assert not model.warnings_
+    model = pickle.loads(pickle.dumps(model)).fit_batch(x.iloc[sick] * 1.02, batch=["sick"] * len(sick))
+    assert list(model.class_mix_) == ["plate_1", "near", "sick"]
+    assert model.class_mix_["sick"][1][0] > 0.85
+    (text,) = (one["text"] for one in model.warnings_ if one["code"] == "class_mix")
+    assert text.startswith("Batch 'sick' seems to have ")
+    assert "one" not in model.fit_batch(x[:1], batch=["one"]).class_mix_  # one sample has no mix
+    target = BatchClassifier(QUICK).fit(x[~blank], y[~blank], plate[~blank], X_target=x.iloc[sick] * 1.02)
+    assert [one["text"][:8] for one in target.warnings_ if one["code"] == "class_mix"] == ["Target '"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from calib.errors import CalibError, nearest
+from calib.evaluation.class_mix import MixEstimate
 from calib.evaluation.familiar import known
 from calib.evaluation.metrics import score
 from calib.evaluation.novelty import warning
@@ -59,6 +60,9 @@ RECORDED = (
 )
 """Files of a record, which predictions must not replace."""
 
+SHOWN = 4
+"""Most classes of which the share in a batch is shown."""
+
 log = logging.getLogger("calib.runs.predict")
 
 
@@ -80,6 +84,7 @@ def main(arguments: list[str]) -> None:
     samples = _write(result, out, confidence, None if number is None else result.tempered(number))
     _show_scores(result, samples)
     _compare(result)
+    _show_mixes(result)
 
 
 def _parse(arguments: Sequence[str]) -> dict[str, str]:
@@ -177,6 +182,26 @@ def _compare(result: Prediction) -> None:
         log.info("Batch %s against the training's: %s", name, numbers)
         if sentence := warning(name, measures):
             log.warning("Warning: %s", sentence)
+
+
+def _show_mixes(result: Prediction) -> None:
+    """Log the estimated class mix of each batch, and warn where the model's method loses by it."""
+    for name, found in result.class_mix.items():
+        shown = _shares(found, result.study.classes)
+        log.info("Batch '%s' has about %s, estimated without its labels", name, shown)
+        if sentence := result.mix_warnings.get(name):
+            log.warning("Warning: %s", sentence)
+
+
+def _shares(found: MixEstimate, classes: Sequence[str]) -> str:
+    """Return the largest shares of an estimate with their intervals, at most ``SHOWN``, as text."""
+    order = range(len(classes)) if len(classes) <= SHOWN else np.argsort(-found.shares, kind="stable")
+    parts = [
+        f"{found.shares[c]:.0%} '{classes[c]}' (95 % interval {found.low[c]:.0%} to {found.high[c]:.0%})"
+        for c in order[:SHOWN]
+    ]
+    more = len(classes) - len(parts)
+    return ", ".join(parts) + (f" and less of {more} more class{'es' * (more > 1)}" if more else "")
 
 
 def _temperature(options: Mapping[str, str], classes: Sequence[str]) -> float:

@@ -1,4 +1,4 @@
-"""Targets drawn to have another class mix than their plate has, to learn how methods bear it.
+"""Targets drawn to have another class mix or another size than their plate has, to learn how methods bear it.
 
 Rows are drawn by subject, without replacement, and never made. Every share has the same number of subjects,
 as many as the most extreme shares allow, and its draws share as many subjects as they can. So differences
@@ -12,6 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from calib.data.overlaps import with_marks
 from calib.data.split import Split
 from calib.data.study import Batch, Study
 from calib.data.subjects import units
@@ -19,6 +20,12 @@ from calib.errors import CalibError, DataError, check_choice, check_number, near
 
 SMALLEST = 0.1
 """Smallest share of either side; the number of subjects is the one that it allows."""
+
+MOST = 100
+"""Most parts that a target is cut into."""
+
+PART = " part "
+"""What stands in the name of a part between that of the batch and a number."""
 
 SOURCES = ("as_they_are", "opposite")
 
@@ -31,12 +38,15 @@ class Mix:
         share: share of the class ``of`` among the subjects of each target; None: targets stay as they are.
         of: the class; None: the last one, of two the positive one. The others keep their proportions.
         sources: ``as_they_are``, or ``opposite``: drawn to have one minus the share.
+        size: number of subjects (samples, where subjects are unknown) of the parts that each target is cut
+            into, which are targets of their own then; None: targets stay whole.
         draw: number of the draw, from 0 on.
     """
 
     share: float | None = None
     of: str | None = None
     sources: Literal["as_they_are", "opposite"] = "as_they_are"
+    size: int | None = None
     draw: int = 0
 
     def __post_init__(self) -> None:
@@ -48,13 +58,22 @@ class Mix:
         if self.share is not None:
             check_number("mix.share", self.share, least=SMALLEST, most=1 - SMALLEST)
         check_choice("mix.sources", self.sources, SOURCES)
+        if self.size is not None:
+            check_number("mix.size", self.size, least=1, whole=True)
         check_number("mix.draw", self.draw, least=0, whole=True)
-        if self.share is None and (self.of is not None or self.sources != SOURCES[0] or self.draw):
-            raise CalibError("mix.share is null, so no other setting of mix has an effect; set a share.")
+        if self.share is None and (self.of is not None or self.sources != SOURCES[0]):
+            raise CalibError("mix.share is null, so mix.of and mix.sources have no effect; set a share.")
+        if self.draw and not self.draws:
+            raise CalibError("mix.share and mix.size are null, so mix.draw has no effect; set one of them.")
+
+    @property
+    def draws(self) -> bool:
+        """Return whether anything is drawn."""
+        return self.share is not None or self.size is not None
 
 
-def mixed(study: Study, split: Split, mix: Mix) -> Study:
-    """Return the study with the targets of a split, and perhaps its sources, drawn to have another mix.
+def mixed(study: Study, split: Split, mix: Mix) -> tuple[Study, Split]:
+    """Return the study with the targets of a split drawn, and the split of what was drawn.
 
     Args:
         study: the study, with its values as loaded: what is scaled by itself has to be drawn first.
@@ -65,17 +84,33 @@ def mixed(study: Study, split: Split, mix: Mix) -> Study:
         DataError: a batch has no labels or too few subjects.
         CalibError: the study has no such class.
     """
-    if mix.share is None:
-        return study
+    if mix.share is not None:
+        study = with_marks(_of_share(study, split, mix, mix.share))
+    if mix.size is None:
+        return study, split
+    cut = {name: _parts(study.batches[name], mix.size, mix.draw, study.name) for name in split.targets}
+    batches = {name: one for name, one in study.batches.items() if name not in cut}
+    parts = {one.name: one for several in cut.values() for one in several}
+    if both := sorted(set(parts) & set(batches)):
+        raise DataError(
+            f"Study '{study.name}' has a batch called '{both[0]}', as a part of another would be called; "
+            "rename it."
+        )
+    drawn = replace(study, batches=batches | parts)
+    return with_marks(drawn), replace(split, targets=tuple(parts))
+
+
+def _of_share(study: Study, split: Split, mix: Mix, share: float) -> Study:
+    """Return the study with the targets, and perhaps the sources, drawn to have another class mix."""
     name = study.classes[-1] if mix.of is None else str(mix.of)
     if name not in study.classes:
         raise CalibError(f"mix.of={name} is no class of study '{study.name}'{nearest(name, study.classes)}")
-    shares = dict.fromkeys(split.targets, mix.share)
+    shares = dict.fromkeys(split.targets, share)
     if mix.sources == "opposite":
-        shares |= dict.fromkeys(split.sources, 1 - mix.share)
+        shares |= dict.fromkeys(split.sources, 1 - share)
     drawn = {
-        batch: _drawn(study.batches[batch], study.classes.index(name), share, mix.draw, study.name)
-        for batch, share in shares.items()
+        batch: _drawn(study.batches[batch], study.classes.index(name), wanted, mix.draw, study.name)
+        for batch, wanted in shares.items()
     }
     return replace(study, batches={**study.batches, **drawn})
 
@@ -99,6 +134,30 @@ def _drawn(batch: Batch, of: int, share: float, draw: int, study: str) -> Batch:
         )
     chosen = np.concatenate([sides[0][:kept], sides[1][: count - kept]])
     return _of_rows(batch, np.flatnonzero(np.isin(owner, chosen)))
+
+
+def _parts(batch: Batch, size: int, draw: int, study: str) -> list[Batch]:
+    """Return a batch cut into parts of so many subjects, at most ``MOST`` of them; a rest is left out."""
+    whole = batch.replicate if batch.subject is None else batch.subject
+    _, owner = np.unique(np.arange(len(batch)) if whole is None else whole, return_inverse=True)
+    order = np.random.default_rng([draw, crc32(batch.name.encode()), size]).permutation(owner.max() + 1)
+    count = min(len(order) // size, MOST)
+    if not count:
+        raise DataError(
+            f"Study '{study}', batch '{batch.name}' has {len(order)} subject(s), too few for mix.size={size}."
+        )
+    digits = len(str(count))
+    parts = []
+    for number in range(count):
+        rows = np.flatnonzero(np.isin(owner, order[number * size : (number + 1) * size]))
+        name = f"{batch.name}{PART}{number + 1:0{digits}}"
+        parts.append(replace(_of_rows(batch, rows), name=name))
+    return parts
+
+
+def whole_name(part: str) -> str:
+    """Return the name of the batch that a part was cut from."""
+    return part.rpartition(PART)[0]
 
 
 def _of_rows(batch: Batch, rows: NDArray[np.intp]) -> Batch:

@@ -43,6 +43,11 @@ class Samples:
         """Return ``x`` as an array, for methods that need all of it at once."""
         return dense(self.x)
 
+    @property
+    def distinct(self) -> int:
+        """Return the number of samples, where the replicates of a sample count once."""
+        return len(self) if self.replicate is None else len(np.unique(self.replicate))
+
 
 @dataclass(frozen=True)
 class LabelledSamples(Samples):

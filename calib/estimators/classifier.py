@@ -11,9 +11,9 @@ from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from calib.data.cautions import Caution, logged, noting
+from calib.data.cautions import logged, noting
 from calib.data.checks import cautions
-from calib.data.matrix import Matrix, as_floats
+from calib.data.matrix import Matrix
 from calib.data.overlaps import with_marks
 from calib.data.split import Split
 from calib.data.study import FloatArray, IntArray, Samples, in_unit
@@ -30,7 +30,7 @@ from calib.estimators.arrays import (
 from calib.estimators.labels import class_indices, class_order, with_targets
 from calib.estimators.parameters import MethodEstimator
 from calib.estimators.settings import configured
-from calib.evaluation.novelty import novelty, training_statistics, warning
+from calib.estimators.unlike import Unlike
 from calib.protocol import Protocol
 from calib.runs.experiment import task_of
 from calib.runs.input_checks import before_training
@@ -78,6 +78,9 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         judges_new_batches_: whether samples can be answered that were not in the training.
         history_: table of the losses of every epoch.
         warnings_: the warnings that were logged, each with its ``code`` and ``text``.
+        class_mix_: target or later batch -> class label -> (share, low, high): the estimated share of the
+            class in the batch with a 95 % interval, found without labels (docs/class-mix.md). A later batch
+            of one sample has none.
     """
 
     accepts_sparse: ClassVar[bool] = True
@@ -193,13 +196,15 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
             self._answers = Answers(fitted, task.batches, study, Given.by(run, unit))
             probability = {name: self._answers.probability(name) for name in run.split.targets}
             self.warnings_ += logged(after_training(run, task, fitted, probability))
+        self._unlike = Unlike(study, run.split, self.method, unit, self.classes_.tolist(), self._places)
+        self.warnings_ += logged(self._unlike.of_targets(study))
+        self.class_mix_ = self._unlike.mixes
         self.sources_, self.targets_ = list(run.split.sources), list(run.split.targets)
         self.batches_ = [*self.sources_, *self.targets_]
         self.later_batches_: list[str] = []
         self.card_: Mapping[str, Any] = OmegaConf.to_container(config.method.card, resolve=True)  # type: ignore[assignment]
         self.judges_new_batches_ = run.method.judges_new_batches
         self.history_ = pd.DataFrame(runtime.history)
-        self._statistics = training_statistics({name: one.x for name, one in study.batches.items()})
 
     def fit_batch(
         self,
@@ -212,7 +217,8 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
         What the training has learnt stays as it is. Many methods correct or scale a batch by all of its
         samples: afterwards samples of these batches are answered as their whole batch is, whichever of them
         are asked for. Without this call the samples of one call are taken for the whole batch. A batch that
-        lies outside what the training saw is warned of, as ``calib predict`` does, and in ``warnings_``.
+        lies outside what the training saw, or whose class mix the method loses by, is warned of, as
+        ``calib predict`` does, and in ``warnings_``.
 
         Args:
             X: data ``(samples, features)``, finite.
@@ -226,9 +232,7 @@ class BatchClassifier(ClassifierMixin, TransformerMixin, MethodEstimator):
             with as_value_errors(), torchs_own_defaults():
                 self._answers.add(part)
             self.later_batches_.append(part.name)
-            if self._statistics is not None:
-                sentence = warning(part.name, novelty(as_floats(part.x), self._statistics))
-                self.warnings_ += logged([Caution("lies_outside", sentence)] if sentence else [])
+            self.warnings_ += logged(self._unlike.of_later(part))
         return self
 
     def predict_proba(

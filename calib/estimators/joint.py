@@ -40,6 +40,7 @@ class JointCalibrator(BatchClassifier):
         n_features_in_: number of features.
         sources_, targets_: names of the batches with and without labels.
         history_: table of the losses of every epoch.
+        warnings_, class_mix_: as in ``BatchClassifier``.
     """
 
     def __init__(

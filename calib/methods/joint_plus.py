@@ -1,7 +1,7 @@
 """The improved joint method: several joint models on scaled data, whose probabilities are averaged."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -10,8 +10,11 @@ from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared_batch
 from calib.errors import check_flag, check_number
-from calib.methods.base import Method, Savable, State
+from calib.methods.base import Corrector, Method, Savable, State
+from calib.methods.corrected import LEARNT, versions_of
+from calib.methods.correction import Correction
 from calib.methods.joint import FittedJoint, Joint
+from calib.methods.lasting import SupervisedCorrector, is_lasting
 from calib.runtime import Runtime
 
 AnySamples = TypeVar("AnySamples", bound=Samples)
@@ -31,13 +34,21 @@ class JointPlus(Method):
         rounds: how often the training is repeated with pseudo-labels (self-training). In each repetition
             the target samples whose most probable class reached ``confidence`` before are sources as well.
         confidence: smallest probability of a class that becomes a pseudo-label.
+        corrector: corrects the batches first, in the place of the protocol's scaling of each by itself; None:
+            nothing does.
 
     Raises:
         CalibError: a value is no number, too small or too large.
     """
 
     def __init__(
-        self, joint: Joint, members: int, average_replicates: bool, rounds: int, confidence: float
+        self,
+        joint: Joint,
+        members: int,
+        average_replicates: bool,
+        rounds: int,
+        confidence: float,
+        corrector: Corrector | SupervisedCorrector | None = None,
     ) -> None:
         check_number("members", members, least=1, whole=True)
         check_flag("average_replicates", average_replicates)
@@ -47,11 +58,13 @@ class JointPlus(Method):
         self.members = members
         self.average_replicates = average_replicates
         self.rounds, self.confidence = rounds, confidence
+        self.corrector = corrector
 
     @property
     def versions(self) -> list[int]:
-        """Return the versions of the method and of the joint model."""
-        return [self.version, *self.joint.versions]
+        """Return the versions of the method, of the joint model and of the corrector."""
+        own = [] if self.corrector is None else versions_of(self.corrector)
+        return [self.version, *self.joint.versions, *own]
 
     @property
     def joins_replicates(self) -> bool:
@@ -64,36 +77,32 @@ class JointPlus(Method):
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedJointPlus":
         """Train all members; then, ``rounds`` times, train again with the targets' confident predictions."""
+        prepare = _Preparation(self, self._correction(task, runtime), runtime)
         ready = replace(
             task,
-            sources=[self.prepared(batch, runtime) for batch in task.sources],
-            targets=[self.prepared(batch, runtime) for batch in task.targets],
+            sources=[prepare(batch) for batch in task.sources],
+            targets=[prepare(batch) for batch in task.targets],
         )
-        fitted = self._train(ready, runtime, "")
+        fitted = self._train(ready, prepare, "")
         for number in range(1, self.rounds + 1):
             guessed = [self._pseudo_labelled(fitted, batch, task.n_classes) for batch in task.targets]
             sources = [*ready.sources, *(one for one in guessed if one is not None)]
-            fitted = self._train(replace(ready, sources=sources), runtime, f", round {number}")
+            fitted = self._train(replace(ready, sources=sources), prepare, f", round {number}")
         return fitted
 
-    def prepared(self, batch: AnySamples, runtime: Runtime) -> AnySamples:
-        """Return a batch, transformed and scaled by its own statistics.
+    def _correction(self, task: Task, runtime: Runtime) -> Correction | None:
+        """Return the corrector fitted to a task, if there is one."""
+        return None if self.corrector is None else Correction(self.corrector, task, runtime)
 
-        Raises:
-            DataError: the batch has no two different rows, and so no scale of its own.
-        """
-        protocol = self.joint.protocol
-        x = prepared_batch(batch, protocol.transform, protocol.batch_scale, runtime)
-        return replace(batch, x=x)
-
-    def _train(self, task: Task, runtime: Runtime, when: str) -> "FittedJointPlus":
+    def _train(self, task: Task, prepare: "_Preparation", when: str) -> "FittedJointPlus":
         """Train all members once; ``when`` ends the names of their seeds and of their trainings."""
+        runtime = prepare.runtime
         names = [f"member {number}{when}" for number in range(1, self.members + 1)]
         own = [replace(runtime, seed=runtime.derived_seed(name), history=[]) for name in names]
         fitted = self.joint.fit_seeds(task, own)
         for name, one in zip(names, own, strict=True):
             runtime.history += [{**row, "training": f"{row['training']}, {name}"} for row in one.history]
-        return FittedJointPlus(self, fitted, runtime)
+        return FittedJointPlus(self, fitted, prepare)
 
     def _pseudo_labelled(
         self, fitted: "FittedJointPlus", batch: Samples, n_classes: int
@@ -104,35 +113,62 @@ class JointPlus(Method):
         y = probability.argmax(axis=1)[sure]
         if len(y) < self.joint.schedule.batch_size or len(np.unique(y)) < 2:
             return None
-        ready = self.prepared(batch, fitted.runtime)
+        ready = fitted.prepare(batch)
         return LabelledSamples(f"{batch.name}, pseudo-labelled", ready.x[sure], y)
 
     @property
     def why_no_new_batches(self) -> str:
-        """Return "": C and D take any batch once it is scaled by its own statistics."""
-        return ""
+        """Return "" unless there is a corrector that cannot correct later batches."""
+        return "" if self.corrector is None or is_lasting(self.corrector) else super().why_no_new_batches
 
     def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> Savable:
         """Return the trained members, without reconstructors."""
+        correction, width = None, features
+        if self.corrector is not None:
+            learnt = {key.removeprefix(LEARNT): v for key, v in state.items() if key.startswith(LEARNT)}
+            width = self.corrector.width(learnt, features, runtime)  # type: ignore[union-attr]
+            correction = Correction.restored(self.corrector, learnt, runtime)
         members = []
         for number in range(1, self.members + 1):
             start = f"member_{number}."
             own = {name.removeprefix(start): v for name, v in state.items() if name.startswith(start)}
-            members.append(self.joint.restore(own, features, n_classes, runtime))
-        return FittedJointPlus(self, members, runtime)
+            members.append(self.joint.restore(own, width, n_classes, runtime))
+        return FittedJointPlus(self, members, _Preparation(self, correction, runtime))
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """What is done with every batch before the networks see it."""
+
+    method: JointPlus
+    correction: Correction | None
+    runtime: Runtime
+
+    def __call__(self, batch: AnySamples) -> AnySamples:
+        """Return a batch, corrected if there is a corrector, transformed and scaled by its own statistics.
+
+        Raises:
+            DataError: the batch has no two different rows, and so no scale of its own.
+        """
+        protocol = self.method.joint.protocol
+        given = batch if self.correction is None else replace(batch, x=self.correction.of(batch))
+        x = prepared_batch(given, protocol.transform, protocol.batch_scale, self.runtime)
+        return replace(batch, x=x)
 
 
 class FittedJointPlus:
     """The trained members of ``JointPlus`` in test mode."""
 
-    def __init__(self, method: JointPlus, members: Sequence[FittedJoint], runtime: Runtime) -> None:
+    def __init__(self, method: JointPlus, members: Sequence[FittedJoint], prepare: _Preparation) -> None:
         self.members = members
-        self.runtime = runtime
+        self.prepare = prepare
         self._method = method
 
     def state(self) -> State:
-        """Return the parameters and buffers of every member's C and D."""
-        return {
+        """Return the parameters and buffers of every member's C and D, and what the corrector has learnt."""
+        correction = self.prepare.correction
+        learnt = {} if correction is None else correction.learnt
+        return {LEARNT + key: value for key, value in learnt.items()} | {
             f"member_{number}.{name}": value
             for number, member in enumerate(self.members, start=1)
             for name, value in member.state().items()
@@ -140,14 +176,14 @@ class FittedJointPlus:
 
     def transform(self, samples: Samples) -> FloatArray:
         """Return the codes ``(samples, features)`` of the first member, as members do not share a space."""
-        return self.members[0].transform(self._method.prepared(samples, self.runtime))
+        return self.members[0].transform(self.prepare(samples))
 
     def predict_proba(self, samples: Samples) -> FloatArray:
         """Return class probabilities ``(samples, classes)``, averaged over members and then replicates.
 
         The mean over members is arithmetic, the one over replicates geometric.
         """
-        ready = self._method.prepared(samples, self.runtime)
+        ready = self.prepare(samples)
         mean: FloatArray = np.mean([member.predict_proba(ready) for member in self.members], axis=0)
         if self._method.average_replicates and samples.replicate is not None:
             return over_replicates(mean, samples.replicate)

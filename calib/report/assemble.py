@@ -17,6 +17,7 @@ from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.figures.draw import Figures, draw
 from calib.report.groups import group_jobs
+from calib.report.mixes.section import apart_from_mixes, mix_section
 from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
 from calib.report.paper import PANCREAS, PARTS_OF_PANCREAS, PROTOCOLS, spelled
@@ -70,6 +71,7 @@ def _written(
     Record(folder).write_table("runs.csv", results, digits=6)
 
     everything = jobs
+    jobs, of_mix = apart_from_mixes(jobs)
     jobs, of_zoo = apart_from_zoo(jobs)
     studies = {name: study for name, study in studies.items() if any(name == j.run.study.name for j in jobs)}
     kept = {job.run.record.path for job in jobs}
@@ -85,6 +87,8 @@ def _written(
     further = _further_sections(by_study, finished, folder / "figures", workers)
     if public := zoo_section(of_zoo, all_finished, folder / "figures"):
         further.append(public)
+    if mixed := mix_section(of_mix, all_finished, folder / "figures"):
+        further.append(mixed)
     if warned := cautions_section(finished):
         further.append(warned)
     judged = verdicts(finished, studies, protocols)

@@ -16,7 +16,6 @@ from calib.config import written
 from calib.data.cautions import kept, logged
 from calib.data.checks import cautions
 from calib.data.matrix import Matrix
-from calib.data.mix import mixed
 from calib.data.split import make_labelled_task, make_task, parse_splits
 from calib.errors import CalibError, DivergedError
 from calib.evaluation.distances import summarise
@@ -27,13 +26,12 @@ from calib.methods.base import Fitted, Savable
 from calib.records.corrections import Corrections
 from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
-from calib.registry import LOADER
 from calib.runs.again import tell
 from calib.runs.input_checks import before_training
-from calib.runs.loading import read
+from calib.runs.mixes import mix_model, mixes_of, unlike_sources
 from calib.runs.models import MODEL, reads_alike, save_model
 from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions, subject_predictions
-from calib.runs.run import Run, each_seed, load, make_run, mix_of, of_split, units_in
+from calib.runs.run import Run, as_loaded, each_seed, load, make_run, of_split, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.selection import selection
 from calib.runs.terminal import result_table
@@ -68,8 +66,8 @@ def run(config: DictConfig) -> list[Result]:
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
     results = []
     for split in parse_splits(config.split, study):
-        drawn, facts = of_split(config, study, data, split)
-        runs = [make_run(own, drawn, facts, split) for own in each_seed(config)]
+        drawn = of_split(config, study, data, split)
+        runs = [make_run(own, *drawn) for own in each_seed(config)]
         done = {run.key: result for run in runs if (result := recorded(run)) is not None}
         with ExitStack() as locks:
             for run in sorted(runs, key=lambda run: run.record.path):  # the same order in every process
@@ -158,7 +156,8 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         warnings = [*kept(run.study.cautions), *found]
         trained = trained or train(run, task, runtime)
         outcome = judge(run, task, trained.fitted)
-        warnings += logged(after_training(run, task, trained.fitted, outcome.probability))
+        after = after_training(run, task, trained.fitted, outcome.probability)
+        warnings += logged([*after, *unlike_sources(run)])
         result = write(run, trained, outcome, code, warnings)
         log.info(result_table(result, run.config.protocol.reported_auc))
     return result
@@ -220,9 +219,8 @@ def write(
         assert isinstance(trained.fitted, Savable)  # ``make_run`` refuses other methods
         sources, targets = _training_batches(run)
         known = training_statistics({**sources, **targets})
-        save_model(
-            record, trained.fitted, run.study, known, training_rows(sources, targets), units_in(run.data)
-        )
+        rows = training_rows(sources, targets)
+        save_model(record, trained.fitted, run.study, known, rows, mix_model(run), units_in(run.data))
     return record.finish(result)
 
 
@@ -249,6 +247,7 @@ def result_of(
         "targets": outcome.scores,
         "mean": mean_over(outcome.scores),
         "class_counts": outcome.class_counts,
+        "class_mix": mixes_of(run),
         "unseen_classes": outcome.unseen_classes,
         "warnings": list(warnings),
         "mmd": summarise(outcome.distances),
@@ -290,10 +289,8 @@ def _training_batches(run: Run) -> tuple[dict[str, Matrix], dict[str, Matrix]]:
 
     They are the data as loaded: scaled data would hide that a later batch has other units.
     """
-    as_loaded = run.study
-    if run.data["scaling"] != "none none":
-        as_loaded = mixed(read(run.config.dataset, LOADER), run.split, mix_of(run.config))
+    study = run.study if run.data["scaling"] == "none none" else as_loaded(run)
     sources, targets = (
-        {name: as_loaded.batches[name].x for name in side} for side in (run.split.sources, run.split.targets)
+        {name: study.batches[name].x for name in side} for side in (run.split.sources, run.split.targets)
     )
     return sources, targets

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from calib.config import build
 from calib.data.study import Study
 from calib.errors import CalibError, DamagedError
+from calib.evaluation.class_mix import MixModel
 from calib.evaluation.familiar import TrainingRows
 from calib.evaluation.novelty import TrainingStatistics
 from calib.files import read_arrays
@@ -33,6 +34,10 @@ REFERENCE = "reference/"
 """Prefix of the arrays that hold the statistics of the training batches (``novelty.TrainingStatistics``)."""
 ROWS = "training/"
 """Prefix of the arrays that hold checksums of the training's samples (``familiar.TrainingRows``)."""
+MIX = "mix/"
+"""Prefix of the arrays that tell the class mix of later batches (``class_mix.MixModel``)."""
+SMALLEST = 1e-6
+"""Least spread that such an array may hold, as smaller ones give no finite densities."""
 
 
 READING = (
@@ -51,6 +56,7 @@ class Model:
         classes: names of the classes in the order of the class index.
         training_statistics: statistics of its training batches, None where they were too few or too small.
         training_rows: checksums of the samples of its training, None in a model saved before there were any.
+        mix: what its sources tell of the class mix of other batches, None likewise.
         unit: value by which the protocol's arcsinh divides the data as loaded.
         joins_replicates: whether the method gives all samples of a subject one answer.
     """
@@ -61,6 +67,7 @@ class Model:
     fitted: Savable
     training_statistics: TrainingStatistics | None = None
     training_rows: TrainingRows | None = None
+    mix: MixModel | None = None
     unit: float = PAPERS_UNIT
     joins_replicates: bool = False
 
@@ -71,6 +78,7 @@ def save_model(
     study: Study,
     known: TrainingStatistics | None,
     rows: TrainingRows,
+    mix: MixModel,
     units: tuple[float, float] = (PAPERS_UNIT, PAPERS_UNIT),
 ) -> None:
     """Write a trained method and the statistics of its training batches into its record.
@@ -78,6 +86,7 @@ def save_model(
     Args:
         known: those statistics, or None where there are too few batches or samples.
         rows: checksums of the samples of these batches.
+        mix: what the sources tell of the class mix of other batches.
         units: values by which arcsinh divides: the data as loaded, and the data that the method gets.
     """
     statistics = {} if known is None else {REFERENCE + name: np.asarray(v) for name, v in vars(known).items()}
@@ -85,6 +94,7 @@ def save_model(
         **fitted.state(),
         **statistics,
         **{ROWS + name: value for name, value in vars(rows).items()},
+        **{MIX + name: value for name, value in vars(mix).items()},
         FEATURES: np.array(study.features, np.str_),
         CLASSES: np.array(study.classes, np.str_),
         UNITS: np.array(units),
@@ -115,12 +125,13 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         units = _units(state.pop(UNITS, np.full(2, PAPERS_UNIT)))  # a model of an older version has none
         for name, array in state.items():
             _check_numbers(name, array)
-        statistics, rows = (
+        statistics, rows, mixes = (
             {name.removeprefix(prefix): state.pop(name) for name in [*state] if name.startswith(prefix)}
-            for prefix in (REFERENCE, ROWS)
+            for prefix in (REFERENCE, ROWS, MIX)
         )
         known = _statistics(statistics, len(features)) if statistics else None
         samples = _training_rows(rows) if rows else None
+        mix = _mix_model(mixes, len(features), len(classes)) if mixes else None
     config = read_settings(files[1])
     config.protocol.update(changes or {})
     with _damage_named(files[1]):
@@ -134,7 +145,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
             method.restore(state, len(features), len(classes), outline)
         fitted = method.restore(state, len(features), len(classes), runtime)
     _check_changes(changes or {}, state)
-    return Model(config, features, classes, fitted, known, samples, units[0], method.joins_replicates)
+    return Model(config, features, classes, fitted, known, samples, mix, units[0], method.joins_replicates)
 
 
 def _check_changes(changes: Mapping[str, str], state: Mapping[str, Any]) -> None:
@@ -211,6 +222,22 @@ def _training_rows(arrays: Mapping[str, Any]) -> TrainingRows:
     shapes = [np.shape(part) for part in (known.names, known.source, known.sizes, known.rows)]
     if shapes != [batches, batches, batches, (int(np.sum(known.sizes)),)] or np.min(known.sizes) < 0:
         raise ValueError(f"the arrays {ROWS}* do not fit each other")
+    return known
+
+
+def _mix_model(arrays: Mapping[str, Any], features: int, classes: int) -> MixModel:
+    """Return what an archive holds of the class mix of later batches.
+
+    Raises:
+        ValueError, TypeError: an array is missing, does not fit the others, or holds values out of range.
+    """
+    known = MixModel(**arrays)
+    shapes = {"directions": (classes, features), "widths": (classes, 2), "weights": (2,)}
+    if any(np.shape(part) != shapes.get(name, (classes,)) for name, part in vars(known).items()):
+        raise ValueError(f"the arrays {MIX}* do not fit each other")
+    spreads, shares = np.append(known.widths, known.offsets), np.append(known.reference, known.weights[0])
+    if spreads.min() < SMALLEST or shares.min() < 0 or shares.max() > 1 or known.weights[1] < 0:
+        raise ValueError(f"the arrays {MIX}* hold values out of their range")
     return known
 
 

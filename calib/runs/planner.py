@@ -14,7 +14,7 @@ from calib.data.study import Study
 from calib.errors import CalibError, UnreachableError
 from calib.records.record import Finished
 from calib.runs.compositions import Compositions
-from calib.runs.run import Run, load, make_runs, of_split
+from calib.runs.run import Run, load, make_runs, mix_of, of_split
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
 
 
@@ -59,6 +59,7 @@ class Job:
 
 
 Loaded = tuple[Study, dict[str, str]]
+Drawn = tuple[Study, dict[str, str], Split]
 """A study, scaled as the protocol says, and ``Run.data``."""
 
 
@@ -89,7 +90,7 @@ class Planner:
         self.refused: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
         self._loaded: dict[str, Loaded | None] = {}
-        self._drawn: dict[str, Loaded] = {}
+        self._drawn: dict[str, Drawn] = {}
         self._studies: dict[str, None] = {}
 
     def as_loaded(self) -> dict[str, Study]:
@@ -144,7 +145,7 @@ class Planner:
         self, config: DictConfig, loaded: Loaded, seeds: Sequence[int], splits: Sequence[Split]
     ) -> Iterator[Run]:
         """Yield the runs of these seeds and splits, each split on its own draw where ``mix`` asks for one."""
-        if config.mix.share is None:
+        if not mix_of(config).draws:
             yield from make_runs(config, *loaded, seeds, splits)
             return
         for split in splits:
@@ -152,7 +153,8 @@ class Planner:
             wanted = f"{settings}{config.dtype}{split.label}"
             if wanted not in self._drawn:
                 self._drawn[wanted] = of_split(config, *loaded, split)
-            yield from make_runs(config, *self._drawn[wanted], seeds, [split])
+            study, data, parts = self._drawn[wanted]
+            yield from make_runs(config, study, data, seeds, [parts])
 
     def _load(self, name: str, config: DictConfig) -> Loaded | None:
         """Return a study, scaled as the protocol says, and its checksums; None if it cannot be loaded."""

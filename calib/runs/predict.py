@@ -25,13 +25,16 @@ from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
 from calib.data.transform import checked
 from calib.errors import CalibError, DataError, check_choice, nearest
+from calib.evaluation.class_mix import MixEstimate
 from calib.evaluation.familiar import Familiar
+from calib.evaluation.mix_borne import mix_warning
 from calib.evaluation.novelty import Measure, novelty
 from calib.evaluation.trust import temperature, tempered
 from calib.failures import in_one_sentence
 from calib.methods.base import class_probabilities
 from calib.records.predictions_file import read_predictions
 from calib.records.record import RESULT
+from calib.runs.mixes import later_mix
 from calib.runs.models import Model, load_model
 from calib.runs.predict_advice import advice_for_predictions
 from calib.runtime import torchs_own_defaults
@@ -64,12 +67,17 @@ class Prediction:
             empty where the model has no statistics of those.
         familiar: batch -> which of its samples the model was trained on (``calib.evaluation.familiar``);
             empty where the model has no checksums of those.
+        class_mix: batch -> its class mix, estimated without its labels (``calib.evaluation.class_mix``);
+            batches of one sample are left out, and all batches where an older model cannot tell it.
+        mix_warnings: batch -> sentence that the method loses by such a mix; the other batches are left out.
     """
 
     study: Study
     probability: Mapping[str, FloatArray]
     novelty: Mapping[str, Mapping[str, Measure]]
     familiar: Mapping[str, Familiar]
+    class_mix: Mapping[str, MixEstimate]
+    mix_warnings: Mapping[str, str]
 
     def tempered(self, temperature: float) -> "Prediction":
         """Return the predictions with tempered probabilities (``trust.tempered``) and the same classes."""
@@ -169,7 +177,21 @@ def predict(
     found = {} if known is None else {name: novelty(batch.x, known) for name, batch in batches.items()}
     rows = model.training_rows
     familiar = {} if rows is None else {name: rows.familiar(batch.x) for name, batch in batches.items()}
-    return Prediction(study, probability, found, familiar)
+    return Prediction(study, probability, found, familiar, *_mixes(model, study))
+
+
+def _mixes(model: Model, study: Study) -> tuple[dict[str, MixEstimate], dict[str, str]]:
+    """Return ``class_mix`` and ``mix_warnings`` of a ``Prediction`` for batches as they were read."""
+    if model.mix is None:
+        return {}, {}
+    name, reference = str(model.config.method.get("name") or "the method"), model.mix.reference
+    every = {batch.name: later_mix(model.mix, batch, model.unit) for batch in study.batches.values()}
+    found = {batch: mix for batch, mix in every.items() if mix is not None}
+    said = {
+        batch: mix_warning(f"Batch '{batch}'", name, mix, reference, model.classes)
+        for batch, mix in found.items()
+    }
+    return found, {batch: sentence for batch, sentence in said.items() if sentence}
 
 
 def _probability(model: Model, batch: Batch, own_statistics: bool) -> FloatArray:

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import build
-from calib.data.mix import Mix, mixed
+from calib.data.mix import Mix, mixed, whole_name
 from calib.data.settings import as_text
 from calib.data.split import Split
 from calib.data.study import Study
@@ -85,8 +85,8 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
 
 def of_split(
     config: DictConfig, study: Study, data: dict[str, str], split: Split
-) -> tuple[Study, dict[str, str]]:
-    """Return what ``load`` returns for one split: with another class mix where the configuration asks for it.
+) -> tuple[Study, dict[str, str], Split]:
+    """Return what ``load`` returns, and the split: with drawn targets where the configuration asks for it.
 
     What is scaled by itself is drawn first, so that it is scaled as a plate of that mix would be.
 
@@ -94,9 +94,20 @@ def of_split(
         CalibError: a setting of the mix is wrong, or a batch has too few subjects for it.
     """
     mix = mix_of(config)
-    if mix.share is None:
-        return study, data
-    return scaled(mixed(read(config.dataset, LOADER), split, mix), config)
+    if not mix.draws:
+        return study, data, split
+    drawn, parts = mixed(read(config.dataset, LOADER), split, mix)
+    return *scaled(drawn, config), parts
+
+
+def as_loaded(run: Run) -> Study:
+    """Return a run's study with its values as in the file, and its targets drawn as the run's are."""
+    study, mix = read(run.config.dataset, LOADER), mix_of(run.config)
+    if not mix.draws:
+        return study
+    cut = mix.size is not None
+    whole = dict.fromkeys(whole_name(name) if cut else name for name in run.split.targets)
+    return mixed(study, replace(run.split, targets=tuple(whole)), mix)[0]
 
 
 def mix_of(config: DictConfig) -> Mix:

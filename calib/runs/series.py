@@ -24,7 +24,7 @@ STEPS = ("adding", "single", "end")
 """Keys of an entry that make steps of a walk."""
 
 ARCHIVED = "paper,readings,notes,attribution,choice,ablation,beyond,named,growth,trust,zoo,zoo_slow"
-"""The lists whose runs the docs show: all but the demo's."""
+"""The lists whose runs are archived: not the demo's, nor those that draw targets, as that takes the data."""
 
 VARIANTS = "variants"
 """Key of that file for the named variants."""

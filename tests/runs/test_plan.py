@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "keys" / "planned.csv"
 
 FAST = ("demo", "trust")
 
-NEED_FILES = ("mix",)
+NEED_FILES = ("mix", "mix_again", "sizes")
 """Lists that cannot be planned without the studies' files, of whose samples they draw some."""
 
 

@@ -214,9 +214,13 @@ def test_networks_larger_than_the_archive_are_never_made(size: dict[str, Any], t
         load_model(folder)
 
 
+CHECKED = ("reference/", "mix/")
+"""Prefixes of arrays whose number of features is checked before a network is made."""
+
+
 def test_features_without_weights_make_no_network(received: Path) -> None:
     state = read_arrays(received / MODEL)
-    kept = {name: array for name, array in state.items() if "reference/" not in name}
+    kept = {name: array for name, array in state.items() if not name.startswith(CHECKED)}
     kept["study/features"] = np.array([f"f{i}" for i in range(10**5)])
     with (received / MODEL).open("wb") as stream:
         write_archive(stream, kept)
@@ -316,7 +320,8 @@ ARRAYS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e300])
 @pytest.mark.parametrize(
-    "name", ["discriminator.fc5.bias", "discriminator.bn.running_var", "reference/spread"]
+    "name",
+    ["discriminator.fc5.bias", "discriminator.bn.running_var", "reference/spread", "mix/offsets"],
 )
 def test_weights_that_are_no_numbers_are_refused(name: str, value: float, received: Path) -> None:
     """Even where the answer would be finite: a sigmoid of minus infinity is 0."""

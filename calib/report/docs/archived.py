@@ -19,6 +19,8 @@ from calib.report.claims.tables import claims_table
 from calib.report.claims.verdicts import verdicts
 from calib.report.exhibits import Table, Verdict
 from calib.report.groups import Group, group_jobs
+from calib.report.mixes.section import Mixes
+from calib.report.mixes.tables import choice_table
 from calib.report.paper import PROTOCOLS
 from calib.report.printed import Lines, lines_of, printed_tables
 from calib.report.results import results_table
@@ -96,6 +98,16 @@ class Archived:
         found = Zoo(groups)
         return None if found.numbers.empty else found
 
+    @cached_property
+    def mixes(self) -> Mixes:
+        """Return the scores on targets of another class mix or size, which have files of their own."""
+        return Mixes.of_files(self.archive.folder.parent)
+
+    @cached_property
+    def mix_choice(self) -> Table:
+        """Return the log of what was tried for the estimate of a class mix."""
+        return choice_table(pd.read_csv(self.archive.folder.parent / "mix_choice.csv"))
+
     def group(self, study: str, method: str, protocol: str, variant: str = "") -> Group:
         """Return the runs of a method.
 
@@ -162,4 +174,5 @@ class Archived:
             claims_table(self.verdicts),
             *beyond,
             *public,
+            *self.mixes.tables(),
         ]

@@ -75,6 +75,13 @@ def _zoo(archived: Archived, name: str) -> str:
     return _captioned(found) if found else NOT_ARCHIVED
 
 
+def _mix(archived: Archived, name: str) -> str:
+    """Return a table of drawn targets with its caption."""
+    tables = [archived.mix_choice] if name == "choice" else archived.mixes.tables()
+    found = next((table for table in tables if table.name == f"mix_{name}"), None)
+    return _captioned(found) if found else NOT_ARCHIVED
+
+
 def _cost(archived: Archived, study: str) -> str:
     """Return the cost of each method."""
     table = cost_table(archived.results, study)
@@ -102,6 +109,7 @@ MAKERS: Mapping[str, Maker] = {
     "cost": _cost,
     "counts": lambda archived: verdict_counts(archived.verdicts),
     "metrics": _of_results(metrics_table),
+    "mix": _mix,
     "options": _of_results(options_table),
     "printed": _printed,
     "readings": _of_results(readings_table),

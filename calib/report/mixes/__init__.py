@@ -1,0 +1,1 @@
+"""The section on targets of another class mix or another size."""
