@@ -4,11 +4,8 @@ Two things tell a mix: where the batch's mean lies along the direction that sepa
 shape of its samples along it. The first is moved by every batch effect, the second is vague where classes
 overlap. So the direction is one that batch effects move little, and both count, each by how sure it is:
 
-1. The direction is that of a linear discriminant whose noise has three parts: differences between the
-   labelled batches, of which it keeps almost nothing; the covariance of samples within classes; and a part of
-   each feature's own variance, for effects that no two labelled batches show.
-2. How far it tells the classes apart is measured on samples that it was not made from.
-3. Along it the samples are a mixture of the labelled batches' classes, shifted by an unknown offset with a
+1. The direction and how far it tells the classes apart are those of ``evaluation.class_direction``.
+2. Along it the samples are a mixture of the labelled batches' classes, shifted by an unknown offset with a
    normal prior. The mix has a prior of its own, around that of the labelled batches.
 
 docs/class-mix.md shows how the numbers were chosen, how far off the estimate is, what its intervals cover,
@@ -23,18 +20,12 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, xlog1py, xlogy
 from scipy.stats import norm
 
-from calib.data.study import FloatArray, IntArray, LabelledSamples, Samples
+from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import check_number
-
-SHIFT = 100.0
-"""Weight of the differences between batches beside the covariance within classes."""
+from calib.evaluation.class_direction import Averaged, ClassDirection, some_of
 
 ALONE = 2.0
 """Factor of the offset where a single batch has both sides of a class, so that no difference is known."""
-
-FOLDS = 5
-LARGE = 1000
-"""Most samples from which a direction is made, drawn at random."""
 
 BINS = 500
 """Most places at which the samples of a batch are taken to lie."""
@@ -93,8 +84,8 @@ class MixModel:
     """What labelled batches tell of the mix of others.
 
     A class is set against all others together, whose proportions are taken to be those of the labelled
-    batches. A class that no batch has, or none with two samples of it, cannot be told: its share is that of the
-    labelled batches, with an interval from 0 to 1.
+    batches. A class that no batch has, or none with two samples of it, cannot be told: its share is that of
+    the labelled batches, with an interval from 0 to 1.
 
     Attributes:
         directions: direction of each class ``(classes, features)``, along which new samples of it lie 1 from
@@ -122,14 +113,14 @@ class MixModel:
     ) -> "MixModel":
         """Return the model of labelled batches, with values on a logarithmic or another even scale."""
         assumed = Assumptions() if assumed is None else assumed
-        known = [_Batch.of(source, source.y) for source in sources]
+        known = [Averaged.of(source, source.y) for source in sources]
         shares = [np.bincount(one.y, minlength=classes) / len(one.y) for one in known]
-        sides = [_Sides.of(_some(known), c, assumed) for c in range(classes)]
+        sides = [ClassDirection.of(some_of(known), c, assumed.own) for c in range(classes)]
         return cls(
             directions=np.array([side.direction for side in sides]),
             centres=np.array([side.centre for side in sides]),
             widths=np.array([side.widths for side in sides]),
-            offsets=np.array([side.offset for side in sides]),
+            offsets=assumed.offset * np.array([ALONE if side.batches == 1 else 1.0 for side in sides]),
             separations=np.array([side.separation for side in sides]),
             reference=np.mean(shares, axis=0),
             weights=np.array([assumed.temper, assumed.prior]),
@@ -137,7 +128,7 @@ class MixModel:
 
     def estimate(self, batch: Samples) -> MixEstimate:
         """Estimate the mix of a batch, with values on the same scale; its labels, if any, are not used."""
-        x = _Batch.of(batch, None).x
+        x = Averaged.of(batch, None).x
         told = np.flatnonzero(self.directions.any(axis=1))
         shares, low, high = self.reference.copy(), np.zeros(len(self.centres)), np.ones(len(self.centres))
         two = len(told) == len(self.centres) == 2
@@ -193,139 +184,3 @@ def estimate_mix(sources: Sequence[LabelledSamples], target: Samples, classes: i
         classes: number of classes.
     """
     return MixModel.of(sources, classes).estimate(target)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """A batch whose replicates are averaged: values ``(samples, features)``, classes or -1."""
-
-    x: FloatArray
-    y: IntArray
-
-    @classmethod
-    def of(cls, samples: Samples, y: IntArray | None) -> "_Batch":
-        """Return the means over replicates; of classes that differ, the first."""
-        x = samples.dense.astype(np.float64)
-        y = np.full(len(x), -1) if y is None else y
-        if samples.replicate is None:
-            return cls(x, y)
-        _, first, owner, counts = np.unique(
-            samples.replicate, return_index=True, return_inverse=True, return_counts=True
-        )
-        sums = np.zeros((len(first), x.shape[1]))
-        np.add.at(sums, owner, x)
-        return cls(sums / counts[:, None], y[first])
-
-    def of_rows(self, rows: NDArray[np.bool_] | IntArray) -> "_Batch":
-        """Return some samples."""
-        return _Batch(self.x[rows], self.y[rows])
-
-    def means(self, of: int) -> FloatArray:
-        """Return the means of the others and of a class ``(2, features)``."""
-        return np.array([self.x[(self.y == of) == side].mean(axis=0) for side in (False, True)])
-
-    def fewest(self, of: int) -> int:
-        """Return the number of samples of a class or of all others, whichever are fewer."""
-        return int(min((self.y == of).sum(), (self.y != of).sum()))
-
-
-def _some(batches: Sequence[_Batch]) -> list[_Batch]:
-    """Return batches of ``LARGE`` samples together at most, drawn with a fixed seed."""
-    total = sum(len(one.y) for one in batches)
-    if total <= LARGE:
-        return list(batches)
-    rng = np.random.default_rng(LARGE)
-    return [
-        one.of_rows(np.sort(rng.permutation(len(one.y))[: len(one.y) * LARGE // total])) for one in batches
-    ]
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """A class against all others: what ``MixModel`` holds of it."""
-
-    direction: FloatArray
-    widths: FloatArray
-    centre: float = 0.0
-    offset: float = 1.0
-    separation: float = 1.0
-
-    @classmethod
-    def of(cls, batches: Sequence[_Batch], of: int, assumed: Assumptions) -> "_Sides":
-        """Return it; a direction of zeros where no batch has two samples of either side."""
-        both = [one for one in batches if one.fewest(of) >= 2]
-        if not both:
-            return cls(np.zeros(batches[0].x.shape[1]), np.ones(2))
-        direction, middle = _discriminant(both, of, assumed)
-        others, own = _left_out(both, of, assumed)
-        separation = max(float(own.mean() - others.mean()), 0.05)
-        return cls(
-            direction=direction / separation,
-            centre=float(middle @ direction) / separation,
-            widths=np.maximum([others.std() / separation, own.std() / separation], 1e-3),
-            offset=assumed.offset * (ALONE if len(both) == 1 else 1),
-            separation=separation,
-        )
-
-
-def _left_out(batches: Sequence[_Batch], of: int, assumed: Assumptions) -> tuple[FloatArray, FloatArray]:
-    """Return the places of the others and of a class along directions that were made without them.
-
-    Each sample is left out once, and its place is the distance from the middle of the rest of its batch.
-    """
-    rng = np.random.default_rng(FOLDS)
-    folds = [np.empty(len(one.y), dtype=int) for one in batches]
-    for one, fold in zip(batches, folds, strict=True):
-        for inside in (False, True):
-            rows = np.flatnonzero((one.y == of) == inside)
-            fold[rng.permutation(rows)] = np.arange(len(rows)) % FOLDS
-    places: tuple[list[FloatArray], list[FloatArray]] = ([], [])
-    for number in range(FOLDS):
-        rest = [one.of_rows(fold != number) for one, fold in zip(batches, folds, strict=True)]
-        direction, _ = _discriminant(rest, of, assumed)
-        for one, fold, kept in zip(batches, folds, rest, strict=True):
-            out = one.of_rows(fold == number)
-            along = (out.x - kept.means(of).mean(axis=0)) @ direction
-            for side in (0, 1):
-                places[side].append(along[(out.y == of) == side])
-    others, own = (np.concatenate(part) for part in places)
-    return others, own
-
-
-def _discriminant(batches: Sequence[_Batch], of: int, assumed: Assumptions) -> tuple[FloatArray, FloatArray]:
-    """Return the direction ``(features,)`` and the mean middle between the two sides ``(features,)``."""
-    means = np.array([one.means(of) for one in batches])
-    middles = means.mean(axis=1)
-    apart = (means[:, 1] - means[:, 0]).mean(axis=0)
-    within = [one.x - mean[(one.y == of).astype(int)] for one, mean in zip(batches, means, strict=True)]
-    shifts = middles - middles.mean(axis=0)
-    return _direction(apart, np.concatenate(within), shifts, assumed.own), middles.mean(axis=0)
-
-
-def _direction(apart: FloatArray, within: FloatArray, shifts: FloatArray, own: float) -> FloatArray:
-    """Return the discriminant direction ``(features,)``, along which the classes are 1 apart.
-
-    It solves (D + U'U) w = apart, where U has the rows of ``within`` and of ``shifts``: directly, or with
-    Woodbury's identity, so that many features cost no more than few.
-
-    Args:
-        apart: difference of the class from the others ``(features,)``.
-        within: samples less the mean of their side in their batch ``(samples, features)``.
-        shifts: middles of the batches less their mean ``(batches, features)``.
-        own: weight of each feature's own variance.
-    """
-    diagonal = own * within.var(axis=0) + np.finfo(float).eps * max(within.var(), 1e-12)
-    diagonal = np.maximum(diagonal, 1e-12)
-    rows = np.concatenate(
-        [within / np.sqrt(max(len(within) - 1, 1)), shifts * np.sqrt(SHIFT / max(len(shifts) - 1, 1))]
-    )
-    if len(rows) > len(apart):
-        inner = rows.T @ rows
-        ridge = len(inner) * np.finfo(float).eps * inner.diagonal().max()
-        direction = np.linalg.solve(inner + np.diag(diagonal + ridge), apart)
-    else:
-        scaled = rows / diagonal
-        inner = np.eye(len(rows)) + scaled @ rows.T
-        direction = apart / diagonal - scaled.T @ np.linalg.solve(inner, scaled @ apart)
-    made: FloatArray = direction / max(float(apart @ direction), np.finfo(float).tiny)
-    return made

@@ -7,7 +7,8 @@ import pytest
 
 from calib.data.study import LabelledSamples, Samples
 from calib.errors import CalibError
-from calib.evaluation.class_mix import ALONE, LARGE, Assumptions, MixModel, estimate_mix
+from calib.evaluation.class_direction import LARGE
+from calib.evaluation.class_mix import ALONE, Assumptions, MixModel, estimate_mix
 
 
 def batch(
