@@ -56,6 +56,20 @@ def in_one_sentence(doing: str) -> Iterator[None]:
         raise
 
 
+def interrupted(error: BaseException | None) -> bool:
+    """Return whether an error came up while an interrupt was being handled, and so took its place.
+
+    Libraries that tidy up in a ``finally`` can fail there, as the interrupt came in the middle of something.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
 @contextmanager
 def command() -> Iterator[None]:
     """End a command in one sentence where it is interrupted, or where nobody reads its output any more.

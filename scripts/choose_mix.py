@@ -165,12 +165,13 @@ def rms(errors: pd.Series) -> float:
 def choice(settings: pd.DataFrame) -> int:
     """Return the index of the setting to use.
 
-    Of the settings within ``MARGIN`` of the best mean balanced accuracy, it is the one whose intervals cover
-    nearest to what they claim, then the most accurate one.
+    Its intervals cover what they claim. Of the settings within ``MARGIN`` of the best mean balanced accuracy
+    of those, it is the one with the least offset, which claims most, and then the most accurate one.
     """
-    alike = settings[settings["accuracy"] >= settings["accuracy"].max() - MARGIN]
-    off = (alike["covered"] - NOMINAL).abs().round(3)
-    return int(alike[off == off.min()]["accuracy"].idxmax())
+    honest = settings[settings["covered"] >= NOMINAL]
+    alike = honest[honest["accuracy"] >= honest["accuracy"].max() - MARGIN]
+    least = alike[alike["offset"] == alike["offset"].min()]
+    return int(least["accuracy"].idxmax())
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from calib.data.study import Study
 from calib.errors import CalibError
-from calib.failures import in_one_sentence, out_of_memory
+from calib.failures import in_one_sentence, interrupted, out_of_memory
 from calib.runs.run import load
 from tests.conftest import ROOT, SMALL, compose
 from tests.faults import allow_interrupts
@@ -92,3 +92,25 @@ def test_a_path_that_hydra_cannot_read(name: str, tmp_path: Path) -> None:
     done = subprocess.run([*COMMAND, "dataset=table", quoted], capture_output=True, text=True, check=False)
     assert f"{name}.csv" in done.stderr  # now the file is looked for
     assert "cannot be read:" not in done.stderr
+
+
+def test_an_error_in_the_place_of_an_interrupt_is_known() -> None:
+    """Check an error of tidying up, raised again by a library as an error of its own, and an error alone."""
+
+    def tidy() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("tidying up")
+
+    def named() -> None:
+        try:
+            tidy()
+        except AttributeError as error:
+            raise ValueError("named anew") from error
+
+    with pytest.raises(ValueError, match="anew") as found:
+        named()
+    assert interrupted(found.value)
+    assert not interrupted(ValueError("alone"))
+    assert not interrupted(None)

@@ -13,6 +13,7 @@ from calib.data.study import FloatArray, IntArray, LabelledTask, Samples
 from calib.errors import check_choice
 from calib.methods.base import ReferenceMethod
 from calib.methods.corrected import Classifier, FittedClassifier, versions_of
+from calib.methods.randomness import uses_seed
 from calib.methods.standardise_mix import StandardiseMix
 from calib.runtime import Runtime
 
@@ -39,6 +40,11 @@ class KnownMix(ReferenceMethod):
     def versions(self) -> list[int]:
         """Return the versions of the method, its corrector and its classifier."""
         return [self.version, *versions_of(self.corrector), *versions_of(self.classifier)]
+
+    @property
+    def uses_seed(self) -> bool:
+        """Return whether the classifier uses the seed."""
+        return uses_seed(self.classifier)
 
     def fit(self, task: LabelledTask, runtime: Runtime) -> "FittedKnownMix":
         """Scale all batches, then train on the sources."""

@@ -18,6 +18,7 @@ from calib.data.study import FloatArray, IntArray, LabelledSamples, Samples, Tas
 from calib.errors import check_number
 from calib.methods.base import Fitted, Method, Savable, State
 from calib.methods.corrected import CorrectThenClassify, FittedPair
+from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
 
 HALVES = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
@@ -64,8 +65,8 @@ class Pooled(Method):
 
     @property
     def uses_seed(self) -> bool:
-        """Return True: the batches that are drawn of the sources depend on it."""
-        return True
+        """Return whether one of the methods uses the seed; the batches drawn of the sources do not."""
+        return uses_seed(self.plain) or uses_seed(self.calibrated)
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPooled":
         """Learn the size of equal weight from the sources, then train both methods on all of them."""
@@ -79,7 +80,7 @@ class Pooled(Method):
         """
         if len(task.sources) < 2:
             return UNKNOWN
-        rng = np.random.default_rng(runtime.derived_seed("small batches"))
+        rng = np.random.default_rng(DRAWS)  # the same for every seed, as if it were a part of the method
         gains = []
         for out in task.sources:
             others = [source for source in task.sources if source is not out]

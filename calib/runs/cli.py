@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from calib.config import build, compose
 from calib.errors import CalibError, nearest, not_installed
-from calib.failures import command
+from calib.failures import command, interrupted
 from calib.overrides import flags_first, how_to_keep_a_comma, how_to_write, readable
 from calib.runs.help import HELP, help_text
 from calib.runs.isolation import ending_in_order, isolated
@@ -88,6 +88,10 @@ def one_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
             if not sweep:
                 sys.exit(f"Error: {error}")
             log.error("#%d failed: %s", hydra_config.job.num, error)
+            raise
+        except Exception as error:
+            if interrupted(error):
+                raise KeyboardInterrupt from error
             raise
         if sweep:
             log.info("#%d done", hydra_config.job.num)

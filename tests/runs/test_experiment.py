@@ -131,7 +131,8 @@ def test_a_run_of_every_method(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     run(OmegaConf.merge(config, {"out": str(tmp_path / "shuffled")}))
     columns = ["predicted", "p_control", "p_case"]
     true, false = (pd.read_csv(record(tmp_path / kind) / FILES[0])[columns] for kind in ("a", "shuffled"))
-    assert true.equals(false) != result["uses_target_labels"]
+    if name != "known_mix_logistic":  # it knows the classes' shares alone, which stay as they are
+        assert true.equals(false) != result["uses_target_labels"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.conftest import CONF, METHODS, compose
 
 PARTS = sorted(file for part in ("corrector", "classifier") for file in (CONF / part).glob("*.yaml"))
 
-NOTHING_TO_CHOOSE = ("adabn", "combat_arcsinh", "standardise")
+NOTHING_TO_CHOOSE = ("adabn", "arcsinh", "combat_arcsinh", "standardise")
 """Parts without a card of their own: what they hold has one, or is arcsinh(x / 100), whatever the study."""
 
 

@@ -62,14 +62,16 @@ class Mixes:
 
     @classmethod
     def of_files(cls, folder: Path) -> "Mixes":
-        """Return the numbers that ``write`` has written into a folder."""
+        """Return the numbers that ``write`` has written into a folder; none where it has written none."""
+        if not all((folder / name).is_file() for name in FILES):
+            return cls(mix_numbers([], []), estimate_numbers([], []))
         numbers, estimates = (pd.read_csv(folder / name, dtype={"variant": str}) for name in FILES)
         return cls(numbers.fillna({"variant": ""}), estimates)
 
     def write(self, folder: Path) -> None:
         """Write the numbers into a folder."""
         for name, table in zip(FILES, (self.numbers, self.estimates), strict=True):
-            Record(folder).write_table(name, table, digits=4)
+            Record(folder).write_table(name, table, digits=6)
 
     def tables(self) -> list[Table]:
         """Return all tables."""
