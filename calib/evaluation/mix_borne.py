@@ -1,7 +1,8 @@
 """How much methods lose where a batch has another class mix than their sources, and a warning of it.
 
-``mix_borne.csv`` has what was measured on MI and CHD (docs/class-mix.md): the balanced accuracy at 50 % cases
-less that at another share, mean over both studies and all target plates. ``scripts/tables.py`` writes it.
+``mix_borne.csv`` has what was measured on MI and CHD, or on MI alone for methods that take long
+(docs/class-mix.md): the balanced accuracy at 50 % cases less that at another share, mean over target plates
+and studies. ``scripts/mixes.py`` writes it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ USUAL = 0.55
 
 LOSS = 0.03
 """Loss of balanced accuracy above which there is a warning."""
+
+ADVISED = ("pooled_logistic", "joint_plus_mix")
+"""Methods that are named to whoever is warned."""
 
 UNMEASURED = 0.25
 """Difference of a share above which there is a warning for methods that were not measured."""
@@ -75,10 +79,10 @@ def mix_warning(
     said = (
         f"what {method} loses by such a mix was not measured"
         if lost is None
-        else f"with such a mix, {method} lost {lost:.2f} of balanced accuracy on MI and CHD"
+        else f"with such a mix, {method} lost {lost:.2f} of balanced accuracy where it was measured"
     )
     return (
         f"{batch} seems to have {found.shares[worst]:.0%} '{classes[worst]}' (95 % interval "
         f"{found.low[worst]:.0%} to {found.high[worst]:.0%}), and the sources {reference[worst]:.0%}; "
-        f"{said}, so compare with method=pooled_logistic or joint_plus_mix."
+        f"{said}, so compare with method={' or '.join(one for one in ADVISED if one != method)}."
     )

@@ -15,7 +15,7 @@ from calib.report.groups import LOGISTIC
 from calib.runs.planner import Job
 
 OWN = "own"
-"""What ``kind`` says of targets as they are; else ``mix``, ``opposite`` or ``size``."""
+"""What ``kind`` says of whole targets; else ``mix``, ``again`` (another draw), ``opposite`` or ``size``."""
 
 KEYS = ("study", "kind", "at", "method", "variant")
 """Columns that name a row; ``at`` is the share of cases or the subjects of a part, NaN for ``own``."""
@@ -55,7 +55,8 @@ def _drawing(job: Job) -> tuple[str, str, float]:
         return job.run.study.name, "size", float(mix.size)
     if mix.share is None:
         return job.run.study.name, OWN, np.nan
-    return job.run.study.name, "opposite" if mix.sources == "opposite" else "mix", float(mix.share)
+    kind = "opposite" if mix.sources == "opposite" else "again" if mix.draw else "mix"
+    return job.run.study.name, kind, float(mix.share)
 
 
 def _row(pairs: Sequence[tuple[Job, Finished]]) -> dict[str, object]:

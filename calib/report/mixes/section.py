@@ -77,7 +77,10 @@ class Mixes:
         """Return all tables."""
         made = [
             *(share_table(self.numbers, metric, "mix", COMMAND) for metric in METRICS),
-            share_table(self.numbers, "balanced_accuracy", "opposite", COMMAND),
+            *(
+                share_table(self.numbers, "balanced_accuracy", kind, COMMAND)
+                for kind in ("again", "opposite")
+            ),
             own_table(self.numbers, COMMAND),
             size_table(self.numbers, COMMAND),
             estimate_table(self.estimates, COMMAND),

@@ -22,7 +22,7 @@ METRICS = {
 """Metric -> its name in titles."""
 
 CAPTION = (
-    "Mean over target plates of the mean over splits and draws. Targets are drawn by subject, the same rows "
+    "Mean over target plates of the mean over splits. Targets are drawn by subject, the same rows "
     "for all methods, and smaller than they are: compare within this table only. Fall: the value at 50 % "
     "less the lower one of 10 and 90 %. † uses target labels: a bound, no method. In brackets: 95 % by "
     "subject."
@@ -35,7 +35,7 @@ def share_table(numbers: pd.DataFrame, metric: str, kind: str, command: str) -> 
     Args:
         numbers: the rows of ``scores.mix_numbers``.
         metric: a key of ``METRICS``.
-        kind: ``mix``, or ``opposite``: the sources have the opposite share.
+        kind: ``mix``; ``again``: another draw; or ``opposite``: the sources have the opposite share.
         command: the command that makes the runs.
     """
     own = numbers[numbers["kind"] == kind] if len(numbers) else numbers
@@ -53,7 +53,7 @@ def share_table(numbers: pd.DataFrame, metric: str, kind: str, command: str) -> 
         mark = " †" * bool(part["uses_target_labels"].iloc[0])
         rows.append([str(study), str(part["name"].iloc[0]) + mark, *cells, _cell(fall, signed)])
     title = f"{METRICS[metric].capitalize()} by share of cases in the target"
-    title += ", sources of the opposite share" if kind == "opposite" else ""
+    title += {"opposite": ", sources of the opposite share", "again": ", another draw"}.get(kind, "")
     heads = ["study", "method", *(f"{share:.0%}" for share in SHARES), "fall"]
     return Table(f"mix_{kind}_{metric}", title, CAPTION, heads, rows, pd.DataFrame(made), command)
 
@@ -159,7 +159,7 @@ def choice_table(log: pd.DataFrame) -> Table:
 def borne(numbers: pd.DataFrame, studies: Sequence[str] = ("mi", "chd")) -> pd.DataFrame:
     """Return what ``evaluation/mix_borne.csv`` holds: the loss of each method by share, mean over studies.
 
-    Methods that all of the studies have are in it, in their published form.
+    Methods in their published form are in it, each with the studies in which all its shares are recorded.
     """
     own = numbers[
         (numbers["kind"] == "mix") & numbers["study"].isin(studies) & ~numbers["uses_target_labels"]
@@ -167,8 +167,8 @@ def borne(numbers: pd.DataFrame, studies: Sequence[str] = ("mi", "chd")) -> pd.D
     own = own[own["variant"].isin(["", "one_model"])]
     means = own.pivot_table(index=["method", "study"], columns="at", values="balanced_accuracy")
     means = means.dropna(subset=[share for share in SHARES if share in means])
-    complete = means.groupby("method").filter(lambda part: len(part) == len(studies)).groupby("method").mean()
-    lost = {f"{share:.0%}"[:-1]: complete[0.5] - complete[share] for share in (0.1, 0.3, 0.7, 0.9)}
+    means = means.groupby("method").mean()
+    lost = {f"{share:.0%}"[:-1]: means[0.5] - means[share] for share in (0.1, 0.3, 0.7, 0.9)}
     return pd.DataFrame(lost).round(3).reset_index()
 
 
