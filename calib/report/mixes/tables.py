@@ -13,18 +13,21 @@ from calib.report.paper import spelled
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 SIZES = (1, 2, 5, 10, 20, 50, 100)
 
+ERROR = "calibration_error"
+"""The metric of which less is better."""
+
 METRICS = {
     "balanced_accuracy": "balanced accuracy",
     "auc": "AUC",
     "accuracy": "accuracy",
-    "calibration_error": "calibration error",
+    ERROR: "calibration error",
 }
 """Metric -> its name in titles."""
 
 CAPTION = (
     "Mean over target plates of the mean over splits. Targets are drawn by subject, the same rows "
     "for all methods, and smaller than they are: compare within this table only. Fall: the value at 50 % "
-    "less the lower one of 10 and 90 %. † uses target labels: a bound, no method. In brackets: 95 % by "
+    "less the worse one of 10 and 90 %. † uses target labels: a bound, no method. In brackets: 95 % by "
     "subject."
 )
 
@@ -45,14 +48,14 @@ def share_table(numbers: pd.DataFrame, metric: str, kind: str, command: str) -> 
     for (study, method, variant), part in own.groupby(["study", "method", "variant"], sort=False):
         at = part.set_index("at")
         values = {share: at[metric].get(share, np.nan) for share in SHARES}
-        fall = values[0.5] - min(values[0.1], values[0.9])
+        fall = values[0.5] - (max if metric == ERROR else min)(values[0.1], values[0.9])
         made.append({"study": study, "method": method, "variant": variant} | values | {"fall": fall})
         ends = [at[f"{metric}{end}"].get(0.5, np.nan) for end in ("_low", "_high") if f"{metric}{end}" in at]
         between = f" ({span(*ends)})" if len(ends) == 2 and np.isfinite(ends).all() else ""
         cells = [_cell(value) + (between if share == 0.5 else "") for share, value in values.items()]
         mark = " †" * bool(part["uses_target_labels"].iloc[0])
         rows.append([str(study), str(part["name"].iloc[0]) + mark, *cells, _cell(fall, signed)])
-    title = f"{METRICS[metric].capitalize()} by share of cases in the target"
+    title = f"{METRICS[metric][0].upper()}{METRICS[metric][1:]} by share of cases in the target"
     title += {"opposite": ", sources of the opposite share", "again": ", another draw"}.get(kind, "")
     heads = ["study", "method", *(f"{share:.0%}" for share in SHARES), "fall"]
     return Table(f"mix_{kind}_{metric}", title, CAPTION, heads, rows, pd.DataFrame(made), command)
