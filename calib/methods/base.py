@@ -57,6 +57,11 @@ def calibrated_rows(fitted: Fitted) -> Mapping[str, IntArray]:
     return fitted.rows if isinstance(fitted, Partial) else {}
 
 
+def part_of(state: State, prefix: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names begin with a prefix, by their names without it."""
+    return {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+
+
 class Corrector(Protocol):
     """A part that removes differences between batches without looking at a label.
 

@@ -9,7 +9,7 @@ import torch
 from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import CalibError
-from calib.methods.base import State
+from calib.methods.base import State, part_of
 from calib.methods.corrected import Classifier, FittedClassifier
 from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
@@ -59,8 +59,7 @@ class AverageClassifier:
         """Return the trained classifiers whose ``state()`` was ``state``."""
         restored = {}
         for name, classifier in self.classifiers.items():
-            own = {key.removeprefix(f"{name}/"): v for key, v in state.items() if key.startswith(f"{name}/")}
-            restored[name] = classifier.restore(own, features, n_classes, runtime)
+            restored[name] = classifier.restore(part_of(state, f"{name}/"), features, n_classes, runtime)
         return FittedAverage(restored)
 
 

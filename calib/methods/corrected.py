@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
-from calib.methods.base import Corrector, Method, Savable, State
+from calib.methods.base import Corrector, Method, Savable, State, part_of
 from calib.methods.correction import Correction
 from calib.methods.lasting import EachAlone, SupervisedCorrector, is_lasting
 from calib.methods.randomness import uses_seed
@@ -115,7 +115,7 @@ class CorrectThenClassify(Method):
         """Return the trained classifier together with what the corrector has learnt."""
         if self.why_not_saved:
             return super().restore(state, features, n_classes, runtime)
-        learnt = {key.removeprefix(LEARNT): v for key, v in state.items() if key.startswith(LEARNT)}
+        learnt = part_of(state, LEARNT)
         own = {key: v for key, v in state.items() if not key.startswith(LEARNT)}
         width = self.corrector.width(learnt, features, runtime)  # type: ignore[union-attr]
         fitted = self.classifier.restore(own, width, n_classes, runtime)

@@ -10,7 +10,7 @@ from calib.data.replicates import over_replicates
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared_batch
 from calib.errors import check_flag, check_number
-from calib.methods.base import Corrector, Method, Savable, State
+from calib.methods.base import Corrector, Method, Savable, State, part_of
 from calib.methods.corrected import LEARNT, versions_of
 from calib.methods.correction import Correction
 from calib.methods.joint import FittedJoint, Joint
@@ -125,13 +125,12 @@ class JointPlus(Method):
         """Return the trained members, without reconstructors."""
         correction, width = None, features
         if self.corrector is not None:
-            learnt = {key.removeprefix(LEARNT): v for key, v in state.items() if key.startswith(LEARNT)}
+            learnt = part_of(state, LEARNT)
             width = self.corrector.width(learnt, features, runtime)  # type: ignore[union-attr]
             correction = Correction.restored(self.corrector, learnt, runtime)
         members = []
         for number in range(1, self.members + 1):
-            start = f"member_{number}."
-            own = {name.removeprefix(start): v for name, v in state.items() if name.startswith(start)}
+            own = part_of(state, f"member_{number}.")
             members.append(self.joint.restore(own, width, n_classes, runtime))
         return FittedJointPlus(self, members, _Preparation(self, correction, runtime))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, IntArray, LabelledSamples, Samples, Task
 from calib.errors import check_number
-from calib.methods.base import Fitted, Method, Savable, State
+from calib.methods.base import Fitted, Method, Savable, State, part_of
 from calib.methods.corrected import CorrectThenClassify, FittedPair
 from calib.methods.randomness import uses_seed
 from calib.runtime import Runtime
@@ -126,12 +126,7 @@ class Pooled(Method):
             ValueError, LookupError: the arrays do not fit.
         """
         plain, calibrated = (
-            method.restore(
-                {key.removeprefix(start): v for key, v in state.items() if key.startswith(start)},
-                features,
-                n_classes,
-                runtime,
-            )
+            method.restore(part_of(state, start), features, n_classes, runtime)
             for method, start in ((self.plain, PLAIN), (self.calibrated, CALIBRATED))
         )
         half = float(np.asarray(state[HALF]).reshape(()))

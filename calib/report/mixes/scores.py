@@ -11,7 +11,6 @@ from calib.evaluation.jackknife import Scored, over_batches, scored
 from calib.evaluation.trust import calibration_error
 from calib.records.record import Finished
 from calib.report.beyond.comparison import method_suffix
-from calib.report.groups import LOGISTIC
 from calib.runs.planner import Job
 
 OWN = "own"
@@ -145,8 +144,3 @@ def _errors(
     for name, one in found.items():
         truth = counts.get(name, 0) / total
         yield one["share"] - truth, one["low"] <= truth <= one["high"]
-
-
-def uncalibrated(row: Mapping[str, object]) -> bool:
-    """Return whether a row is that of no calibration: logistic regression on arcsinh of the values."""
-    return row["method"] == "baseline" and str(row["variant"]).split()[-1:] == [LOGISTIC]
