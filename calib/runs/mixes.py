@@ -10,6 +10,7 @@ from calib.data.transform import TRANSFORMS, unit_of
 from calib.evaluation.class_mix import MixEstimate, MixModel
 from calib.evaluation.mix_borne import mix_warning
 from calib.files import short_hash
+from calib.runs.last import Last
 from calib.runs.run import Run, as_loaded
 
 NUMBERS = 2**22
@@ -20,21 +21,27 @@ class Mixes:
     """The estimates for the last data that were asked for: runs of a sweep share them."""
 
     def __init__(self) -> None:
-        self._key = ""
-        self._found: Mapping[str, MixEstimate] = {}
-        self.model: MixModel | None = None
+        self._last: Last[tuple[MixModel, Mapping[str, MixEstimate]]] = Last()
 
     def of(self, run: Run) -> Mapping[str, MixEstimate]:
         """Return the estimated mix of each target of a run."""
+        return self._made(run)[1]
+
+    def model(self, run: Run) -> MixModel:
+        """Return what the sources of a run tell of the mix of other batches."""
+        return self._made(run)[0]
+
+    def _made(self, run: Run) -> tuple[MixModel, Mapping[str, MixEstimate]]:
+        """Return the model and the estimates of a run."""
         sides = {"sources": list(run.split.sources), "targets": list(run.split.targets)}
-        key = short_hash(run.data | sides)
-        if key != self._key:
-            study = as_loaded(run)
-            self.model = model_of(study, run.split.sources)
-            batches = {name: even(study.batches[name], unit_of(study)) for name in run.split.targets}
-            self._found = {name: self.model.estimate(batch) for name, batch in batches.items()}
-            self._key = key
-        return self._found
+        return self._last(short_hash(run.data | sides), lambda: self._make(run))
+
+    @staticmethod
+    def _make(run: Run) -> tuple[MixModel, Mapping[str, MixEstimate]]:
+        """Compute them."""
+        study = as_loaded(run)
+        model, unit = model_of(study, run.split.sources), unit_of(study)
+        return model, {name: model.estimate(even(study.batches[name], unit)) for name in run.split.targets}
 
 
 estimated = Mixes()
@@ -43,9 +50,7 @@ estimated = Mixes()
 
 def mix_model(run: Run) -> MixModel:
     """Return what the sources of a run tell of the mix of other batches."""
-    estimated.of(run)
-    assert estimated.model is not None
-    return estimated.model
+    return estimated.model(run)
 
 
 def model_of(study: Study, names: Sequence[str]) -> MixModel:

@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from calib.evaluation.separation import separation
 from calib.files import Stack, short_hash
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
 from calib.records.predictions_file import CALIBRATED, PROBABILITY, TEXT, Predictions
+from calib.runs.last import Last
 from calib.runs.run import Run
 
 Scores = dict[str, Any]
@@ -115,21 +116,7 @@ def _distances(
     return pd.concat([known, distances("after", embedding)], ignore_index=True)
 
 
-class _Last:
-    """Keeps the last table that was made: a sweep makes runs that share the data before calibration."""
-
-    def __init__(self) -> None:
-        self._key = ""
-        self._table = pd.DataFrame()
-
-    def __call__(self, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        if key != self._key:
-            self._table = make()
-            self._key = key
-        return self._table
-
-
-_before = _Last()
+_before: Last[pd.DataFrame] = Last()
 """Distances before calibration: ``_before(key, make)``."""
 
 
