@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from calib.data.cells import numbers
 from calib.data.downloads import locate
 from calib.data.exclusions import Exclusions
 from calib.data.names import check_signs, is_missing_word, natural
@@ -69,6 +70,7 @@ def load_h5ad_study(
     exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
     normalise: float | None = None,
     unit: float | None = None,
+    order: Word | None = None,
 ) -> Study:
     """Return a study read from h5ad files, with the stored values unchanged unless they are to be normalised.
 
@@ -89,6 +91,7 @@ def load_h5ad_study(
         exclude: column of ``obs`` -> its value or values whose cells are left out; None: none.
         normalise: sum to which each cell's counts are scaled before log(1 + x); None: values as they are.
         unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves.
+        order: column of ``obs`` with each cell's place in the order of measurement; None: unknown.
 
     Raises:
         DataError: the file is missing, damaged or of another kind, or lacks a named column or layer; or a
@@ -111,7 +114,9 @@ def load_h5ad_study(
         check_number("dataset.normalise", normalise, least=1)
     files = [locate(each, sha256=sha256) for each in as_paths("dataset.path", path)]
     counts = partial(with_normalised_counts, total=normalise, place=place_of(layer))
-    sheets = [read_h5ad(file, batch, label, named, layer, subject, wanted, out, counts) for file in files]
+    ordered = as_optional_word("dataset.order", order)
+    columns = (batch, label, named, layer, subject, wanted, out, counts, ordered)
+    sheets = [read_h5ad(file, *columns) for file in files]
     out.check_met(files)
     warn_of_names(sheets)
     sheet = in_natural_order(joined(_stored_alike(sheets)))
@@ -143,14 +148,17 @@ def read_h5ad(
     features: Sequence[Word] | None = None,
     out: Exclusions | None = None,
     prepare: Callable[[Sheet], Sheet] | None = None,
+    ordered: Word | None = None,
 ) -> Sheet:
     """Return the samples of the named batches; arguments and errors are those of ``load_h5ad_study``.
 
     ``out`` says which cells are left out; ``prepare`` changes values before some features are chosen.
+    ``ordered`` is the column of the order of measurement.
     """
     with _opened(file, layer) as cells:
         obs, genes = cells.obs, cells.features
         batch, label, subject = (_column(file, obs, word) for word in (batch, label, subject))
+        place = _column(file, obs, ordered)
         _check_tables(file, obs, genes)
         _check_signs(file, {"index of var": pd.Series(genes), "index of obs": pd.Series(obs.index)})
         _check_signs(file, {f"column '{one}' of obs": obs[one] for one in (batch, label, subject) if one})
@@ -173,6 +181,7 @@ def read_h5ad(
         np.array(list(values_of), object)[number[rows]],
         text(obs[label]).reset_index(drop=True) if label else pd.Series(None, range(len(obs)), dtype=object),
         text(obs[subject]).to_numpy(str) if subject else None,
+        order=None if place is None else numbers(obs[[place]].reset_index(drop=True), file)[:, 0],
     )
     sheet = sheet if prepare is None else prepare(sheet)
     return sheet.of_features(matching(genes, features, str(file))) if features else sheet

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from calib.data.cells import numbers
@@ -38,6 +39,7 @@ class MatrixColumns:
     sample: Word | None
     out: Exclusions
     reference: Exclusions
+    order: Word | None = None
 
     @property
     def named(self) -> list[Word]:
@@ -138,8 +140,15 @@ def read_matrix(matrix: DataFile, table: DataFile, columns: MatrixColumns, trans
         (pd.Series(None, range(len(rows)), dtype=object) if label is None else label).reset_index(drop=True),
         None if subject is None else subject.to_numpy(str),
         marks,
+        None if columns.order is None else _order(columns.order, rows, table.file),
     )
     return sheet.of_rows(kept)
+
+
+def _order(word: Word, rows: pd.DataFrame, file: Path) -> NDArray[np.float64]:
+    """Return the samples' places in the order of measurement ``(samples,)``."""
+    column = chosen("dataset.order", word, list(rows.columns), f"File {file}", "column")
+    return numbers(rows[[column]], file)[:, 0]
 
 
 def _matrix(matrix: DataFile, transposed: bool) -> tuple[Any, list[str] | None, list[str] | None]:

@@ -69,6 +69,7 @@ def load_matrix_study(
     subject_labels: SubjectLabels = "refuse",
     n_sources: int = 2,
     unit: float | None = None,
+    order: Word | None = None,
 ) -> Study:
     """Return a study read from matrices of values and tables of their samples.
 
@@ -95,7 +96,7 @@ def load_matrix_study(
         prepare, total, genes, flavor: see ``preparations.prepared_sheet``.
         most_variable: number of features that are kept (``preparations.most_variable_features``); None: all.
         impute, missing_features: as in ``table_study.load_table_study``, after the preparation.
-        subject_labels, n_sources, unit: as in ``table_study.load_table_study``.
+        subject_labels, n_sources, unit, order: as in ``table_study.load_table_study``.
 
     Raises:
         CalibError: a setting is of the wrong kind, or a package that reads the file is not installed.
@@ -112,6 +113,7 @@ def load_matrix_study(
         sample=as_optional_word("dataset.sample", sample),
         out=Exclusions.of(exclude),
         reference=Exclusions.of(reference, key="dataset.reference"),
+        order=as_optional_word("dataset.order", order),
     )
     counts, named = Counts(total, genes, flavor), as_batches(batches)
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
@@ -133,7 +135,7 @@ def load_matrix_study(
         _check_classes(names, expected)
         check_composition(sheet, y, expected, "dataset.expected")
     if not sparse.issparse(sheet.values):
-        sheet, references = with_shared_features(sheet, references, impute, missing_features)
+        sheet, references = with_shared_features(sheet.with_missing(), references, impute, missing_features)
         sheet = complete(sheet, impute)
         references = None if references is None else complete(references, impute)
     if most_variable is not None:

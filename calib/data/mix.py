@@ -96,7 +96,7 @@ def mixed(study: Study, split: Split, mix: Mix) -> tuple[Study, Split]:
             f"Study '{study.name}' has a batch called '{both[0]}', as a part of another would be called; "
             "rename it."
         )
-    drawn = replace(study, batches=batches | parts)
+    drawn = replace(study, batches=batches | parts, missing={})
     return with_marks(drawn), replace(split, targets=tuple(parts))
 
 
@@ -112,7 +112,7 @@ def _of_share(study: Study, split: Split, mix: Mix, share: float) -> Study:
         batch: _drawn(study.batches[batch], study.classes.index(name), wanted, mix.draw, study.name)
         for batch, wanted in shares.items()
     }
-    return replace(study, batches={**study.batches, **drawn})
+    return replace(study, batches={**study.batches, **drawn}, missing={})
 
 
 def _drawn(batch: Batch, of: int, share: float, draw: int, study: str) -> Batch:
@@ -169,4 +169,5 @@ def _of_rows(batch: Batch, rows: NDArray[np.intp]) -> Batch:
         subject=None if batch.subject is None else batch.subject[rows],
         replicate=None if batch.replicate is None else batch.replicate[rows],
         names=rows.astype(str) if batch.names is None else batch.names[rows],
+        order=None if batch.order is None else batch.order[rows],
     )

@@ -36,6 +36,8 @@ class Sheet:
         label: label as text ``(samples,)``, missing where the file has none.
         subject: name of each sample's subject as text ``(samples,)``, or None where no column names it.
         reference: whether each sample is a reference sample ``(samples,)``, or None where no column says so.
+        order: place of each sample in the order of measurement ``(samples,)``, or None where no column says it.
+        missing: whether each value is missing and will be filled ``(samples, features)``; None: none is.
     """
 
     file: str
@@ -46,11 +48,14 @@ class Sheet:
     label: pd.Series
     subject: NDArray[np.str_] | None
     reference: NDArray[np.bool_] | None = None
+    order: NDArray[np.float64] | None = None
+    missing: NDArray[np.bool_] | None = None
 
     def of_features(self, chosen: NDArray[Any]) -> "Sheet":
         """Return the sheet with only the features at these positions, or where the mask is true."""
         names = np.array(self.features, object)[chosen]
-        return replace(self, values=self.values[:, chosen], features=list(names))
+        missing = None if self.missing is None else self.missing[:, chosen]
+        return replace(self, values=self.values[:, chosen], features=list(names), missing=missing)
 
     def of_rows(self, chosen: NDArray[Any]) -> "Sheet":
         """Return the sheet with only the samples at these positions, or where the mask is true."""
@@ -62,7 +67,15 @@ class Sheet:
             label=self.label[chosen].reset_index(drop=True),
             subject=None if self.subject is None else self.subject[chosen],
             reference=None if self.reference is None else self.reference[chosen],
+            order=None if self.order is None else self.order[chosen],
+            missing=None if self.missing is None else self.missing[chosen],
         )
+
+    def with_missing(self) -> "Sheet":
+        """Return the sheet with the places of its missing and infinite values, before these are filled."""
+        if sparse.issparse(self.values) or np.isfinite(self.values).all():
+            return self
+        return replace(self, missing=~np.isfinite(self.values))
 
     def aligned(self, features: Sequence[str]) -> "Sheet":
         """Return the sheet with just these features, in this order.
@@ -128,6 +141,7 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
             seen[batch] = sheet.file
     subjects = [sheet.subject for sheet in parts if sheet.subject is not None]
     references = [sheet.reference for sheet in parts if sheet.reference is not None]
+    orders = [sheet.order for sheet in parts if sheet.order is not None]
     stack = sparse.vstack if sparse.issparse(first.values) else np.concatenate
     return Sheet(
         ", ".join(sheet.file for sheet in sheets),
@@ -138,6 +152,7 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
         pd.concat([sheet.label for sheet in parts], ignore_index=True),
         np.concatenate(subjects) if len(subjects) == len(parts) else None,
         np.concatenate(references) if len(references) == len(parts) else None,
+        np.concatenate(orders) if len(orders) == len(parts) else None,
     )
 
 
@@ -236,7 +251,9 @@ def as_study(name: str, sheet: Sheet, y: IntArray, classes: Sequence[str], n_sou
     batches = batches_of(sheet, y)
     if len(batches) < 2:
         raise DataError(f"Study '{name}' has {len(batches)} batch; it needs at least two.")
-    return Study(name, batches, sheet.features, list(classes), n_sources)
+    missing = {} if sheet.missing is None else {b: sheet.missing[sheet.batch == b] for b in batches}
+    missing = {name: mask for name, mask in missing.items() if mask.any()}
+    return Study(name, batches, sheet.features, list(classes), n_sources, missing=missing)
 
 
 def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
@@ -258,5 +275,6 @@ def batches_of(sheet: Sheet, y: IntArray) -> dict[str, Batch]:
             )
         known = y[rows] if (y[rows] >= 0).all() else None
         subject = None if sheet.subject is None else sheet.subject[rows]
-        batches[batch] = Batch(batch, x, known, subject, sheet.names[rows], subject)
+        order = None if sheet.order is None else sheet.order[rows]
+        batches[batch] = Batch(batch, x, known, subject, sheet.names[rows], subject, order=order)
     return batches

@@ -61,7 +61,7 @@ def all_splits(study: Study) -> list[Split]:
             f"({_listed(study)}), but dataset.n_sources is {study.n_sources}."
         )
     return [
-        _split(sources, [name for name in names if name not in sources], study)
+        split_by_name(sources, [name for name in names if name not in sources], study)
         for sources in combinations(labelled, study.n_sources)
     ]
 
@@ -80,7 +80,7 @@ def leave_one_source_out(split: Split, study: Study) -> list[Split]:
             "anything by; choose a split with two sources or more."
         )
     return [
-        _split([name for name in split.sources if name != left_out], [left_out], study)
+        split_by_name([name for name in split.sources if name != left_out], [left_out], study)
         for left_out in split.sources
     ]
 
@@ -119,7 +119,7 @@ def parse_split(text: object, study: Study) -> Split:
             f"split={text} is not a split of study '{study.name}': write positions as in 12_3, names as "
             f"in {names[0]}+{names[1]}:{names[-1]}, or all. Its batches: {_listed(study)}."
         )
-    return _split(sources, targets, study, text)
+    return split_by_name(sources, targets, study, text)
 
 
 def _sides(text: str, names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -144,8 +144,17 @@ def _joined_names(parts: Sequence[str], names: Sequence[str]) -> list[str]:
     return []
 
 
-def _split(sources: Sequence[str], targets: Sequence[str], study: Study, text: str = "") -> Split:
-    """Return the split of two lists of names, after checking them; ``text`` is its spelling, for messages."""
+def split_by_name(sources: Sequence[str], targets: Sequence[str], study: Study, text: str = "") -> Split:
+    """Return the split of two lists of names, after checking them.
+
+    Args:
+        sources, targets: names of batches.
+        study: the study.
+        text: spelling of the split, for messages.
+
+    Raises:
+        SplitError: a batch is named twice, a side is empty, or the spelling could be read in two ways.
+    """
     for side, role in ((sources, "source"), (targets, "target")):
         if not side:
             raise SplitError(f"split={text} has no {role} batch; study '{study.name}' has: {_listed(study)}.")

@@ -80,6 +80,8 @@ class Batch:
         reference: data ``(references, features)`` of reference samples, or None where there are none.
             Reference samples measure the same material in every batch, such as a pool, and are not
             classified.
+        order: place of each sample in the order of measurement ``(samples,)``, NaN where unknown; None
+            where no column says it. No method sees it, so the checksum leaves it out.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Batch:
     names: NDArray[np.str_] | None = None
     replicate: Subjects | None = None
     reference: Matrix | None = None
+    order: FloatArray | None = None
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -126,6 +129,8 @@ class Study:
         cautions: warnings of the reading, which do not count in the checksum.
         marks: batch -> a number for each row that is the same for rows of the same loaded values only
             (``overlaps.row_marks``); empty where they have not been computed.
+        missing: batch -> whether each of its values was missing in the file and has been filled
+            ``(samples, features)``; without the batches in which none was. The checksum leaves it out.
         implied: attributes of the batches that the file and the published settings decide, so that the
             checksum leaves them out; None: a ``replicate`` that is the subject.
         unit: value by which arcsinh divides, in the unit of the data; None: that of the data themselves
@@ -141,6 +146,7 @@ class Study:
     n_sources: int = 2
     cautions: Sequence[Caution] = ()
     marks: Mapping[str, IntArray] = field(default_factory=dict)
+    missing: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     implied: Sequence[str] | None = None
     unit: float | None = None
     refusal: str = ""
@@ -149,7 +155,7 @@ class Study:
         """Return the checksum of all that reaches a method or a file of the record.
 
         These are the names of batches, features and classes, and every attribute of the batches, so that one
-        which is added later is hashed as well. Left out are those in ``implied``. Values are hashed block by
+        which is added later is hashed as well. Left out are those in ``implied`` and ``order``. Values are hashed block by
         block as dense float64, so the checksum does not depend on how they are stored.
         """
         digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
@@ -172,7 +178,7 @@ class Study:
 
     def _further(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """Return the attributes of a batch that its values, labels and subjects do not imply, by name."""
-        usual = {"name", "x", "y", "subject", "reference", *(self.implied or ())}
+        usual = {"name", "x", "y", "subject", "reference", "order", *(self.implied or ())}
         if self.implied is None and np.array_equal(batch.replicate, batch.subject):  # type: ignore[arg-type]
             usual.add("replicate")
         found = {one.name: getattr(batch, one.name) for one in fields(batch) if one.name not in usual}

@@ -14,7 +14,9 @@ from calib.data.table_files import fitting, matching
 from calib.data.table_lines import ABOVE, is_header
 from calib.errors import DataError, nearest
 
-ROLES = ("batch", "label", "subject", "sample", "reference")
+NAMES = ("batch", "label", "subject", "sample", "reference")
+"""The settings that each name one column of names."""
+ROLES = (*NAMES, "order")
 """The settings that each name one column that is no feature."""
 
 
@@ -33,11 +35,12 @@ class Columns:
     features: Sequence[Word] | None = None
     ignore: Sequence[Word] = ()
     exclude: Sequence[Word] = ()
+    order: Word | None = None
 
     @property
     def named(self) -> list[Word]:
         """Return the columns of names, which are read as text."""
-        return [*(word for role in ROLES if (word := getattr(self, role)) is not None), *self.exclude]
+        return [*(word for role in NAMES if (word := getattr(self, role)) is not None), *self.exclude]
 
     def roles(self, table: pd.DataFrame, file: Path) -> dict[str, str | None]:
         """Return the name of the column with each role, or None.

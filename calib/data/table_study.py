@@ -53,6 +53,7 @@ def load_table_study(
     subject_labels: SubjectLabels = "refuse",
     exclude: Mapping[Word, Word | Sequence[Word]] | None = None,
     unit: float | None = None,
+    order: Word | None = None,
 ) -> Study:
     """Return a study read from one or more tables with a row for each sample.
 
@@ -78,6 +79,7 @@ def load_table_study(
             median; see ``missing_features.with_shared_features``.
         subject_labels: what becomes of a subject with two labels; see ``subjects.with_subject_labels``.
         exclude: column -> its value or values whose rows are left out before anything else; None: none.
+        order: column with each sample's place in the order of measurement, a number; None: unknown.
 
     Raises:
         CalibError: a setting is of the wrong kind.
@@ -86,7 +88,8 @@ def load_table_study(
     check_choice("dataset.impute", impute, IMPUTE)
     check_choice("dataset.missing_features", missing_features, MISSING_FEATURES)
     check_choice("dataset.subject_labels", subject_labels, SUBJECT_LABELS)
-    roles = {"batch": batch, "label": label, "subject": subject, "sample": sample, "reference": reference}
+    names = {"batch": batch, "label": label, "subject": subject, "sample": sample, "reference": reference}
+    roles = names | {"order": order}
     out = Exclusions.of(exclude)
     columns = Columns(
         **{role: as_optional_word(f"dataset.{role}", word) for role, word in roles.items()},
@@ -102,9 +105,9 @@ def load_table_study(
     study_name, sources = as_text("dataset.name", name), as_sources(n_sources)
     files = [locate(each, sha256=sha256) for each in as_paths("dataset.path", path)]
     sheet, references = set_apart(_read(files, columns, out))
-    y, names = labelled(sheet, *label_settings(sheet, *labels))
-    sheet, references = with_shared_features(sheet, references, impute, missing_features)
-    study = in_unit(as_study(study_name, complete(sheet, impute), y, names, sources), unit)
+    y, classes_found = labelled(sheet, *label_settings(sheet, *labels))
+    sheet, references = with_shared_features(sheet.with_missing(), references, impute, missing_features)
+    study = in_unit(as_study(study_name, complete(sheet, impute), y, classes_found, sources), unit)
     study = with_subject_labels(study, subject_labels, REMEDY)
     warn_of_columns(study)
     return study if references is None else with_references(study, complete(references, impute))
@@ -171,6 +174,7 @@ def as_sheet(table: pd.DataFrame, file: Path, columns: Columns, wanted: Sequence
         None
         if marks is None
         else marked(_without_missing_words(marks), f"File {file}, column '{role['reference']}'"),
+        None if role["order"] is None else numbers(table[[role["order"]]], file)[order, 0],
     )
     return sheet if wanted is None else sheet.aligned(wanted)
 

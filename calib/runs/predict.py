@@ -20,7 +20,7 @@ from calib.data.sheet import Sheet, batches_of, class_indices
 from calib.data.sheet_names import labels_of
 from calib.data.study import Batch, FloatArray, Samples, Study
 from calib.data.subjects import SubjectLabels, with_subject_labels
-from calib.data.table_columns import ROLES, Columns
+from calib.data.table_columns import NAMES, Columns
 from calib.data.table_files import read_frame
 from calib.data.table_study import as_sheet, complete
 from calib.data.transform import checked
@@ -238,7 +238,7 @@ def _read(
         batch, label, subject = (named[role] for role in ("batch", "label", "subject"))
         sheet = read_h5ad(file, batch, label, None, layer, subject, None, out, counts)
         return _of_batches(sheet, only).aligned(model.features)
-    table = read_frame(file, [*(asked.get(role) or dataset.get(role) for role in ROLES), *out.columns])
+    table = read_frame(file, [*(asked.get(role) or dataset.get(role) for role in NAMES), *out.columns])
     named = _columns(list(table.columns), dataset, asked)
     columns = Columns(named["batch"], named["label"], named["subject"], named["sample"], named["reference"])
     sheet = as_sheet(table[out.kept(table, file)], file, columns, wanted=model.features)
@@ -271,7 +271,7 @@ def _columns(
 
     An empty name asks for no column.
     """
-    usual = {role: dataset.get(role) for role in ROLES}
+    usual = {role: dataset.get(role) for role in NAMES}
     return {
         role: (asked[role] or None) if role in asked else None if word is None else found_name(word, present)
         for role, word in usual.items()
