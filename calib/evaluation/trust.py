@@ -62,10 +62,14 @@ def brier(probability: FloatArray, y: IntArray) -> float:
     return float(np.square(probability - truth).sum(axis=1).mean())
 
 
-def log_loss(probability: FloatArray, y: IntArray) -> float:
-    """Compute the negative log-likelihood: the mean of -log(probability of the true class), in nats."""
+def log_loss(probability: FloatArray, y: IntArray, weight: FloatArray | None = None) -> float:
+    """Compute the negative log-likelihood: the mean of -log(probability of the true class), in nats.
+
+    ``weight`` is that of each sample in the mean ``(n,)``; None: all have the same.
+    """
     of_true_class = probability[np.arange(len(y)), y].astype(np.float64)
-    return float(-np.log(np.maximum(of_true_class, LEAST)).mean())
+    losses = -np.log(np.maximum(of_true_class, LEAST))
+    return float(losses.mean() if weight is None else np.average(losses, weights=weight))
 
 
 def reliability(probability: FloatArray, y: IntArray, bins: int = BINS) -> Reliability:
@@ -99,10 +103,10 @@ def tempered(probability: FloatArray, temperature: float) -> FloatArray:
     return scaled
 
 
-def temperature(probability: FloatArray, y: IntArray) -> float:
+def temperature(probability: FloatArray, y: IntArray, weight: FloatArray | None = None) -> float:
     """Return the temperature with the least negative log-likelihood (Guo et al. 2017, section 4.2).
 
-    The likelihood has one peak in 1 / T, which a bounded search finds. Where it has none (all predictions are
+    ``weight`` is that of each sample in the likelihood ``(n,)``; None: all have the same. The likelihood has one peak in 1 / T, which a bounded search finds. Where it has none (all predictions are
     correct, or are no better than chance) the result lies near ``LOWEST`` or ``HIGHEST``.
 
     Raises:
@@ -113,7 +117,7 @@ def temperature(probability: FloatArray, y: IntArray) -> float:
     logs = np.log(np.maximum(probability.astype(np.float64), LEAST))
 
     def loss(log_temperature: float) -> float:
-        return log_loss(softmax(logs / np.exp(log_temperature), axis=1), y)
+        return log_loss(softmax(logs / np.exp(log_temperature), axis=1), y, weight)
 
     bounds = (np.log(LOWEST), np.log(HIGHEST))
     best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
