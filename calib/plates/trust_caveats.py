@@ -110,7 +110,7 @@ def _of_measures(table: pd.DataFrame, error: float, miss: float) -> list[str]:
         if binom.sf(wrong - 1, answers, error) < CHANCE / len(table):
             found.append(
                 f"On plate '{row['plate']}' {wrong} of {answers} answers are wrong ({wrong / answers:.0%}), "
-                f"more than the stated {error:.0%} and than chance explains: a further plate may be as far off."
+                f"more than the stated {error:.0%} and than chance explains: a further one may be as far off."
             )
     return found
 
