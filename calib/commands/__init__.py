@@ -10,6 +10,8 @@ from calib import __version__
 from calib.shown import say
 
 COMMANDS = {
+    "answer": "from plates to an answer, with a page: calib answer cohort.csv batch=plate label=diagnosis",
+    "check": "a look at the design of plates, in seconds: calib check cohort.csv batch=plate label=diagnosis",
     "run": "one experiment, or a sweep of them with -m: calib run dataset=mi split=12_3",
     "predict": "class probabilities for a file, by a saved model: calib predict run=<folder> data=<file>",
     "methods": "every method: what it is, what it needs, whether it judges later batches",

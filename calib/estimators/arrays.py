@@ -10,19 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import column_or_1d
 
-from calib.data.cautions import counted, note
-from calib.data.matrix import Matrix, as_floats
-from calib.data.names import natural
-from calib.data.partial_labels import unlabelled_part
-from calib.data.study import Batch, IntArray, Samples, Study
+from calib.data.arrays_study import Names, batches_in_order, study_from_arrays
+from calib.data.matrix import Matrix
+from calib.data.study import IntArray, Samples, Study
 from calib.data.subjects import with_subject_labels
 from calib.errors import CalibError
 from calib.failures import no_solution
-
-Names = NDArray[np.str_]
-
-ALL = "all"
-"""The batch of all samples, where no batches are named."""
 
 REMEDY = (
     "give the samples of each class a subject of their own, leave out subject=, or choose a method that does "
@@ -83,13 +76,6 @@ def names_of(values: ArrayLike | None, rows: int, what: str) -> Names | None:
     return np.array([str(name) for name in given])
 
 
-def batches_in_order(batch: Names | None, rows: int) -> dict[str, NDArray[np.intp]]:
-    """Return the row numbers of every batch by its name, in natural order."""
-    if batch is None:
-        return {ALL: np.arange(rows)}
-    return {str(name): np.flatnonzero(batch == name) for name in sorted(pd.unique(batch), key=natural)}
-
-
 def parts_of(x: Matrix, batch: Any, replicate: Any) -> tuple[list[Samples], NDArray[np.intp]]:
     """Return samples by batch, and the place of each of the given samples among them ``(samples,)``.
 
@@ -121,8 +107,7 @@ def study_of(
 ) -> Study:
     """Return the samples as a study.
 
-    As in a file, batches are in natural order, and the unlabelled samples of a batch that is labelled in part
-    become a batch of their own, after all others.
+    See ``data.arrays_study.study_from_arrays``.
 
     Args:
         x: data ``(samples, features)``.
@@ -131,32 +116,7 @@ def study_of(
         batch, subject, replicate: names for each sample ``(samples,)``, None where unknown. Without
             replicates the samples of a subject are taken for such.
     """
-    parts: dict[str, NDArray[np.intp]] = {}
-    apart: dict[str, NDArray[np.intp]] = {}
-    for name, rows in batches_in_order(batch, len(y)).items():
-        without = rows[y[rows] < 0]
-        if not 0 < len(without) < len(rows):
-            parts[name] = rows
-            continue
-        parts[name], apart[unlabelled_part(name)] = rows[y[rows] >= 0], without
-        note(
-            "labelled_in_part",
-            f"Batch '{name}' is labelled in part: {counted(len(without), 'sample')} of {len(rows):,} without "
-            f"a label became batch '{unlabelled_part(name)}', which is a target.",
-        )
-    whole = {**parts, **apart}
-    measures = subject if replicate is None else replicate
-    batches = {
-        name: Batch(
-            name,
-            as_floats(x[rows]),
-            y[rows] if (y[rows] >= 0).all() else None,
-            None if subject is None else subject[rows],
-            replicate=None if measures is None else measures[rows],
-        )
-        for name, rows in whole.items()
-    }
-    study = Study("arrays", batches, list(features), list(classes))
+    study = study_from_arrays("arrays", x, y, classes, features, batch, subject, replicate)
     return study if subject is None else with_subject_labels(study, "refuse", REMEDY)
 
 

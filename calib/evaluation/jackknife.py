@@ -48,14 +48,14 @@ def scored(probability: FloatArray, y: IntArray, subject: Subjects | None) -> Sc
         y: true class indices ``(samples,)``.
         subject: subject of each sample ``(samples,)``; None: each sample is one.
     """
-    recall, auc, mcc = _parts(probability, y)
+    recall, auc, mcc = class_scores(probability, y)
     present = np.isfinite(recall)
-    group = _groups(y, np.arange(len(y)) if subject is None else subject)
+    group = groups_of(y, np.arange(len(y)) if subject is None else subject)
     count = int(group.max()) + 1
     without: dict[str, list[float]] = {metric: [] for metric in METRICS}
     for number in range(count):
         some = group != number
-        own_recall, own_auc, own_mcc = _parts(probability[some], y[some])
+        own_recall, own_auc, own_mcc = class_scores(probability[some], y[some])
         left = (np.where(np.isfinite(own), own, all_) for own, all_ in ((own_recall, recall), (own_auc, auc)))
         numbers = (*(float(part[present].mean()) for part in left), own_mcc)
         for metric, value in zip(("balanced_accuracy", "auc", "mcc"), numbers, strict=True):
@@ -68,7 +68,7 @@ def scored(probability: FloatArray, y: IntArray, subject: Subjects | None) -> Sc
     )
 
 
-def _groups(y: IntArray, subject: Subjects) -> NDArray[np.intp]:
+def groups_of(y: IntArray, subject: Subjects) -> NDArray[np.intp]:
     """Return the group of each sample ``(samples,)``: subjects of a class are dealt out in turn."""
     _, first, owner = np.unique(subject, return_index=True, return_inverse=True)
     place = np.empty(len(first), np.intp)
@@ -77,7 +77,7 @@ def _groups(y: IntArray, subject: Subjects) -> NDArray[np.intp]:
     return groups
 
 
-def _parts(probability: FloatArray, y: IntArray) -> tuple[FloatArray, FloatArray, float]:
+def class_scores(probability: FloatArray, y: IntArray) -> tuple[FloatArray, FloatArray, float]:
     """Return recall and AUC of each class ``(classes,)``, NaN where there is none, and the MCC."""
     classes = probability.shape[1]
     table = np.zeros((classes, classes))

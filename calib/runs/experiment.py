@@ -30,7 +30,14 @@ from calib.runs.again import tell
 from calib.runs.input_checks import before_training
 from calib.runs.mixes import mix_model, mixes_of, unlike_sources
 from calib.runs.models import MODEL, reads_alike, save_model
-from calib.runs.outcome import Outcome, embedding_arrays, judge, predictions, subject_predictions
+from calib.runs.outcome import (
+    Outcome,
+    embedding_arrays,
+    has_all,
+    judge,
+    predictions,
+    subject_predictions,
+)
 from calib.runs.run import Run, as_loaded, each_seed, load, make_run, of_split, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.selection import selection
@@ -88,14 +95,15 @@ def recorded(run: Run) -> Result | None:
     has_model = (folder / MODEL).is_file() and reads_alike(folder, run.config.dataset)
     again = run.config.force or (run.config.save_model and not has_model)
     result = None if again else run.record.result()
-    if result is not None:
+    if result is not None and has_all(result, run):
         run.record.tidy()
         tell(run.record.path, result, run.config)
         said = kept(run.study.cautions)
         for warning in result.get("warnings", []):  # a record of an older version has none
             if warning not in said:
                 log.warning("%s", warning["text"])
-    return result
+        return result
+    return None
 
 
 @dataclass(frozen=True)
@@ -213,8 +221,9 @@ def write(
     record.write_table(PREDICTIONS, predictions(run.study, outcome.probability), digits=8)
     if len(subjects := subject_predictions(run.study, outcome.probability)):
         record.write_table(OF_SUBJECTS, subjects, digits=8)
-    record.write_table("mmd.csv", outcome.distances, digits=7)
-    record.write_arrays("embedding.npz", embedding_arrays(outcome))
+    if outcome.embedding:
+        record.write_table("mmd.csv", outcome.distances, digits=7)
+        record.write_arrays("embedding.npz", embedding_arrays(outcome))
     if run.config.save_model:
         assert isinstance(trained.fitted, Savable)  # ``make_run`` refuses other methods
         sources, targets = _training_batches(run)
@@ -250,7 +259,7 @@ def result_of(
         "class_mix": mixes_of(run),
         "unseen_classes": outcome.unseen_classes,
         "warnings": list(warnings),
-        "mmd": summarise(outcome.distances),
+        "mmd": summarise(outcome.distances) if outcome.embedding else {},
         "mmd_rule": outcome.distance_rule,
         "silhouette": outcome.silhouettes,
         "correction": corrections and corrections.used,

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
 """Overrides that keep the log of a run in its run.log: lines of several runs would tear the progress bar."""
 
+SEARCH = "hydra.searchpath="
+"""Override that names further folders of settings; it is the launcher's, and no job may have it."""
+
 LIMITS = ("n_jobs", "array_parallelism")
 """Names that joblib and Slurm have for the number of runs at once."""
 
@@ -67,11 +70,12 @@ def carry_out_all(
     """
     chosen = f"launch={launcher}"  # each job gets it too, or the launcher's settings would be unknown to it
     place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
-    given = [chosen, place, *(f"hydra.launcher.{setting}" for setting in settings), *QUIET]
+    search = [word for word in scheduled[0].job.overrides if word.startswith(SEARCH)]
+    given = [chosen, place, *search, *(f"hydra.launcher.{setting}" for setting in settings), *QUIET]
     with ending_in_order(), _progress(scheduled):
         reasons = _reasons(scheduled, conf, chosen, given, workers)
     return {
-        _name(item): reasons.get(item.job.overrides, DEATH)
+        str(item.job): reasons.get(item.job.overrides, DEATH)
         for item in scheduled
         if not item.job.run.record.is_finished()
     }
@@ -84,7 +88,7 @@ def _reasons(
     waiting = list(scheduled)
     for _ in range(ATTEMPTS):
         groups = together(waiting)
-        jobs = [[*overrides(group), chosen, "progress=false"] for group in groups]
+        jobs = [[*_of_jobs(overrides(group)), chosen, "progress=false"] for group in groups]
         try:
             returned = _launch(jobs, conf, given, workers)
         except BrokenProcessPool:
@@ -101,6 +105,11 @@ def _reasons(
             pairs = zip(groups, returned, strict=True)
             return {item.job.overrides: _reason(job) for group, job in pairs for item in group}
     return {}
+
+
+def _of_jobs(words: Sequence[str]) -> list[str]:
+    """Return the overrides of a run that a job of a launcher may have."""
+    return [word for word in words if not word.startswith(SEARCH)]
 
 
 def _launch(
@@ -164,13 +173,8 @@ def _watch(scheduled: Sequence[Scheduled], stop: threading.Event) -> None:
                 waiting.remove(item)
                 gone += item.seconds
                 count = f"{len(scheduled) - len(waiting)} of {len(scheduled)}"
-                bar.set_postfix_str(one_line(f"{count}, last: {_name(item)}"))
+                bar.set_postfix_str(one_line(f"{count}, last: {item.job}"))
                 bar.update(item.seconds)
                 if not terminal:
                     left = (time.monotonic() - started) * (total - gone) / gone
-                    log.info("%s: %s; about %s left", count, _name(item), timedelta(seconds=round(left)))
-
-
-def _name(item: Scheduled) -> str:
-    """Return the name of a run for the screen."""
-    return f"{item.job.run} {item.job.variant}".strip()
+                    log.info("%s: %s; about %s left", count, str(item.job), timedelta(seconds=round(left)))

@@ -15,14 +15,19 @@ from calib.data.matrix import Matrix, blocks, dense, infinite_feature
 from calib.data.study import FloatArray, IntArray, LabelledTask, Study, Task
 from calib.data.transform import LARGEST
 from calib.errors import DivergedError
-from calib.evaluation.distances import Choice, batch_distances, chosen_distances
+from calib.evaluation.distances import batch_distances, chosen_distances
 from calib.evaluation.metrics import by_subject, count_classes, median_by_subject, score, unseen_classes
 from calib.evaluation.separation import separation
 from calib.files import Stack, short_hash
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
 from calib.records.predictions_file import CALIBRATED, PROBABILITY, TEXT, Predictions
 from calib.runs.last import Last
-from calib.runs.run import Run
+from calib.runs.run import KEPT, Run
+
+UNMEASURED = "not measured: keep=predictions"
+"""What stands for the rule of distances that a run leaves out."""
+
+NO_SILHOUETTES: Mapping[str, float | None] = {"batch": None, "class": None}
 
 Scores = dict[str, Any]
 """Numbers of samples, predicted classes and metrics of one target batch."""
@@ -69,7 +74,8 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
     started = time.perf_counter()
     probability = {target.name: class_probabilities(fitted, target) for target in task.targets}
     rows = calibrated_rows(fitted)
-    calibrated = {b.name: fitted.transform(b) for b in task.batches if len(rows.get(b.name, b))}
+    shown = task.batches if keeps_all(run) else []
+    calibrated = {b.name: fitted.transform(b) for b in shown if len(rows.get(b.name, b))}
     embedding = {name: calibrated[name] for name in run.study.batches if name in calibrated}
     predicted = time.perf_counter()
     for name, x in embedding.items():
@@ -78,8 +84,7 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
                 f"{run}, batch '{name}': the calibrated data have values that are no numbers or as good as "
                 "infinite; lower the learning rate, or rescale the features."
             )
-    chosen = chosen_distances([x.shape[0] for x in embedding.values()])
-    distances = _distances(run, embedding, rows, chosen)
+    distances, rule = _distances(run, embedding, rows) if embedding else (pd.DataFrame(), UNMEASURED)
     scores = {name: _scores(run.study, name, p) for name, p in probability.items()}
     counts = _class_counts(run.study, task)
     learnt = list(probability) if run.method.uses_target_labels else run.split.sources
@@ -91,17 +96,28 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
         class_counts=counts,
         unseen_classes=unseen_classes(counts, learnt, run.split.targets),
         distances=distances,
-        distance_rule=chosen.rule,
-        silhouettes=_silhouettes(run.study, embedding, rows),
+        distance_rule=rule,
+        silhouettes=_silhouettes(run.study, embedding, rows) if embedding else NO_SILHOUETTES,
         seconds_predicting=predicted - started,
         seconds=time.perf_counter() - started,
     )
 
 
+def keeps_all(run: Run) -> bool:
+    """Return whether a run's record has calibrated data and distances."""
+    return str(run.config.keep) == KEPT[0]
+
+
+def has_all(result: Mapping[str, Any], run: Run) -> bool:
+    """Return whether a recorded result has all that a run is to keep."""
+    return bool(result["mmd"]) or not keeps_all(run)
+
+
 def _distances(
-    run: Run, embedding: Mapping[str, Matrix], rows: Mapping[str, IntArray], chosen: Choice
-) -> pd.DataFrame:
-    """Return squared MMD of the chosen pairs of batches, as given and as calibrated, on the same rows."""
+    run: Run, embedding: Mapping[str, Matrix], rows: Mapping[str, IntArray]
+) -> tuple[pd.DataFrame, str]:
+    """Return squared MMD of pairs of batches, as given and as calibrated, on the same rows; and the rule."""
+    chosen = chosen_distances([x.shape[0] for x in embedding.values()])
     before = {name: run.study.batches[name].x for name in embedding}
     before |= {name: before[name][kept] for name, kept in rows.items() if name in before}
     seed = run.config.seed
@@ -113,7 +129,7 @@ def _distances(
     some = {name: short_hash(kept.tolist()) for name, kept in rows.items() if name in before}
     key = short_hash({**run.data, "seed": seed, "batches": list(before), "rows": some, "rule": chosen.rule})
     known = _before(key, lambda: distances("before", before))
-    return pd.concat([known, distances("after", embedding)], ignore_index=True)
+    return pd.concat([known, distances("after", embedding)], ignore_index=True), chosen.rule
 
 
 _before: Last[pd.DataFrame] = Last()

@@ -14,6 +14,7 @@ from calib.data.study import Study
 from calib.errors import CalibError, UnreachableError
 from calib.records.record import Finished
 from calib.runs.compositions import Compositions
+from calib.runs.outcome import has_all
 from calib.runs.run import Run, load, make_runs, mix_of, of_split
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
 
@@ -36,6 +37,9 @@ class Job:
     series: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
 
+    def __str__(self) -> str:
+        return f"{self.run} {self.variant}".strip()
+
     @property
     def correction(self) -> tuple[object, ...] | None:
         """Return the values that runs with the same stored correction share; None without a correction."""
@@ -50,7 +54,7 @@ class Job:
     def finished(self) -> Finished | None:
         """Return the record, or None if there is none."""
         result = self.run.record.result()
-        return None if result is None else self.named(result)
+        return None if result is None or not has_all(result, self.run) else self.named(result)
 
     def named(self, result: Mapping[str, Any]) -> Finished:
         """Return a result of the run with its names in the plan."""

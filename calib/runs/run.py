@@ -35,6 +35,9 @@ MAX_SEED = 2**32 - 1
 AS_PRINTED = "as_printed"
 """The choice of ``training`` that takes what the paper prints."""
 
+KEPT = ("all", "predictions")
+"""What a record keeps: everything, or no calibrated data and no distances, which take most of a short run."""
+
 UNITS = "units"
 """Key of ``Run.data`` for the values by which arcsinh divides (``data.transform.own_unit``)."""
 
@@ -72,6 +75,7 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     check_number("threads", config.threads, least=1, whole=True, most=max(MANY_THREADS, os.cpu_count() or 1))
     seeds_of(config)
     check_choice("dtype", config.dtype, DTYPES)
+    check_choice("keep", config.keep, KEPT)
     named_device(config.device)
     as_text("out", config.out)
     for flag in ("force", "progress", "save_model", "batch_seeds"):

@@ -1,0 +1,159 @@
+"""The whole way from plates to an answer: look, compare, choose, call, explain, write."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from calib.data.study import Study
+from calib.errors import CalibError
+from calib.plates.answer import Answer, Choice, Design, Features, Judged, Trust
+from calib.plates.calls import Called, call
+from calib.plates.choice import all_scores, choose, method_table, plate_table
+from calib.plates.compare import Result, blank_plates, compare, labelled_plates, read_study, replicated
+from calib.plates.design import look
+from calib.plates.methods import Compared, compared
+from calib.plates.options import Request
+from calib.plates.trust import trust
+from calib.records.provenance import hardware, revision, versions
+
+log = logging.getLogger(__name__)
+
+ALONE = "pooled_logistic"
+"""The method that answers where no labelled plate is left to choose by: measured to be rarely worse than no
+calibration (docs/class-mix.md)."""
+
+
+def check(request: Request) -> Design:
+    """Return the design of the plates that a request names.
+
+    Raises:
+        CalibError: a setting or a file is wrong; or, with ``strict``, a finding is serious.
+    """
+    design = look(read_study(request)[0], seed=request.seed)
+    refuse_serious(request, design)
+    return design
+
+
+def refuse_serious(request: Request, design: Design) -> None:
+    """Refuse a design with serious findings, where the request is strict.
+
+    Raises:
+        CalibError: as above.
+    """
+    serious = [one for one in design.findings if one.serious]
+    if request.strict and serious:
+        more = f" There are {len(serious) - 1} more serious findings." if len(serious) > 1 else ""
+        raise CalibError(f"{serious[0].text} {serious[0].advice} ({serious[0].code}){more}")
+
+
+def answer(request: Request) -> Answer:
+    """Return everything that is known of the plates that a request names.
+
+    Runs are records in ``<request.folder>/runs``, so that a repeated request goes on where it was.
+
+    Raises:
+        CalibError: a setting or a file is wrong, no plate has labels, or no method could be run.
+    """
+    study, _ = read_study(request)
+    labelled, blank = labelled_plates(study), blank_plates(study)
+    if not labelled:
+        raise CalibError(
+            f"Study '{study.name}' has no plate with labels, so there is nothing to learn from; name the "
+            "column of the diagnosis with label=."
+        )
+    log.info("1 of 5: the design of %d plates, %d of them without labels", len(study.batches), len(blank))
+    design = look(study, seed=request.seed)
+    refuse_serious(request, design)
+    methods = compared(request.methods)
+    results: list[Result] = []
+    choice, believed = None, None
+    scores = {}
+    if len(labelled) > 1:
+        log.info("2 of 5: %d methods, each judged on %d plates left out in turn", len(methods), len(labelled))
+        results = compare(request, study, methods)
+        log.info("3 of 5: the choice, and how far to believe it")
+        scores = all_scores(results)
+        choice = choose(results, scores, np.random.default_rng(request.seed))
+        believed = _trust(request, study, next(r for r in results if r.compared.name == choice.method))
+    chosen = _chosen(methods, choice)
+    log.info("4 of 5: the calls of %s for %d plates without labels", chosen.label, len(blank))
+    called = call(request, study, chosen, believed)
+    log.info("5 of 5: the features that carry the answer")
+    carried = _features(request, study, chosen) if request.why and choice is not None else None
+    return Answer(
+        study=study.name,
+        classes=list(study.classes),
+        design=design,
+        methods=method_table(results, scores) if results else pd.DataFrame(),
+        by_plate=plate_table(results, scores) if results else pd.DataFrame(),
+        choice=choice,
+        trust=believed,
+        calls=called.samples,
+        subject_calls=called.subjects,
+        mixes=called.mixes,
+        features=carried,
+        map=called.map,
+        warnings=called.warnings,
+        facts=_facts(request, study, results, called),
+        command=request.command,
+    )
+
+
+def _chosen(methods: list[Compared], choice: Choice | None) -> Compared:
+    """Return the method that answers."""
+    if choice is not None:
+        return next(one for one in methods if one.name == choice.method)
+    return next(one for one in compared(ALONE) if one.name == ALONE)
+
+
+def _trust(request: Request, study: Study, result: Result) -> Trust:
+    """Return how far the chosen method's calls may be believed."""
+    answers = result.units
+    if not replicated(study):  # cells of a donor are answered one by one
+        answers = {plate: Judged(one.probability, one.y) for plate, one in answers.items()}
+    return trust(answers, study.classes, request.error, request.miss, request.prevalences)
+
+
+def _features(request: Request, study: Study, chosen: Compared) -> Features | None:
+    """Return the features that carry the answer, or None where they cannot be told."""
+    from calib.plates.features import features
+
+    try:
+        return features(study, chosen, seed=request.seed)
+    except CalibError as error:
+        log.warning("The features that carry the answer cannot be told: %s", error)
+        return None
+
+
+def _facts(
+    request: Request, study: Study, results: list[Result], called: Called
+) -> Mapping[str, Mapping[str, object]]:
+    """Return what the page ends with: the study, the settings, versions and times."""
+    code = revision()
+    runs = sum(len(one.jobs) for one in results)
+    seconds = sum(one.seconds * len(one.jobs) for one in results if not one.refusal)
+    seconds += called.result["seconds"]["total"] if called.result else 0
+    settings: dict[str, object] = {
+        word.partition("=")[0]: word.partition("=")[2] for word in request.overrides
+    }
+    settings |= {word.partition("=")[0]: word.partition("=")[2] for word in request.settings}
+    return {
+        "Study": {
+            "samples": sum(len(batch) for batch in study.batches.values()),
+            "features": len(study.features),
+            "classes": ", ".join(study.classes),
+            "checksum of the data": study.sha256(),
+        },
+        "Settings": settings
+        | {"methods": request.methods, "error": request.error, "miss": request.miss, "seed": request.seed},
+        "Runs": {
+            "runs": runs + bool(called.result),
+            "key of the final run": called.result.get("key", ""),
+            "time of the runs on one core": str(timedelta(seconds=round(seconds))),
+        },
+        "Versions": {**versions(), **({} if code is None else {"revision": code["commit"]})},
+        "Machine": called.result.get("hardware", hardware("cpu", 1)),
+    }

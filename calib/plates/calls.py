@@ -1,0 +1,182 @@
+"""The calls for plates without labels: one training on all labelled plates by the chosen method."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+from calib.commands.methods import read
+from calib.data.matrix import dense
+from calib.data.split import split_by_name
+from calib.data.study import FloatArray, Study
+from calib.errors import CalibError
+from calib.files import read_arrays
+from calib.plates.answer import Trust
+from calib.plates.compare import blank_plates, labelled_plates, make_job, replicated
+from calib.plates.methods import Compared
+from calib.plates.options import Request
+from calib.plates.trust import calls_of
+from calib.plates.units import unit_probability
+from calib.registry import CONF
+from calib.runs.launch import carry_out_all
+from calib.runs.models import MODEL
+from calib.runs.outcome import ABSTAINED
+from calib.runs.planner import Job
+from calib.runs.schedule import guessed_seconds, schedule
+
+SHOWN = 4000
+"""Most samples of the map; of more, as many of them at random."""
+
+
+@dataclass(frozen=True)
+class Called:
+    """What the chosen method says of the plates without labels.
+
+    Attributes:
+        samples, subjects: as ``Answer.calls`` and ``Answer.subject_calls``.
+        mixes: as ``Answer.mixes``.
+        map: as ``Answer.map``.
+        warnings: sentences of the run.
+        result: content of the run's ``result.json``; empty without such plates.
+        model: the saved model, None where the method has none to save.
+    """
+
+    samples: pd.DataFrame
+    subjects: pd.DataFrame
+    mixes: pd.DataFrame
+    map: pd.DataFrame
+    warnings: Sequence[str]
+    result: Mapping[str, Any]
+    model: Path | None = None
+
+
+NOTHING = Called(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), (), {})
+
+
+def call(request: Request, study: Study, method: Compared, trust: Trust | None) -> Called:
+    """Train the chosen method on all labelled plates, and answer the plates without labels.
+
+    Args:
+        request: what is asked.
+        study: the study.
+        method: the chosen method.
+        trust: what the labelled plates have set; None: nothing is answered, since no error can be stated.
+
+    Raises:
+        CalibError: the run has failed.
+    """
+    blank = blank_plates(study)
+    if not blank:
+        return NOTHING
+    saves = next(row["saved"] for row in read() if f"method={row['name']}" == method.overrides[0]) == "yes"
+    split = split_by_name(labelled_plates(study), blank, study)
+    job = make_job(request, method, split, *(["save_model=true"] if saves else []))
+    model = job.run.record.path / MODEL
+    if job.finished is None or (saves and not model.is_file()):
+        failed = carry_out_all(schedule([job], guessed_seconds(CONF)), CONF, "joblib", 1, ())
+        for reason in failed.values():
+            raise CalibError(
+                f"The chosen method, {method.label}, could not answer the blank plates: {reason}"
+            )
+    finished = job.finished
+    assert finished is not None
+    probability = finished.predictions(study.classes)
+    by_plate = {name: probability.of_batch(name).probability.astype(np.float64) for name in blank}
+    samples, subjects = _samples(study, by_plate, trust), _subjects(study, by_plate, trust)
+    return Called(
+        samples,
+        subjects,
+        _mixes(finished.result),
+        _map(job, study, samples, request.seed),
+        [str(one["text"]) for one in finished.result.get("warnings", [])],
+        finished.result,
+        model if saves else None,
+    )
+
+
+def _said(p: FloatArray, trust: Trust | None, classes: Sequence[str]) -> pd.DataFrame:
+    """Return what is said of units; without trust the raw call, and no answer."""
+    if trust is not None:
+        return calls_of(p, trust, classes)
+    names = np.array(list(classes), object)
+    return pd.DataFrame(
+        {
+            "call": names[p.argmax(axis=1)],
+            "answer": ABSTAINED,
+            "set": "",
+            **{f"p_{name}": np.nan for name in classes},
+            **{f"raw_{name}": p[:, i] for i, name in enumerate(classes)},
+        }
+    )
+
+
+def _samples(study: Study, by_plate: Mapping[str, FloatArray], trust: Trust | None) -> pd.DataFrame:
+    """Return a row a sample."""
+    parts = []
+    for plate, p in by_plate.items():
+        batch = study.batches[plate]
+        table = _said(p, trust, study.classes)
+        names = np.arange(1, len(batch) + 1).astype(str) if batch.names is None else batch.names
+        table.insert(0, "plate", plate)
+        table.insert(1, "sample", names)
+        table.insert(2, "subject", "" if batch.subject is None else batch.subject.astype(str))
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _subjects(study: Study, by_plate: Mapping[str, FloatArray], trust: Trust | None) -> pd.DataFrame:
+    """Return a row a subject, where the samples of a subject are replicates."""
+    if not replicated(study):
+        return pd.DataFrame()
+    parts = []
+    for plate, p in by_plate.items():
+        subject = study.batches[plate].subject
+        assert subject is not None
+        first, sizes, own = unit_probability(p, subject)
+        table = _said(own, trust, study.classes)
+        table.insert(0, "plate", plate)
+        table.insert(1, "subject", subject[first].astype(str))
+        table.insert(2, "samples", sizes)
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _mixes(result: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the estimated class mix of each plate without labels."""
+    return pd.DataFrame(
+        [
+            {"plate": plate, "class": name, **found}
+            for plate, classes in result.get("class_mix", {}).items()
+            for name, found in classes.items()
+        ]
+    )
+
+
+def _map(job: Job, study: Study, samples: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the samples in the plane of the first two components of the calibrated data."""
+    arrays = read_arrays(job.run.record.path / "embedding.npz")
+    z, plate, row = dense(arrays["z"]), arrays["batch"].astype(str), arrays["row"]
+    if len(z) > SHOWN:
+        kept = np.sort(np.random.default_rng(seed).choice(len(z), SHOWN, replace=False))
+        z, plate, row = z[kept], plate[kept], row[kept]
+    plane = PCA(min(2, *z.shape), svd_solver="full").fit_transform(z - z.mean(axis=0))
+    plane = np.column_stack([plane, np.zeros((len(plane), 2 - plane.shape[1]))])
+    called = {name: own["call"].to_numpy() for name, own in samples.groupby("plate")}
+    rows = []
+    for (x, y), name, number in zip(plane, plate, row, strict=True):
+        batch = study.batches[name]
+        rows.append(
+            {
+                "x": float(x),
+                "y": float(y),
+                "plate": name,
+                "sample": str(number + 1) if batch.names is None else str(batch.names[number]),
+                "known": "" if batch.y is None else study.classes[batch.y[number]],
+                "call": called[name][number] if name in called else "",
+            }
+        )
+    return pd.DataFrame(rows)
