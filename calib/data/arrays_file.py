@@ -4,7 +4,7 @@
 resumed as a file is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from scipy import sparse
 from calib.data.arrays_study import Names, study_from_arrays
 from calib.data.downloads import locate
 from calib.data.matrix import Matrix
-from calib.data.names import natural
 from calib.data.settings import Word, as_optional_word, as_sources, as_text
 from calib.data.study import Study, in_unit, with_cautions
 from calib.data.subjects import REMEDY, SUBJECT_LABELS, SubjectLabels, with_subject_labels
@@ -31,9 +30,8 @@ def write_study_arrays(
     file: Path,
     x: Matrix,
     label: Sequence[str],
-    batch: Sequence[str],
     features: Sequence[str],
-    **columns: Sequence[str] | None,
+    columns: Mapping[str, Sequence[str] | Names | None],
 ) -> None:
     """Write samples to a file that ``load_arrays`` reads, whole or not at all.
 
@@ -41,11 +39,10 @@ def write_study_arrays(
         file: the file.
         x: values ``(samples, features)``, an array or CSR.
         label: label of each sample, "" where it is unknown ``(samples,)``.
-        batch: batch of each sample ``(samples,)``.
         features: names of the features.
-        columns: ``sample`` and ``subject`` of each sample, each None where unknown.
+        columns: ``batch``, ``sample`` and ``subject`` of each sample; the last two may be None.
     """
-    arrays: dict[str, Any] = {"label": np.array(label, np.str_), "batch": np.array(batch, np.str_)}
+    arrays: dict[str, Any] = {"label": np.array(label, np.str_)}
     arrays["features"] = np.array(features, np.str_)
     arrays |= {name: np.array(values, np.str_) for name, values in columns.items() if values is not None}
     if sparse.issparse(x):
@@ -84,7 +81,7 @@ def load_arrays(
     file = locate(str(as_text("dataset.path", path)), sha256=sha256)
     arrays = read_arrays(file)
     x, columns = _values(arrays, file), _columns(arrays, file)
-    classes = sorted(set(columns["label"].tolist()) - {""}, key=natural)
+    classes = sorted(set(columns["label"].tolist()) - {""})
     first = as_optional_word("dataset.positive", positive)
     if first is not None:
         if first not in classes:

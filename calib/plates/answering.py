@@ -1,11 +1,13 @@
 """The whole way from plates to an answer: look, compare, choose, call, explain, write."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from calib.data.study import Study
 from calib.errors import CalibError
@@ -14,8 +16,9 @@ from calib.plates.calls import Called, call
 from calib.plates.choice import all_scores, choose, method_table, plate_table
 from calib.plates.compare import Result, blank_plates, compare, labelled_plates, read_study, replicated
 from calib.plates.design import look
-from calib.plates.methods import Compared, compared
-from calib.plates.options import Request
+from calib.plates.features import features
+from calib.plates.methods import Compared, compared, estimator_settings
+from calib.plates.options import Request, for_shell
 from calib.plates.trust import trust
 from calib.records.provenance import hardware, revision, versions
 
@@ -32,7 +35,7 @@ def check(request: Request) -> Design:
     Raises:
         CalibError: a setting or a file is wrong; or, with ``strict``, a finding is serious.
     """
-    design = look(read_study(request)[0], seed=request.seed)
+    design = look(read_study(request), seed=request.seed)
     refuse_serious(request, design)
     return design
 
@@ -57,7 +60,7 @@ def answer(request: Request) -> Answer:
     Raises:
         CalibError: a setting or a file is wrong, no plate has labels, or no method could be run.
     """
-    study, _ = read_study(request)
+    study = read_study(request)
     labelled, blank = labelled_plates(study), blank_plates(study)
     if not labelled:
         raise CalibError(
@@ -97,7 +100,7 @@ def answer(request: Request) -> Answer:
         features=carried,
         map=called.map,
         warnings=called.warnings,
-        facts=_facts(request, study, results, called),
+        facts=_facts(request, study, results, called, believed),
         command=request.command,
     )
 
@@ -119,17 +122,22 @@ def _trust(request: Request, study: Study, result: Result) -> Trust:
 
 def _features(request: Request, study: Study, chosen: Compared) -> Features | None:
     """Return the features that carry the answer, or None where they cannot be told."""
-    from calib.plates.features import features
-
+    method, settings = estimator_settings((*chosen.overrides, *request.settings))
     try:
-        return features(study, chosen, seed=request.seed)
+        with tqdm(desc="features", unit=" predictions", disable=not sys.stderr.isatty()) as bar:
+
+            def progress(made: int, whole: int) -> None:
+                bar.total = whole
+                bar.update(made - bar.n)
+
+            return features(study, method, settings, request.seed, progress)
     except CalibError as error:
         log.warning("The features that carry the answer cannot be told: %s", error)
         return None
 
 
 def _facts(
-    request: Request, study: Study, results: list[Result], called: Called
+    request: Request, study: Study, results: list[Result], called: Called, believed: Trust | None
 ) -> Mapping[str, Mapping[str, object]]:
     """Return what the page ends with: the study, the settings, versions and times."""
     code = revision()
@@ -140,7 +148,8 @@ def _facts(
         word.partition("=")[0]: word.partition("=")[2] for word in request.overrides
     }
     settings |= {word.partition("=")[0]: word.partition("=")[2] for word in request.settings}
-    return {
+    later = {"Later plates": {"command": _later(called, believed)}} if called.model else {}
+    return later | {
         "Study": {
             "samples": sum(len(batch) for batch in study.batches.values()),
             "features": len(study.features),
@@ -157,3 +166,13 @@ def _facts(
         "Versions": {**versions(), **({} if code is None else {"revision": code["commit"]})},
         "Machine": called.result.get("hardware", hardware("cpu", 1)),
     }
+
+
+def _later(called: Called, believed: Trust | None) -> str:
+    """Return the command that answers a later plate as these were answered."""
+    assert called.model is not None
+    command = f"calib predict run={for_shell(str(called.model.parent))} data=<file>"
+    if believed is None:
+        return command
+    answered = f" abstain={believed.confidence:.6g}" if believed.confidence <= 1 else ""
+    return f"{command} temperature={believed.temperature:.6g}{answered}"

@@ -8,20 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from omegaconf import DictConfig
 
 from calib.config import compose
 from calib.data.split import Split, split_by_name
 from calib.data.study import Study
 from calib.errors import CalibError
+from calib.failures import in_one_sentence
 from calib.plates.answer import Judged, LeftOut
 from calib.plates.methods import Compared
 from calib.plates.options import Request
 from calib.plates.units import unit_probability
-from calib.registry import CONF
+from calib.registry import CONF, LOADER
 from calib.runs.launch import carry_out_all
+from calib.runs.loading import read
 from calib.runs.planner import Job
-from calib.runs.run import load, make_run
+from calib.runs.run import check_settings, load, make_run
 from calib.runs.schedule import guessed_seconds, schedule
 
 LIGHT = "keep=predictions"
@@ -49,14 +50,16 @@ class Result:
     refusal: str = ""
 
 
-def read_study(request: Request) -> tuple[Study, DictConfig]:
-    """Return the study that a request names, with its values as in the file, and the configuration.
+def read_study(request: Request) -> Study:
+    """Return the study that a request names, with its values as in the file.
 
     Raises:
         CalibError: a setting or a file is wrong.
     """
     config = compose(CONF, *request.overrides, *request.settings, f"out='{request.folder}'")
-    return load(config)[0], config
+    check_settings(config)
+    with in_one_sentence(f"Reading study '{request.name}'"):
+        return read(config.dataset, LOADER)
 
 
 def labelled_plates(study: Study) -> list[str]:

@@ -9,10 +9,14 @@ import numpy as np
 import pandas as pd
 
 from calib.plates.answer import Answer, Design
+from calib.plates.checklist import FILE as CHECKLIST
+from calib.plates.checklist import checklist
 from calib.plates.page.page import write_page
 from calib.records.record import Record
 
 PAGE, SUMMARY = "index.html", "answer.json"
+
+OTHERS = {SUMMARY: "the answer for programs", CHECKLIST: "REFORMS and TRIPOD+AI, filled in as far as known"}
 
 TABLES = {
     "calls.csv": "class, probability and set of every sample without a label",
@@ -79,7 +83,8 @@ def write_answer(answer: Answer, folder: Path) -> Path:
     for name, table in tables.items():
         record.write_table(name, table, digits=DIGITS)
     record.write_text(SUMMARY, json.dumps(summary(answer), indent=1, allow_nan=False) + "\n")
-    links = {name: TABLES[name] for name in tables} | {SUMMARY: "the answer for programs"}
+    record.write_text(CHECKLIST, checklist(answer))
+    links = {name: TABLES[name] for name in tables} | OTHERS
     write_page(folder / PAGE, replace(answer, files=links | dict(answer.files)))
     return folder / PAGE
 

@@ -80,3 +80,25 @@ def _of_line(line: Any, rows: dict[str, dict[str, str]]) -> Compared:
     if isinstance(line, str):
         return Compared(line, rows[line]["label"], (f"method={line}",))
     return Compared(line["name"], line["label"], (f"method={line['method']}", *line.get("with", ())))
+
+
+def estimator_settings(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return the method that overrides choose, and the same as arguments of ``BatchClassifier``.
+
+    Overrides that say where and how a run is made are left out.
+    """
+    method, settings = "", dict[str, Any]()
+    for word in words:
+        key, _, text = word.partition("=")
+        value = OmegaConf.from_dotlist([f"value={text}"]).value
+        if key == "method":
+            method = text
+        elif key in ("device", "dtype"):
+            settings[key] = text
+        elif key == "protocol":
+            settings["protocol"] = text
+        elif "@" in key:
+            settings[key.partition("@")[2].replace(".", "__")] = text
+        elif key.startswith(("method.", "protocol.")):
+            settings[key.replace(".", "__")] = value
+    return method, settings

@@ -1,7 +1,7 @@
 """What ``calib answer`` and ``calib check`` are asked: files, columns, settings and choices.
 
-A word with ``=`` is a setting. ``batch=plate`` stands for ``dataset.batch=plate``, and so for every setting of
-a study. A setting with a dot (``protocol.transform=log2``) or of the root (``device=cuda``) is as in
+A word with ``=`` is a setting. ``batch=plate`` stands for ``dataset.batch=plate``, and so each setting of a
+study. A setting with a dot (``protocol.transform=log2``) or of the root (``device=cuda``) is as in
 ``calib run``.
 """
 
@@ -130,7 +130,7 @@ def parse(words: Sequence[str], command: str) -> Request:
         jobs=_number("jobs", own["jobs"]) if "jobs" in own else None,
         strict="--strict" in flags,
         json="--json" in flags,
-        command=" ".join([command, *map(_for_shell, words)]),
+        command=" ".join([command, *map(for_shell, words)]),
     )
 
 
@@ -216,7 +216,7 @@ def _quoted(text: str) -> str:
     return re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), text)
 
 
-def _for_shell(word: str) -> str:
+def for_shell(word: str) -> str:
     """Return a word as a shell takes it."""
     return word if re.fullmatch(r"[\w./=:,+@%-]+", word) else "'" + word.replace("'", "'\\''") + "'"
 

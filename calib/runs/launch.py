@@ -28,7 +28,11 @@ from calib.shown import one_line
 
 log = logging.getLogger(__name__)
 
-QUIET = ("hydra/hydra_logging=none", "hydra.job_logging.root.handlers=[]")
+QUIET = (
+    "hydra/hydra_logging=none",
+    "+hydra.job_logging.handlers.nowhere={class: logging.NullHandler}",
+    "hydra.job_logging.root.handlers=[nowhere]",
+)
 """Overrides that keep the log of a run in its run.log: lines of several runs would tear the progress bar."""
 
 SEARCH = "hydra.searchpath="

@@ -72,6 +72,18 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     Raises:
         CalibError: a setting or a data file is wrong.
     """
+    check_settings(config)
+    with in_one_sentence(f"Reading study '{config.dataset.name}'"):
+        study = read(config.dataset, LOADER)
+    return scaled(study, config)
+
+
+def check_settings(config: DictConfig) -> None:
+    """Check the settings of the root and of the protocol, before any file is read.
+
+    Raises:
+        CalibError: one is wrong.
+    """
     check_number("threads", config.threads, least=1, whole=True, most=max(MANY_THREADS, os.cpu_count() or 1))
     seeds_of(config)
     check_choice("dtype", config.dtype, DTYPES)
@@ -81,10 +93,7 @@ def load(config: DictConfig) -> tuple[Study, dict[str, str]]:
     for flag in ("force", "progress", "save_model", "batch_seeds"):
         check_flag(flag, config[flag])
     mix_of(config)
-    build(config.protocol, PROTOCOL)  # its mistakes are told before a file is read
-    with in_one_sentence(f"Reading study '{config.dataset.name}'"):
-        study = read(config.dataset, LOADER)
-    return scaled(study, config)
+    build(config.protocol, PROTOCOL)
 
 
 def of_split(
