@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+
+import pandas as pd
 
 from calib.data.overlaps import with_marks
 from calib.data.study import Study
@@ -39,7 +40,8 @@ def look(study: Study, seed: int = 0) -> Design:
     """
     study = study if study.marks else with_marks(study)
     seen = Seen(study, seed)
-    tables, findings = {}, []
+    tables: dict[str, pd.DataFrame] = {}
+    findings: list[Finding] = []
     for name, check in CHECKS.items():
         checked = check(seen)
         tables[name] = checked.table
@@ -48,5 +50,5 @@ def look(study: Study, seed: int = 0) -> Design:
     if seen.drawn:
         advice = "Look again with another seed if a finding stands on few samples or features."
         findings.append(Finding("drawn", False, seen.drawn, advice))
-    findings = list(dict.fromkeys(replace(one) for one in findings))
+    findings = list(dict.fromkeys(findings))
     return Design(confounding.plates(seen), sorted(findings, key=lambda one: not one.serious), tables)
