@@ -146,7 +146,7 @@ def test_the_answer_in_three_sentences() -> None:
         gain == "That is 0.06 more than without calibration (95 % interval of the difference +0.02 to +0.10)."
     )
     assert re.match(
-        r"\d+ of 58 subjects on 2 plates without labels get an answer \(\d+ control, \d+ case\)", calls
+        r"\d+ of 58 subjects on 2 plates without labels get an answer \(\d+ × control, \d+ × case\)", calls
     )
     assert "about 10 % of the answers will be wrong if these plates are like the labelled ones" in calls
 
@@ -301,7 +301,7 @@ def test_parts_of_drawings() -> None:
     assert Scale(0.52, 0.98, 0.0, 1.0).ticks(5) == [0.6, 0.7, 0.8, 0.9]
     assert short("a" * 9, 5) == "aaaa…"
     assert short("名前名前", 5) == "名前…"
-    assert short(" ", 9) == "(no name)"
+    assert short(" ", 12) == "(no name)"
     low, high = wilson(0.5, 10)
     assert (round(low, 4), round(high, 4)) == (
         0.2366,

@@ -154,7 +154,9 @@ def between(low: float, high: float) -> str:
 
 def gained(value: float) -> str:
     """Return a difference with its sign and two digits."""
-    return MISSING if not math.isfinite(value) else f"{value:+.2f}".replace("-", MINUS)
+    if not math.isfinite(value):
+        return MISSING
+    return f"{value:+.2f}".replace("-", MINUS) if round(value, 2) else "0.00"
 
 
 def _round_ends(values: Sequence[float], least: float = 0.2) -> tuple[float, float]:

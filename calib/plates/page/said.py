@@ -15,6 +15,8 @@ from calib.report.numbers import number
 NAME = 48
 """Columns of type that a name may take in a sentence; tables have names in full."""
 
+NBSP = "\N{NO-BREAK SPACE}"
+
 NAMED_CLASSES = 4
 """Most classes that a sentence counts."""
 
@@ -78,7 +80,7 @@ def _gain(answer: Answer, choice: Choice) -> Sentence:
     if gain.low <= 0 <= gain.high:
         return Markup(
             "<b>No gain over no calibration can be told</b>: the difference is {}, "
-            "and its 95\N{NO-BREAK SPACE}% interval, {}, includes 0."
+            "and its 95\N{NO-BREAK SPACE}% interval, {}, includes\N{NO-BREAK SPACE}0."
         ).format(gained(gain.value), interval)
     more = "more" if gain.value > 0 else "less"
     return Markup(
@@ -111,7 +113,7 @@ def _calls(answer: Answer) -> Sentence:
     where = f"on {counted(plates, 'plate')} without labels"
     if answer.trust is None:
         return Markup("<b>{}</b> {} are called ({}), with nothing that says how sure the calls are.").format(
-            counted(whole, unit), where, _mix(answered["answer"], answer.classes)
+            counted(whole, unit), where, _mix(calls["call"], answer.classes)
         )
     warned = (
         answer.choice is not None and not answer.choice.above_floor and math.isfinite(answer.choice.floor)
@@ -149,7 +151,7 @@ def _mix(answers: pd.Series, classes: Sequence[str]) -> str:
     order = [name for name in map(str, classes) if counts[name]]
     if len(order) > NAMED_CLASSES:
         order.sort(key=lambda name: -counts[name])
-    text = ", ".join(f"{counts[name]} {short(name, NAME // 2)}" for name in order[:NAMED_CLASSES])
+    text = ", ".join(f"{counts[name]}{NBSP}×{NBSP}{short(name, NAME // 2)}" for name in order[:NAMED_CLASSES])
     rest = len(order) - NAMED_CLASSES
     return f"{text}, the others of {counted(rest, 'further class', 'further classes')}" if rest > 0 else text
 

@@ -23,6 +23,9 @@ SHAPES = (
 PAPER, DARK_PAPER = "#ffffff", "#14171a"
 """The paper of the pages, as ``common.css`` has it."""
 
+BROAD = "mwMW@%—…"
+"""Signs that are broader than others in most type."""
+
 CONTRAST = 3.0
 """Least contrast of a mark with its paper (WCAG 2.1, 1.4.11)."""
 
@@ -48,11 +51,8 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
 def _digits(value: object) -> object:
     """Return the value of an attribute: tenths for floats, names as they may be shown."""
     if isinstance(value, float):
-        return (
-            f"{value:.1f}".removesuffix(".0").replace("-0", "0")
-            if abs(value) < 0.05
-            else f"{value:.1f}".removesuffix(".0")
-        )
+        text = f"{value:.1f}".removesuffix(".0")
+        return "0" if text == "-0" else text
     return value if isinstance(value, int | Markup) else one_line(value)
 
 
@@ -61,16 +61,23 @@ def _text(value: object) -> Markup:
 
 
 def short(name: object, most: int) -> str:
-    """Return a name in at most so many columns of type, cut with an ellipsis; wide signs count twice."""
+    """Return a name of at most so many middling letters, cut with an ellipsis; wide signs count more."""
     text = " ".join(one_line(name).split()) or "(no name)"
-    widths = [2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text]
+    widths = [_width(sign) for sign in text]
     if sum(widths) <= most:
         return text
-    kept, used = 0, 1
+    kept, used = 0, 1.0
     while used + widths[kept] <= most:
         used += widths[kept]
         kept += 1
     return text[:kept].rstrip() + "…"
+
+
+def _width(sign: str) -> float:
+    """Return about how many letters of middle width a sign is wide."""
+    if unicodedata.east_asian_width(sign) in "WF":
+        return 2.0
+    return 1.4 if sign in BROAD else 1.15 if sign.isupper() else 1.0
 
 
 def svg(
@@ -209,10 +216,10 @@ class RowChart:
             middle = y + (step / 2 if wide else 28.0)
             look = "name strong" if row.strong else "name"
             if wide:
-                named = [words(short(row.label, 33 if row.strong else 36), 0, middle + 4, look)]
+                named = [words(short(row.label, 28 if row.strong else 32), 0, middle + 4, look)]
                 named.append(words(row.number, width, middle + 4, "value", "end"))
             else:
-                named = [words(short(row.label, 50 - len(row.number)), 0, y + 15, look)]
+                named = [words(short(row.label, 47 - len(row.number)), 0, y + 15, look)]
                 named.append(words(row.number, width, y + 15, "value", "end"))
             ground = box(0.0, y, float(width), y + step, "ground")
             parts.append(tag("g", ground, *named, row.draw(scale, middle), class_="row", data_tip=row.tip))

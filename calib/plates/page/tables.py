@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -50,7 +51,6 @@ class Grid:
         note: a sentence or two below it.
         filtered: number of the column by which rows can be chosen; None: by none.
         faded: numbers of rows that are set in grey.
-        tall: whether it has many rows and scrolls in a box of its own.
     """
 
     ident: str
@@ -67,13 +67,16 @@ class Grid:
         """Whether it has so many rows that it scrolls in a box of its own."""
         return len(self.rows) > 24
 
-    @property
+    @cached_property
     def least(self) -> list[int]:
-        """The least width of each column of names in letters, so that only long ones are broken; 0: any."""
-        longest = [max((len(_plain(row[i])) for row in self.rows), default=0) for i in range(len(self.heads))]
-        return [0 if i in self.numeric else min(length, LEAST) for i, length in enumerate(longest)]
+        """The least width of each column of names, in letters with its margins; 0: that of its text."""
+        widths = []
+        for i, head in enumerate(self.heads):
+            longest = max([len(head) + 2, *(len(_plain(row[i])) for row in self.rows)])
+            widths.append(0 if i in self.numeric else min(longest, LEAST) + 2)
+        return widths
 
-    @property
+    @cached_property
     def looks(self) -> list[str]:
         """The CSS class of each column."""
         texts = [[_plain(row[i]) for row in self.rows] for i in range(len(self.heads))]
@@ -317,19 +320,19 @@ def markers_table(answer: Answer) -> Grid | None:
 def called_table(calls: pd.DataFrame, classes: Sequence[str], unit: str) -> Grid:
     """Return how many got which answer on each plate without labels."""
     few = len(classes) <= FEW_CLASSES
-    heads = ["plate", f"{unit}s", *(classes if few else ["most frequent answers"]), "no answer"]
+    heads = ["plate", f"{unit}s", "no answer", *(classes if few else ["most frequent answers"])]
     rows = []
     for plate, here in calls.groupby("plate", sort=False):
         counts = here["answer"].astype(str).value_counts()
         silent = int((here["answer"] == "abstained").sum())
-        row = [str(plate), str(len(here))]
+        row = [str(plate), str(len(here)), f"{silent} ({percent(silent / len(here))})"]
         if few:
             row += [str(int(counts.get(str(name), 0))) for name in classes]
         else:
             named = counts.drop("abstained", errors="ignore")
             row.append(", ".join(f"{name} {count}" for name, count in named.head(3).items()) or MISSING)
-        rows.append([*row, f"{silent} ({percent(silent / len(here))})"])
-    numeric = _last(1, heads) if few else frozenset({1, 3})
+        rows.append(row)
+    numeric = _last(1, heads) if few else frozenset({1, 2})
     return Grid("called", "Answers on the plates without labels", heads, rows, numeric)
 
 
