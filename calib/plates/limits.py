@@ -16,6 +16,9 @@ from calib.plates.units import Units
 NEVER = 2.0
 """Confidence from which on there is an answer, where no threshold keeps the stated error."""
 
+FEWEST = 0.1
+"""Least share of units that a threshold answers: of many thresholds some has a lucky handful above it."""
+
 ROUNDING = 1e-9
 """By how much sums of weights may miss a share."""
 
@@ -50,10 +53,12 @@ def answered_from(plates: Sequence[Units], heat: float, error: float) -> float:
 
     Among the units above a threshold the share of errors is estimated with plates of equal weight, and with
     one more unit that is wrong: (n share + 1) / (n + 1), where n is the effective number of units (Kish).
-    The result is the lowest threshold at which this is at most ``error``. The wrong unit stands for the one
-    to come, and makes up for choosing the lowest of many thresholds: for exchangeable units the share of
-    errors among the answered of a further plate is then at most the stated one on average, in simulations
-    (``tests/plates/test_trust.py``). For a single plate nothing is promised.
+    The result is the lowest threshold at which this is at most ``error`` and at least ``FEWEST`` of the units
+    are answered, plates of equal weight. The wrong unit stands for the one
+    to come, and makes up for most of what choosing the lowest of many thresholds gains. In simulations of
+    two to six exchangeable plates and ``error=.1``, 9 % to 10 % of a further plate's answers are wrong where
+    half of its units and more are answered, and up to 13 % where a fifth is. For a single plate nothing is
+    promised.
 
     Args:
         plates: units of labelled plates.
@@ -69,7 +74,8 @@ def answered_from(plates: Sequence[Units], heat: float, error: float) -> float:
     share = np.cumsum(weight * ~right) / np.cumsum(weight)
     count = np.cumsum(weight) ** 2 / np.cumsum(weight**2)
     last = np.append(confidence[1:] != confidence[:-1], True)  # units of equal confidence enter together
-    kept = np.flatnonzero(last & ((count * share + 1) / (count + 1) <= error + ROUNDING))
+    many = np.cumsum(weight) / weight.sum() >= FEWEST - ROUNDING
+    kept = np.flatnonzero(last & many & ((count * share + 1) / (count + 1) <= error + ROUNDING))
     if len(kept) == 0:
         return NEVER
     return 0.0 if kept[-1] == len(confidence) - 1 else float(confidence[kept[-1]])

@@ -79,7 +79,9 @@ def trust(
         reliability=_reliability(judged),
         values=values(judged, prevalences) if binary else pd.DataFrame(),
         benefit=net_benefit(judged, prevalences[0] if prevalences else None) if binary else pd.DataFrame(),
-        caveats=caveats(unit, classes, plates, table, final.confidence, final.threshold, error, miss),
+        caveats=caveats(
+            unit, classes, plates, table, final.temperature, final.confidence, final.threshold, error, miss
+        ),
     )
 
 

@@ -7,11 +7,15 @@ import pandas as pd
 from scipy.stats import binom
 
 from calib.data.cautions import counted, listed
+from calib.evaluation.trust import HIGHEST
 from calib.plates.limits import NEVER
 from calib.plates.units import Units
 
 FEW = 10
 """Units of a plate below which its numbers are called rough."""
+
+CHANCE_ONLY = HIGHEST / 2
+"""Temperature above which the answers are called chance."""
 
 CHANCE = 0.05
 """Probability of a sentence about some plate where all have the stated share of errors."""
@@ -25,6 +29,7 @@ def caveats(
     classes: Sequence[str],
     plates: Mapping[str, Units],
     table: pd.DataFrame,
+    temperature: float,
     confidence: float,
     threshold: float,
     error: float,
@@ -37,12 +42,12 @@ def caveats(
         classes: names of the classes.
         plates: units of the left-out plates.
         table: what was measured on each.
-        confidence, threshold: what all plates have set.
+        temperature, confidence, threshold: what all plates have set.
         error, miss: the stated shares.
     """
     return [
         *_of_plates(unit, classes, plates),
-        *_of_limits(unit, len(plates), confidence, threshold, error, miss),
+        *_of_limits(unit, len(plates), temperature, confidence, threshold, error, miss),
         *_of_measures(table, error, miss),
     ]
 
@@ -70,13 +75,24 @@ def _of_plates(unit: str, classes: Sequence[str], plates: Mapping[str, Units]) -
 
 
 def _of_limits(
-    unit: str, plates: int, confidence: float, threshold: float, error: float, miss: float
+    unit: str,
+    plates: int,
+    temperature: float,
+    confidence: float,
+    threshold: float,
+    error: float,
+    miss: float,
 ) -> list[str]:
     found = []
+    if temperature > CHANCE_ONLY:
+        found.append(
+            "The answers on left-out plates are hardly better than chance, so calibrated probabilities are "
+            "nearly the same for all classes; they say nothing."
+        )
     if confidence >= NEVER:
         found.append(
-            f"No threshold keeps the errors among the answers at {error:.0%}, so no {unit} gets an answer; "
-            "allow more errors or label more plates."
+            f"No threshold that answers a tenth of the {unit}s keeps the errors at {error:.0%}, so no {unit} "
+            "gets an answer; allow more errors or label more plates."
         )
     if threshold <= 0:
         found.append(

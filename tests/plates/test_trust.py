@@ -105,6 +105,8 @@ def test_the_confidence_of_answers_by_hand() -> None:
     assert answered_from([one], 1.0, 0.1) == pytest.approx(0.91)
     assert answered_from([one], 1.0, 0.09) == NEVER
     assert answered_from([one], 1.0, 2 / 11) == 0  # all: (1 + 1) / (10 + 1)
+    lucky = units([0.999] * 9 + [0.6] * 91, [1] * 9 + [1, 0] * 45 + [1])
+    assert answered_from([lucky], 1.0, 0.1) == NEVER  # a handful of a hundred
     tied = units([0.99] * 10, [1] * 9 + [0])
     assert answered_from([tied], 1.0, 0.1) == NEVER  # units of equal confidence enter together
 
@@ -209,6 +211,14 @@ def test_two_tiny_plates_set_nothing_and_say_so() -> None:
     calls = calls_of(np.array([[0.9, 0.1]]), found, names(2))
     assert calls.loc[0, "answer"] == "abstained"
     assert calls.loc[0, "set"] == "class 0 or class 1"
+
+
+def test_answers_by_chance_are_said_to_be_so() -> None:
+    rng = np.random.default_rng(11)
+    left_out = {str(i): Judged(plate(rng, 200)[0], rng.integers(0, 2, 200)) for i in range(3)}
+    found = trust(left_out, names(2))
+    assert found.confidence > 1
+    assert any("hardly better than chance" in one for one in found.caveats)
 
 
 def test_a_plate_that_is_far_off_is_named() -> None:
