@@ -1,10 +1,10 @@
-"""Renew ``calib/commands/methods.csv`` and its table in the docs: ``python -m tests.renew_methods``."""
+"""Renew ``calib/runs/methods.csv`` and its table in the docs: ``python -m tests.renew_methods``."""
 
 import csv
 import re
 
-from calib.commands.methods import TABLE
 from calib.runs.abilities import markdown, rows
+from calib.runs.method_table import TABLE
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "methods.md"

@@ -18,12 +18,12 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import calib
-from calib.commands.methods import read
 from calib.estimators import BatchClassifier, JointCalibrator
 from calib.estimators.settings import configured
 from calib.methods.base import TRAINED_AGAIN
 from calib.registry import CONF
 from calib.runs.experiment import run
+from calib.runs.method_table import read
 from calib.runs.predict import predict
 from tests.conftest import METHODS, compose, fast
 

@@ -10,9 +10,9 @@ import pytest
 
 import calib
 from calib.commands import COMMANDS, main
-from calib.commands.methods import TABLE, read
 from calib.methods.base import TRAINED_AGAIN
 from calib.runs.abilities import rows
+from calib.runs.method_table import TABLE, read
 from tests.conftest import METHODS, ROOT
 from tests.renew_methods import PAGE, renewed
 

@@ -42,6 +42,7 @@ LAYERS = (
     ("calib.runs",),  # from a configuration to a record, once or many times
     ("calib.estimators",),  # the same methods for scikit-learn
     ("calib.report",),  # tables, figures and verdicts from records
+    ("calib.plates",),  # from a person's plates to an answer
     ("calib.commands",),  # the command ``calib``
     ("scripts", "run", "hydra_plugins"),  # commands
 )

@@ -55,7 +55,7 @@ def main(words: list[str]) -> None:
     found = answer(request)
     page = write_answer(found, request.folder)
     if request.json:
-        say(json.dumps(summary(found), indent=1, allow_nan=False))
+        say(*json.dumps(summary(found), indent=1, allow_nan=False).split("\n"))
     else:
         say(*answer_lines(found, request.folder), str(page))
 

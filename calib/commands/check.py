@@ -36,7 +36,7 @@ def main(words: list[str]) -> None:
     if request.json:
         from dataclasses import asdict
 
-        say(json.dumps([asdict(one) for one in design.findings], indent=1))
+        say(*json.dumps([asdict(one) for one in design.findings], indent=1).split("\n"))
     else:
         say(*design_lines(design))
     if request.out is not None:

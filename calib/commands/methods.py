@@ -1,23 +1,13 @@
 """``calib methods``: a table of all methods, from a file that a test compares with the code."""
 
 import argparse
-import csv
 import json
 import sys
-from pathlib import Path
 
+from calib.runs.method_table import read
 from calib.shown import say
 
-TABLE = Path(__file__).with_name("methods.csv")
-"""``calib.runs.abilities.rows`` as a file, since building every method takes seconds."""
-
 SHOWN = ("name", "label", "needs", "later_batches", "saved", "doi")
-
-
-def read() -> list[dict[str, str]]:
-    """Return the rows of the table."""
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def command_line() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from calib.commands.methods import read
 from calib.data.matrix import dense
 from calib.data.split import split_by_name
 from calib.data.study import FloatArray, Study
@@ -23,6 +22,7 @@ from calib.plates.trust import calls_of
 from calib.plates.units import unit_probability
 from calib.registry import CONF
 from calib.runs.launch import carry_out_all
+from calib.runs.method_table import read
 from calib.runs.models import MODEL
 from calib.runs.outcome import ABSTAINED
 from calib.runs.planner import Job
@@ -54,7 +54,18 @@ class Called:
     model: Path | None = None
 
 
-NOTHING = Called(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), (), {})
+MIXES, MAP = ("plate", "class", "share", "low", "high"), ("x", "y", "plate", "sample", "known", "call")
+"""Columns of the tables of class mixes and of the map."""
+
+
+def nothing(classes: Sequence[str]) -> Called:
+    """Return what is said where no plate is without labels: tables without rows."""
+    said = ("call", "answer", "set", *(f"p_{name}" for name in classes), *(f"raw_{name}" for name in classes))
+    samples = pd.DataFrame(columns=["plate", "sample", "subject", *said])
+    subjects = pd.DataFrame(columns=["plate", "subject", "samples", *said])
+    return Called(
+        samples, subjects, pd.DataFrame(columns=list(MIXES)), pd.DataFrame(columns=list(MAP)), (), {}
+    )
 
 
 def call(request: Request, study: Study, method: Compared, trust: Trust | None) -> Called:
@@ -71,7 +82,7 @@ def call(request: Request, study: Study, method: Compared, trust: Trust | None) 
     """
     blank = blank_plates(study)
     if not blank:
-        return NOTHING
+        return nothing(study.classes)
     saves = next(row["saved"] for row in read() if f"method={row['name']}" == method.overrides[0]) == "yes"
     split = split_by_name(labelled_plates(study), blank, study)
     job = make_job(request, method, split, *(["save_model=true"] if saves else []))
@@ -131,7 +142,7 @@ def _samples(study: Study, by_plate: Mapping[str, FloatArray], trust: Trust | No
 def _subjects(study: Study, by_plate: Mapping[str, FloatArray], trust: Trust | None) -> pd.DataFrame:
     """Return a row a subject, where the samples of a subject are replicates."""
     if not replicated(study):
-        return pd.DataFrame()
+        return nothing(study.classes).subjects
     parts = []
     for plate, p in by_plate.items():
         subject = study.batches[plate].subject
@@ -152,7 +163,8 @@ def _mixes(result: Mapping[str, Any]) -> pd.DataFrame:
             {"plate": plate, "class": name, **found}
             for plate, classes in result.get("class_mix", {}).items()
             for name, found in classes.items()
-        ]
+        ],
+        columns=list(MIXES),
     )
 
 
@@ -179,4 +191,4 @@ def _map(job: Job, study: Study, samples: pd.DataFrame, seed: int) -> pd.DataFra
                 "call": called[name][number] if name in called else "",
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(MAP))

@@ -6,9 +6,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from calib.commands.methods import read
 from calib.errors import CalibError, nearest
 from calib.registry import CONF
+from calib.runs.method_table import read
 
 FAST, ALL = "fast", "all"
 
