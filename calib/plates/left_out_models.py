@@ -22,6 +22,9 @@ from calib.runs.run import method_settings
 
 log = logging.getLogger(__name__)
 
+FEW = 5
+"""Samples of a class below which the AUC of a plate is mostly chance."""
+
 SUBSTITUTE = "standardise_logistic"
 """Judges where a method cannot answer later plates."""
 
@@ -47,8 +50,9 @@ def left_out_models(
 ) -> tuple[str, list[LeftOutModel], list[str]]:
     """Fit a method once for each labelled plate, to the others and to the plates without labels.
 
-    A method that cannot answer later plates is replaced by ``SUBSTITUTE``. Plates that tell nothing are left
-    out: those of one class, and those without which the others have one class.
+    A method that cannot answer later plates is replaced by ``SUBSTITUTE``. Plates that tell nothing are not
+    judged: those without two classes of ``FEW`` samples, if others have them, and those without which the
+    others have one class.
 
     Args:
         study: a study of which at least two plates have labels.
@@ -63,7 +67,8 @@ def left_out_models(
         CalibError: no plate can be judged, or a setting is wrong.
     """
     plates = {name: batch for name, batch in study.batches.items() if batch.y is not None}
-    judged = [name for name in plates if _tells(plates, name)]
+    judged = [name for name in plates if _tells(plates, name, FEW)]
+    judged = judged or [name for name in plates if _tells(plates, name, 1)]
     if not judged:
         raise CalibError(
             "Features are judged on a left-out labelled plate of two classes, while the other labelled "
@@ -72,7 +77,8 @@ def left_out_models(
     said = []
     if skipped := [name for name in plates if name not in judged]:
         said.append(
-            f"Nothing is measured on {listed(skipped)}: of one class, or without it the other plates are."
+            f"Nothing is measured on {listed(skipped)}: of one class, or without it the other plates are, or "
+            f"two classes with {FEW} samples each are not there."
         )
     reason = _why_not(study, method, settings)
     if not reason:
@@ -90,11 +96,11 @@ def left_out_models(
     return *_fitted(study, plates, judged, SUBSTITUTE, kept, seed), said
 
 
-def _tells(plates: Mapping[str, Batch], name: str) -> bool:
-    """Return whether a plate and the others together have two classes each."""
-    classes = {other: set() if batch.y is None else set(batch.y.tolist()) for other, batch in plates.items()}
-    own = classes.pop(name)
-    return len(own) > 1 and len(set().union(*classes.values())) > 1
+def _tells(plates: Mapping[str, Batch], name: str, fewest: int) -> bool:
+    """Return whether a plate has two classes of at least ``fewest`` samples, and the others together two."""
+    labels = {other: batch.y for other, batch in plates.items() if batch.y is not None}
+    own = np.bincount(labels.pop(name))
+    return (own >= fewest).sum() > 1 and len(set().union(*(y.tolist() for y in labels.values()))) > 1
 
 
 def _why_not(study: Study, method: str, settings: Mapping[str, Any]) -> str:

@@ -109,23 +109,24 @@ def _of_limits(
 
 def _of_measures(table: pd.DataFrame, error: float, miss: float) -> list[str]:
     found = []
-    coverage, wrong = table["coverage"].mean(), table["error"].mean()
+    coverage = table["coverage"].mean()
     if coverage < 1 - miss - OFF:
         found.append(
             f"On left-out plates the sets have the true class for {coverage:.0%}, not for the stated "
             f"{1 - miss:.0%}: plates differ more than the limit allows for."
         )
-    if wrong > error + OFF:
+    answers = (table["answered"] * table["units"]).round()
+    wrongs = (table["error"] * answers).fillna(0).round()
+    share = wrongs.sum() / max(answers.sum(), 1)
+    if share > error + OFF and binom.sf(wrongs.sum() - 1, answers.sum(), error) < CHANCE:
         found.append(
-            f"On left-out plates {wrong:.0%} of the answers are wrong, not the stated {error:.0%}: plates "
+            f"On left-out plates {share:.0%} of the answers are wrong, not the stated {error:.0%}: plates "
             "differ more than the threshold allows for."
         )
-    for row in table.to_dict("records"):
-        answers = round(row["answered"] * row["units"])
-        wrong = round(row["error"] * answers) if answers else 0
-        if binom.sf(wrong - 1, answers, error) < CHANCE / len(table):
+    for plate, count, wrong in zip(table["plate"], answers, wrongs, strict=True):
+        if binom.sf(wrong - 1, count, error) < CHANCE / len(table):
             found.append(
-                f"On plate '{row['plate']}' {wrong} of {answers} answers are wrong ({wrong / answers:.0%}), "
+                f"On plate '{plate}' {wrong:.0f} of {count:.0f} answers are wrong ({wrong / count:.0%}), "
                 f"more than the stated {error:.0%} and than chance explains: a further one may be as far off."
             )
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.stats import spearmanr
@@ -118,8 +119,9 @@ def test_plates_without_labels_are_targets_and_plates_of_one_class_tell_nothing(
     plates = three()
     blank = Batch("plate 9", plate("", 9).x)
     single = Batch("plate 5", plate("", 5).x, np.zeros(90, np.int64))
-    found = features(study([*plates, blank, single]), "standardise_logistic", shuffles=1)
-    assert any("'plate 5'" in one for one in found.caveats)
+    tiny = Batch("plate 6", plates[0].x[:6], plates[0].y[:6])
+    found = features(study([*plates, blank, single, tiny]), "standardise_logistic", shuffles=1)
+    assert any("'plate 5', 'plate 6'" in one for one in found.caveats)
     assert set(found.groups["features"].iloc[0].split(", ")) == {"f0", "f1"}
 
 
@@ -205,6 +207,11 @@ def test_markers_are_directed_and_agree_over_plates() -> None:
     assert first.loc["f2", "auc"] < 0.2
     assert (first["plates"] == 1).all()
     assert found["auc"].sub(0.5).abs().is_monotonic_decreasing
+    tiny = Batch("tiny", made["plate 0"].x[:6], made["plate 0"].y[:6])
+    pd.testing.assert_frame_equal(
+        markers({**made, "tiny": tiny}, [f"f{i}" for i in range(FEATURES)], ["control", "case"]), found
+    )
+    assert len(markers({"tiny": tiny}, [f"f{i}" for i in range(FEATURES)], ["control", "case"])) == 10
 
 
 def test_labels_without_relation_leave_nothing_to_carry() -> None:
