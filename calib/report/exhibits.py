@@ -44,6 +44,7 @@ class Ruling(StrEnum):
     YES = "reproduced"
     NO = "not reproduced"
     OPEN = "undecided"
+    UNTOLD = "cannot be told"
     FEW = "too few seeds"
     MISSING = "not run"
 

@@ -17,6 +17,7 @@ from calib.evaluation.intervals import Estimate, paired
 from calib.evaluation.significance import holm
 from calib.evaluation.tallies import Runs, Tally
 from calib.records.record import Finished, Record
+from calib.report.claims.floor import Floor
 from calib.report.claims.rules import all_or_none, near, side
 from calib.report.claims.runs import StudyRuns
 from calib.report.claims.share import SHARE, share_of_way
@@ -327,9 +328,10 @@ def test_a_ceiling_below_the_baseline_decides_nothing(bench: Bench) -> None:
     [
         (0.2, 0.9, Ruling.YES),
         (0.9, 0.5, Ruling.NO),
-        (FLOOR * 1.05, FLOOR, Ruling.OPEN),
-        (FLOOR * 2, FLOOR, Ruling.NO),
-        (FLOOR / 9, FLOOR, Ruling.YES),
+        (FLOOR * 1.05, FLOOR, Ruling.UNTOLD),
+        (FLOOR * 2, FLOOR, Ruling.UNTOLD),  # nothing is measured in the raw data
+        (FLOOR / 9, FLOOR, Ruling.UNTOLD),
+        (FLOOR / 9, 0.9, Ruling.YES),
     ],
 )
 def test_distances_below_raw_and_the_floor(bench: Bench, after: float, raw: float, outcome: Ruling) -> None:
@@ -343,19 +345,19 @@ def test_distances_below_raw_and_the_floor(bench: Bench, after: float, raw: floa
 
 def test_distances_against_other_methods(bench: Bench) -> None:
     claim = "batches come closer than by other methods: MMD (kernel widths fitted"
-    bench.run("joint", after={"median": 0.3})
+    bench.run("joint", after={"median": 0.9})
     assert bench.verdict(claim).outcome == Ruling.MISSING
     for method in ("combat", "normae", "bermuda"):
-        bench.run(method, after={"median": 0.4})
+        bench.run(method, after={"median": 1.2})
     assert bench.verdict(claim).outcome == Ruling.OPEN  # DESC has not been run
     assert bench.verdict(claim).ours.endswith("not run: DESC")
-    bench.run("desc", after={"median": 0.5})
+    bench.run("desc", after={"median": 1.5})
     assert bench.verdict(claim).outcome == Ruling.YES
     bench.finished = [f for f in bench.finished if f.result["method"] != "combat"]
-    bench.run("combat", after={"median": 0.1})
+    bench.run("combat", after={"median": 0.3})
     found = bench.verdict(claim)
     assert found.outcome == Ruling.NO
-    assert "ComBat 0.100 (0 of 15), NormAE 0.400 (15 of 15)" in found.ours
+    assert "ComBat 0.300 (0 of 15), NormAE 1.200 (15 of 15)" in found.ours
 
 
 def test_what_is_at_the_floor_with_joint_decides_nothing(bench: Bench) -> None:
@@ -364,9 +366,29 @@ def test_what_is_at_the_floor_with_joint_decides_nothing(bench: Bench) -> None:
     for method in ("combat", "normae", "bermuda", "desc"):
         bench.run(method, after={"fixed": FLOOR if method == "combat" else 0.9})
     found = bench.verdict(claim)
-    assert found.outcome == Ruling.OPEN
+    assert found.outcome == Ruling.UNTOLD
     assert "ComBat 0." in found.ours
     assert found.ours.endswith("at the floor: joint, ComBat")
+
+
+def test_a_method_at_the_floor_is_no_reason_against_joint(bench: Bench) -> None:
+    claim = "batches come closer than by other methods: MMD (kernel widths of the paper"
+    bench.run("joint", after={"fixed": FLOOR * 3})
+    for method in ("combat", "normae", "bermuda"):
+        bench.run(method, after={"fixed": FLOOR if method == "combat" else FLOOR * 4})
+    assert bench.verdict(claim).outcome == Ruling.UNTOLD  # ComBat's samples are too far apart
+    bench.run("desc", after={"fixed": FLOOR / 2})
+    assert bench.verdict(claim).outcome == Ruling.NO  # DESC is measured, and nearer
+
+
+def test_fitted_widths_hide_only_what_is_small_on_both_sides() -> None:
+    def hides(first: float, second: float, blind: bool = False) -> bool:
+        return Floor(0.02, blind).hides({("1_2", 0): first}, {("1_2", 0): second})
+
+    assert hides(0.015, 0.01)
+    assert not hides(0.19, 0.01)
+    assert hides(0.19, 0.02, blind=True)
+    assert not hides(0.19, 0.01, blind=True)
 
 
 def test_maps_are_judged_by_the_silhouettes_of_the_runs(bench: Bench) -> None:

@@ -54,20 +54,21 @@ def all_or_none(held: Sequence[bool]) -> Ruling:
 
 
 def ahead_of_all(
-    held: Mapping[str, Sequence[bool]], undecided: Collection[str], few: Collection[str], absent: bool
+    held: Mapping[str, Sequence[bool]], untold: Collection[str], few: Collection[str], absent: bool
 ) -> Ruling:
     """Return NO if joint is behind a method in every run, YES if it is ahead of all in every run, else OPEN.
 
     Args:
         held: method -> whether joint is ahead of it in each run.
-        undecided: methods whose comparison decides nothing.
+        untold: methods whose comparison decides nothing; UNTOLD is returned if nothing else is in the way.
         few: methods with too few seeds for a verdict; FEW is returned if one is needed.
         absent: whether a method has not been run.
     """
-    if any(not any(ahead) for method, ahead in held.items() if method not in {*undecided, *few}):
+    told = {method: ahead for method, ahead in held.items() if method not in untold}
+    if any(not any(ahead) for method, ahead in told.items() if method not in few):
         return Ruling.NO
     if few:
         return Ruling.FEW
-    if absent or undecided or not all(all(ahead) for ahead in held.values()):
+    if not all(all(ahead) for ahead in told.values()):
         return Ruling.OPEN
-    return Ruling.YES
+    return Ruling.UNTOLD if untold else Ruling.OPEN if absent else Ruling.YES

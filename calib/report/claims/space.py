@@ -6,8 +6,9 @@ from statistics import mean
 
 from calib.evaluation.distances import most_rows, pair_name
 from calib.evaluation.significance import LEAST_SEEDS
-from calib.losses import PAPER_WIDTHS
+from calib.mmd import PAPER_WIDTHS
 from calib.records.record import Finished
+from calib.report.claims.floor import FLOOR_RULE, Floor, Values
 from calib.report.claims.rules import BAND, NAMES, ahead_of_all, all_or_none, enough, near
 from calib.report.claims.runs import FALLBACK, Cell, StudyRuns
 from calib.report.exhibits import MISSING, Ruling, Verdict
@@ -19,32 +20,24 @@ OTHERS = ("combat", "normae", "bermuda", "desc")
 
 KERNELS = {"fixed": "kernel widths of the paper", "median": "kernel widths fitted to the data"}
 
-FLOOR_SLACK = 0.1
-"""Largest relative distance from the floor at which a distance counts as being at the floor."""
-
 Measure = Callable[[Finished], float | None]
 """A function that returns a number of a run, or None if the run has no such number."""
 
-Values = Mapping[Cell, float]
-"""Split and seed -> number of the run."""
-
 SEEDS = f" No verdict from fewer than {LEAST_SEEDS} seeds."
-FLOOR = (
-    " With the kernel widths of the paper it is undecided too where both are at the floor, 5 (1/m + 1/n) for "
-    "m and n rows: there samples are too far apart for every kernel, and nothing is measured."
-)
 RUNS_RULE = (
     "Runs are compared split by split and seed by seed. Reproduced where the claim holds in every one, not "
     "reproduced where it holds in none, else undecided."
-) + f"{SEEDS}{FLOOR}"
+) + f"{SEEDS}{FLOOR_RULE}"
 EVERY_RULE = (
     "Runs are compared in the same way with each other method. Reproduced where joint is ahead of all of "
     "them in every run, not reproduced where it is behind one of them in every run, else undecided, as also "
-    f"where a method has not been run.{SEEDS} A method at the floor together with joint decides nothing."
+    f"where a method has not been run.{SEEDS} A comparison at the floor decides nothing; where only such "
+    "comparisons are in the way, the claim cannot be told."
 )
 LEVEL_RULE = (
     f"Reproduced where the mean over our runs is within {BAND} of the printed one, undecided where only some "
-    f"runs come as near, else not reproduced.{SEEDS}"
+    f"runs come as near, else not reproduced.{SEEDS} At the floor it cannot be told: there the value depends "
+    "on the number of rows alone, which is not printed."
 )
 
 
@@ -57,20 +50,20 @@ def distance_claims(runs: StudyRuns, protocol: str) -> list[Verdict]:
     pairs = [DISTANCES[study.name]] if study.name in DISTANCES else list(combinations(study.batches, 2))
     most = most_rows(len(study.batches))
     drawn = {name: min(most, len(batch)) for name, batch in study.batches.items()}
-    floor = mean(len(PAPER_WIDTHS) * (1 / drawn[a] + 1 / drawn[b]) for a, b in pairs)
+    value = mean(len(PAPER_WIDTHS) * (1 / drawn[a] + 1 / drawn[b]) for a, b in pairs)
     joint = runs.of("joint", protocol)
     printed = "lower" if study.name in DISTANCES else MISSING
     verdicts = []
     for kernel, called in KERNELS.items():
         before, after = (_distance(pairs, space, kernel) for space in ("before", "after"))
-        bound = floor if kernel == "fixed" else None
+        floor = Floor(value, blind=kernel == "fixed")
         values, raw = _measured(joint, after), _measured(joint, before)
-        if bound:
-            verdicts += _printed_level(runs, protocol, values)
+        if floor.blind:
+            verdicts += _printed_level(runs, protocol, values, floor)
         claim = f"batches come closer: MMD below raw ({called})"
-        verdicts.append(_below_raw(runs, protocol, claim, printed, values, raw, bound))
+        verdicts.append(_below_raw(runs, protocol, claim, printed, values, raw, floor))
         claim = f"batches come closer than by other methods: MMD ({called})"
-        verdicts.append(_against_others(runs, protocol, claim, printed, after, -1, bound))
+        verdicts.append(_against_others(runs, protocol, claim, printed, after, -1, floor))
     return verdicts
 
 
@@ -113,16 +106,16 @@ def _below_raw(
     printed: str,
     values: Values,
     raw: Values,
-    bound: float | None,
+    floor: Floor,
 ) -> Verdict:
     """Judge whether the distances after joint calibration are below those of raw data."""
     if not values:
         return _missing(runs, claim, protocol, printed, RUNS_RULE)
     lower = [values[cell] < raw[cell] for cell in values]
     ours = f"joint {_mean(values)}, raw {_mean(raw)}: lower in {sum(lower)} of {len(lower)} runs"
-    ours += _at_floor({"joint": values, "raw": raw}, bound)
-    flat = _is_flat(values, bound) and _is_flat(raw, bound)
-    outcome = Ruling.FEW if not _enough(values) else Ruling.OPEN if flat else all_or_none(lower)
+    ours += _at_floor({"joint": values, "raw": raw}, floor)
+    untold = floor.hides(values, raw)
+    outcome = Ruling.FEW if not _enough(values) else Ruling.UNTOLD if untold else all_or_none(lower)
     return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, RUNS_RULE)
 
 
@@ -133,12 +126,12 @@ def _against_others(
     printed: str,
     measure: Measure,
     sign: int,
-    bound: float | None = None,
+    floor: Floor | None = None,
 ) -> Verdict:
     """Judge whether joint is ahead of every other method in all shared runs.
 
-    Joint is ahead if its measured number is higher for ``sign`` 1, lower for -1; ``bound`` is the floor of
-    the number, if it has one.
+    Joint is ahead if its measured number is higher for ``sign`` 1, lower for -1; ``floor`` is that of the
+    number, if it has one.
     """
     joint = _measured(runs.of("joint", protocol), measure)
     held: dict[str, list[bool]] = {}
@@ -160,16 +153,16 @@ def _against_others(
     texts = [f"{name} {_mean(values[name])} ({sum(ahead)} of {len(ahead)})" for name, ahead in held.items()]
     way = "higher" if sign > 0 else "lower"
     ours = f"joint {_mean(joint)}; others (runs where joint is {way}): {', '.join(texts)}"
-    ours += _at_floor({"joint": joint} | values, bound)
+    ours += _at_floor({"joint": joint} | values, floor)
     ours += f"; not run: {', '.join(absent)}" if absent else ""
     ours += f"; {', '.join(elsewhere)} under protocol {FALLBACK}" if elsewhere else ""
-    flat = {name for name in values if _is_flat(joint, bound) and _is_flat(values[name], bound)}
+    untold = {name for name in values if floor and floor.hides(joint, values[name])}
     few = {name for name in values if not _enough(values[name])}
-    outcome = ahead_of_all(held, flat, few, bool(absent))
+    outcome = ahead_of_all(held, untold, few, bool(absent))
     return Verdict(claim, runs.study.name, protocol, printed, ours, outcome, EVERY_RULE)
 
 
-def _printed_level(runs: StudyRuns, protocol: str, values: Values) -> list[Verdict]:
+def _printed_level(runs: StudyRuns, protocol: str, values: Values, floor: Floor) -> list[Verdict]:
     """Judge the MMD that the paper prints; no verdict for a study without a printed one."""
     table = paper_numbers()
     table = table[(table["table"] == "S1b") & (table["dataset"] == runs.study.name)]
@@ -183,7 +176,10 @@ def _printed_level(runs: StudyRuns, protocol: str, values: Values) -> list[Verdi
         return [_missing(runs, claim, protocol, printed, LEVEL_RULE)]
     low, high = min(values.values()), max(values.values())
     ours = f"{_mean(values)} ({low:.3f} to {high:.3f} over {len(values)} runs)"
+    ours += _at_floor({"joint": values}, floor)
     outcome = near(mean(values.values()), low, high, level) if _enough(values) else Ruling.FEW
+    if outcome is not Ruling.FEW and floor.holds(values):
+        outcome = Ruling.UNTOLD
     return [Verdict(claim, runs.study.name, protocol, printed, ours, outcome, LEVEL_RULE)]
 
 
@@ -229,14 +225,9 @@ def _mean(values: Values) -> str:
     return number(mean(values.values()))
 
 
-def _is_flat(values: Values, bound: float | None) -> bool:
-    """Return whether the mean is at the floor."""
-    return bound is not None and abs(mean(values.values()) / bound - 1) <= FLOOR_SLACK
-
-
-def _at_floor(values: Mapping[str, Values], bound: float | None) -> str:
+def _at_floor(values: Mapping[str, Values], floor: Floor | None) -> str:
     """Return the names of the numbers that are at the floor, as the end of a sentence."""
-    names = [name for name, of_runs in values.items() if _is_flat(of_runs, bound)]
+    names = [name for name, of_runs in values.items() if floor and floor.holds(of_runs)]
     return f"; at the floor: {', '.join(names)}" if names else ""
 
 

@@ -19,6 +19,7 @@ SHORT = {
     Ruling.YES: "yes",
     Ruling.NO: "no",
     Ruling.OPEN: "undecided",
+    Ruling.UNTOLD: "cannot be told",
     Ruling.FEW: "few seeds",
     Ruling.MISSING: "not run",
 }
