@@ -9,8 +9,16 @@ from scipy.stats import t as student
 
 from calib.data.study import Batch, FloatArray
 from calib.plates.answer import Finding
-from calib.plates.checks.detection import auc_within
-from calib.plates.checks.seen import LEVEL, Checked, Seen, adjusted, means_by, stratified, units_of
+from calib.plates.checks.seen import (
+    LEVEL,
+    Checked,
+    Seen,
+    adjusted,
+    auc_within,
+    means_by,
+    stratified,
+    units_of,
+)
 
 FEWEST = 8
 """Subjects of a plate whose order is known, from which it takes part."""
@@ -111,7 +119,7 @@ def _classes(seen: Seen, batches: Sequence[Batch]) -> tuple[list[tuple[object, .
     sure = [row for row in rows if float(str(row[3])) < SURE]
     if not sure:
         return rows, []
-    worst = max(sure, key=lambda row: abs(float(str(row[2])) - 0.5))
+    worst = max(reversed(sure), key=lambda row: abs(float(str(row[2])) - 0.5))
     after = float(str(worst[2]))
     if abs(after - 0.5) < APART:
         return rows, []

@@ -1,12 +1,21 @@
 """The class mix of each plate: counted where it has labels, estimated with an interval where it has none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
+from calib.data.study import Study
 from calib.data.transform import unit_of
 from calib.plates.answer import Finding
 from calib.plates.checks.seen import Checked, Seen, units_of
 from calib.runs.mixes import later_mix, model_of
+
+FEATURES = 2000
+"""Most features by which a mix is estimated."""
+
+TOLD = 0.2
+"""Separation of a class from the others, on left-out samples, below which its mix cannot be told."""
 
 COLUMNS = ("plate", "labelled", "class", "share", "low", "high")
 
@@ -14,7 +23,8 @@ COLUMNS = ("plate", "labelled", "class", "share", "low", "high")
 def check(seen: Seen) -> Checked:
     """Return a row a plate and class: ``plate``, ``labelled``, ``class``, ``share``, ``low``, ``high``.
 
-    Counted shares are of subjects where these are known, and have no interval.
+    Counted shares are of subjects where these are known, and have no interval. That of a class that cannot
+    be told from the others reaches from 0 to 1.
     """
     study = seen.study
     rows: list[tuple[object, ...]] = []
@@ -31,10 +41,13 @@ def check(seen: Seen) -> Checked:
     blank = [batch for batch in study.batches.values() if batch.y is None]
     found = []
     if blank and shares:
-        model, unit = model_of(study, [batch.name for batch in seen.labelled]), unit_of(study)
+        small = _of_features(seen)
+        model, unit = model_of(small, [batch.name for batch in seen.labelled]), unit_of(study)
         for batch in blank:
-            if (mix := later_mix(model, batch, unit)) is None:
+            if (mix := later_mix(model, small.batches[batch.name], unit)) is None:
                 continue
+            known = model.separations >= TOLD
+            mix = replace(mix, low=np.where(known, mix.low, 0), high=np.where(known, mix.high, 1))
             numbers = list(zip(study.classes, mix.shares, mix.low, mix.high, strict=True))
             rows += [(batch.name, False, name, float(s), float(a), float(b)) for name, s, a, b in numbers]
             least, most = np.min(shares, axis=0), np.max(shares, axis=0)
@@ -53,6 +66,18 @@ def check(seen: Seen) -> Checked:
                     )
                 )
     return Checked(pd.DataFrame(rows, columns=list(COLUMNS)), found)
+
+
+def _of_features(seen: Seen) -> Study:
+    """Return the study with ``FEATURES`` of its features at most, and its own unit."""
+    study = seen.study
+    if len(study.features) <= FEATURES:
+        return study
+    rng = np.random.default_rng([seen.seed, 5])
+    chosen = np.sort(rng.permutation(len(study.features))[:FEATURES])
+    batches = {name: replace(batch, x=batch.x[:, chosen]) for name, batch in study.batches.items()}
+    names = [study.features[i] for i in chosen]
+    return replace(study, batches=batches, features=names, unit=unit_of(study))
 
 
 def _range(low: float, high: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from calib.data.study import FloatArray
-from calib.plates.checks.outliers import distances, outlying
+from calib.plates.checks.outliers import distances
 from calib.plates.checks.seen import Seen, means_by, units_of
 
 LEAST = 8
@@ -22,6 +22,9 @@ CORRELATION = 0.5
 
 APART, AHEAD = 6.0, 4.0
 """Robust standard deviations by which a pair lies above all others, and ahead of each one's next-best."""
+
+USUAL = 2.5
+"""Distance from the middle of the plate, in usual distances, from which extremes look like each other."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ def near_pairs(seen: Seen) -> list[Pair]:
     Each feature is replaced by its normal scores within the plate, so plates need not be alike, and what many
     samples share is scaled down by a shrunken covariance, so classes are no pairs. A pair counts if each is
     the other's most similar one on its plate, with a correlation of ``CORRELATION`` at least, far above all
-    others of the two plates and far ahead of each one's next-best. Outlying samples are left out, since a
-    failed measurement looks like another one.
+    others of the two plates and far ahead of each one's next-best. Those far from the middle of their plate
+    are left out, since extremes, such as failed measurements, look like each other.
     """
     rows, scores, usual = {}, {}, {}
     for name, x in seen.even.items():
@@ -52,7 +55,7 @@ def near_pairs(seen: Seen) -> list[Pair]:
         means = means_by(owner, x)
         rows[name] = seen.rows[name][first]
         scores[name] = _scores(means)
-        usual[name] = ~outlying(distances(means, None))
+        usual[name] = distances(means, None) < USUAL
     if len(scores) < 2 or sum(map(len, scores.values())) < VARYING:
         return []
     whitened = _whitened(scores)
@@ -97,6 +100,6 @@ def _whitened(scores: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     every = np.concatenate(list(scores.values()))
     values, directions = np.linalg.eigh(every.T @ every / len(every))
     values = np.maximum(values, 0)
-    whiten = directions / np.sqrt(values + max(values.mean(), 1e-12))
+    whiten = directions / np.sqrt(values + max(values.sum() / min(every.shape), 1e-12))
     made = {name: x @ whiten for name, x in scores.items()}
     return {name: x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for name, x in made.items()}

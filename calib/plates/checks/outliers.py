@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from calib.data.cautions import counted, some
 from calib.data.study import FloatArray, IntArray
@@ -119,8 +120,11 @@ def _components(z: FloatArray) -> FloatArray:
     """Return the leading components of values, each in its robust standard deviation."""
     z = z[:, :: -(-z.shape[1] // FEATURES)]
     count = min(len(z) // 5, COMPONENTS, z.shape[1])
-    u, s, _ = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
-    scores = u[:, :count] * s[:count]
+    if not count:
+        return z[:, :0]
+    centred = z - z.mean(axis=0)
+    size = z.shape[1]
+    scores = centred @ eigh(centred.T @ centred, subset_by_index=[size - count, size - 1])[1]
     away = scores - np.median(scores, axis=0)
     width = 1.4826 * np.median(np.abs(away), axis=0)
     leading: FloatArray = away[:, width > 0] / width[width > 0]

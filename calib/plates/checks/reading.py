@@ -9,8 +9,9 @@ from scipy import sparse
 
 from calib.data.cautions import Caution, listed
 from calib.data.column_checks import CAUSES, SHOWN, findings
+from calib.data.matrix import dense
 from calib.data.names import as_list
-from calib.data.study import Study
+from calib.data.study import Batch, Study
 from calib.plates.answer import Finding
 from calib.plates.checks.seen import Checked, Seen
 
@@ -49,12 +50,15 @@ MANY = 0.01
 BLOCK = 1000
 """Features of sparse data that are looked at together."""
 
+NUMBERS, FEWEST = 2**23, 400
+"""Most numbers in which such columns are looked for, and samples that take part in any case."""
+
 
 def check(seen: Seen) -> Checked:
     """Return the warnings of the reading as findings, and columns that it has not looked at."""
     study = seen.study
     found = [as_finding(caution) for caution in study.cautions if not caution.code.startswith(COLUMN)]
-    table = columns_of(study)
+    table = columns_of(seen)
     for kind, rows in table.groupby("kind", sort=False):
         found.append(_columns(study, str(kind), list(rows["column"])))
     return Checked(table, found)
@@ -75,12 +79,38 @@ def _without_advice(text: str) -> str:
     return first.rstrip(".") + "."
 
 
-def columns_of(study: Study) -> pd.DataFrame:
-    """Return the columns that are hardly measurements: ``column``, ``kind``, a row each."""
-    rows = [(column, one.kind) for part in _parts(study) for one in findings(part) for column in one.columns]
+def columns_of(seen: Seen) -> pd.DataFrame:
+    """Return the columns that are hardly measurements: ``column``, ``kind``, a row each.
+
+    Of large studies some samples take part, and that a column is constant is looked up in all of them.
+    """
+    study = seen.study
+    total = sum(map(len, study.batches.values()))
+    most = max(NUMBERS // len(study.features), FEWEST)
+    some = study if total <= most else _of_rows(seen, most / total)
+    rows = [(column, one.kind) for part in _parts(some) for one in findings(part) for column in one.columns]
+    if some is not study:
+        place = {str(name): position for position, name in enumerate(study.features)}
+        rows = [one for one in rows if one[1] != "constant" or _is_constant(study, place[one[0]])]
     table = pd.DataFrame(rows, columns=["column", "kind"])
-    order = {kind: place for place, kind in enumerate(CAUSES)}
+    order = {kind: position for position, kind in enumerate(CAUSES)}
     return table.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable", ignore_index=True)
+
+
+def _of_rows(seen: Seen, share: float) -> Study:
+    """Return the study with a share of the samples of each plate, in their order."""
+    rng, batches = np.random.default_rng([seen.seed, 4]), {}
+    for name, batch in seen.study.batches.items():
+        rows = np.sort(rng.permutation(len(batch))[: max(int(share * len(batch)), 2)])
+        y = None if batch.y is None else batch.y[rows]
+        batches[name] = Batch(name, batch.x[rows], y)
+    return replace(seen.study, batches=batches, marks={}, missing={})
+
+
+def _is_constant(study: Study, column: int) -> bool:
+    """Return whether a column has one value only."""
+    parts = [dense(batch.x[:, [column]]) for batch in study.batches.values()]
+    return bool(np.ptp(np.concatenate(parts)) == 0)
 
 
 def _parts(study: Study) -> Iterable[Study]:
@@ -92,8 +122,7 @@ def _parts(study: Study) -> Iterable[Study]:
     for start in range(0, len(study.features), BLOCK):
         part = slice(start, start + BLOCK)
         batches = {
-            name: replace(batch, x=np.asarray(columns[name][:, part].toarray()))
-            for name, batch in study.batches.items()
+            name: replace(batch, x=columns[name][:, part].toarray()) for name, batch in study.batches.items()
         }
         yield replace(study, batches=batches, features=list(study.features)[part])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.stats import rankdata
 
 from calib.data.matrix import dense
 from calib.data.study import Batch, FloatArray, IntArray, Study
@@ -171,3 +172,13 @@ def stratified(values: Sequence[FloatArray], inside: Sequence[NDArray[np.bool_]]
             excess += x[chosen].sum(axis=0) - k * x.mean(axis=0)
             variance += k * (n - k) / (n - 1) * x.var(axis=0)
     return np.where(variance > 1e-12, excess, np.nan) / np.sqrt(np.where(variance > 1e-12, variance, 1))
+
+
+def auc_within(values: Sequence[FloatArray], inside: Sequence[NDArray[np.bool_]]) -> float:
+    """Return the area under the curve of a value for being inside, of pairs of one plate; NaN without any."""
+    above = pairs = 0.0
+    for value, chosen in zip(values, inside, strict=True):
+        k = int(chosen.sum())
+        above += rankdata(value)[chosen].sum() - k * (k + 1) / 2
+        pairs += k * (len(value) - k)
+    return above / pairs if pairs else float("nan")

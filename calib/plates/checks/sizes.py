@@ -48,8 +48,8 @@ def check(seen: Seen) -> Checked:
             Finding(
                 "few_labelled_plates",
                 True,
-                f"{counted(len(seen.labelled), 'plate')} {has(len(seen.labelled))} labels, "
-                "and a method is chosen by leaving out one of at least two.",
+                f"{'One plate only has' if seen.labelled else 'No plate has'} labels, and a method is chosen "
+                "by leaving out one labelled plate of two or more.",
                 "Label the samples of another plate, or take the answers without any measure of their worth.",
             )
         )
