@@ -21,7 +21,9 @@ from calib.plates.page.page import page, write_page
 from calib.plates.page.said import answer_in_three
 from calib.plates.page.sample_map import MOST_POINTS
 from calib.plates.page.squares import wilson
-from calib.plates.page.svg import (
+from calib.plates.page.tables import MOST_CALLS, evenly
+from calib.report.figures.style import BATCH_COLOURS, CLASS_COLOURS
+from calib.report.page.svg import (
     CONTRAST,
     DARK_PAPER,
     PAPER,
@@ -33,8 +35,6 @@ from calib.plates.page.svg import (
     short,
     tag,
 )
-from calib.plates.page.tables import MOST_CALLS, evenly
-from calib.report.figures.style import BATCH_COLOURS, CLASS_COLOURS
 from tests.plates.made_answer import (
     made_answer,
     nothing_above_the_floor,

@@ -9,7 +9,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from calib.plates.answer import Answer, Choice
-from calib.plates.page.svg import (
+from calib.report.exhibits import MISSING
+from calib.report.numbers import MINUS, number
+from calib.report.page.intervals import interval, ranged, round_ends
+from calib.report.page.svg import (
     Row,
     RowChart,
     Scale,
@@ -21,8 +24,6 @@ from calib.plates.page.svg import (
     short,
     tag,
 )
-from calib.report.exhibits import MISSING
-from calib.report.numbers import MINUS, number
 
 MOST_METHODS = 15
 """Most methods in the forest; the table of the comparison has all."""
@@ -53,7 +54,7 @@ def forest(answer: Answer) -> Markup:
         value, low, high = (float(item[name]) for name in columns)
         chosen = choice is not None and item["method"] == choice.method
         rows.append(_interval_row(str(item["label"]), value, low, high, chosen))
-    low, high = _round_ends([end for end in ends if math.isfinite(end)])
+    low, high = round_ends([end for end in ends if math.isfinite(end)])
     floor = choice.floor if choice else math.nan
     none = math.nan if plain is None else float(plain["balanced_accuracy"])
 
@@ -126,9 +127,7 @@ def _choice_row(choice: Choice) -> Row:
 def _interval_row(label: str, value: float, low: float, high: float, chosen: bool) -> Row:
     def draw(scale: Scale, y: float) -> Markup:
         look = "chosen" if chosen else "other"
-        parts = [line(scale(low), y, scale(high), y, f"whisker {look}")] if math.isfinite(low) else []
-        parts.append(mark(3 if chosen else 0, scale(value), y, f"point {look}", 1.25 if chosen else 0.9))
-        return EMPTY.join(parts)
+        return interval(scale, y, (value, low, high), 3 if chosen else 0, look, 1.25 if chosen else 0.9)
 
     tip = f"{short(label, 80)}: {ranged(value, low, high)}" + (", the chosen method" if chosen else "")
     return Row(
@@ -140,30 +139,11 @@ def _interval_row(label: str, value: float, low: float, high: float, chosen: boo
     )
 
 
-def ranged(value: float, low: float, high: float) -> str:
-    """Return a number with its interval in two digits."""
-    if not math.isfinite(low):
-        return number(value, 2)
-    return f"{number(value, 2)} ({between(low, high)})"
-
-
-def between(low: float, high: float) -> str:
-    """Return an interval in two digits, with a dash where no minus is near."""
-    return f"{number(low, 2)}{' to ' if low < 0 else '–'}{number(high, 2)}"
-
-
 def gained(value: float) -> str:
     """Return a difference with its sign and two digits."""
     if not math.isfinite(value):
         return MISSING
     return f"{value:+.2f}".replace("-", MINUS) if round(value, 2) else "0.00"
-
-
-def _round_ends(values: Sequence[float], least: float = 0.2) -> tuple[float, float]:
-    """Return tenths or twentieths around shares of one, so far apart that small differences look small."""
-    low, high = math.floor(min(values) * 20) / 20, min(math.ceil(max(values) * 20) / 20, 1.0)
-    low = max(min(low, high - least), 0.0)
-    return low, max(high, low + least)
 
 
 def plate_dots(answer: Answer) -> Markup:
@@ -174,7 +154,7 @@ def plate_dots(answer: Answer) -> Markup:
     every = answer.by_plate
     numbers = choice.by_plate[["balanced_accuracy", "none"]].to_numpy(float).ravel()
     numbers = np.concatenate([numbers, every["balanced_accuracy"].to_numpy(float)])
-    low, high = _round_ends(numbers[np.isfinite(numbers)].tolist())
+    low, high = round_ends(numbers[np.isfinite(numbers)].tolist())
 
     def row(item: dict[str, Any]) -> Row:
         here = every.loc[every["plate"] == item["plate"], "balanced_accuracy"].dropna()

@@ -1,9 +1,6 @@
 """The page of a study: the answer in three sentences, then what it rests on, in one file."""
 
-import base64
-import hashlib
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +11,10 @@ from markupsafe import Markup
 from calib.plates.answer import Answer
 from calib.plates.page import charts, said, squares, tables
 from calib.plates.page.sample_map import sample_map
-from calib.plates.page.svg import palette, short
 from calib.records.record import Record
 from calib.report.exhibits import MISSING
+from calib.report.page.script import page_script
+from calib.report.page.svg import palette, short
 from calib.shown import one_line
 
 TITLE = 90
@@ -41,7 +39,7 @@ def page(answer: Answer) -> str:
             [
                 PackageLoader("calib.plates.page", "."),
                 PackageLoader("calib.report.page", "."),
-            ]  # its style and macros
+            ]  # its style, macros and script
         ),
         autoescape=True,  # names of plates, classes and features come from the user
         finalize=_as_shown,
@@ -49,7 +47,7 @@ def page(answer: Answer) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = files("calib.plates.page").joinpath("page.js").read_text(encoding="utf-8")
+    script, script_hash = page_script()
     return environment.get_template("study.html").render(
         answer=answer,
         title=short(answer.study, TITLE),
@@ -58,8 +56,8 @@ def page(answer: Answer) -> str:
         serious=[finding for finding in answer.design.findings if finding.serious],
         mild=[finding for finding in answer.design.findings if not finding.serious],
         palette=Markup(palette()),
-        script=Markup(f"\n{script}"),
-        script_hash=base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
+        script=script,
+        script_hash=script_hash,
         links={one_line(name): (quote(name), what) for name, what in answer.files.items()},
         dash=MISSING,
         percent=said.percent,

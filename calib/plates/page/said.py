@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from calib.plates.answer import Answer, Choice, Expected
 from calib.plates.page.charts import gained, uncalibrated, with_numbers
-from calib.plates.page.svg import short
 from calib.report.numbers import number
+from calib.report.page.svg import short
 
 NAME = 48
 """Columns of type that a name may take in a sentence; tables have names in full."""

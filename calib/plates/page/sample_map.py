@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from calib.plates.answer import Answer
 from calib.plates.page.charts import key
-from calib.plates.page.svg import SHAPES, class_look, plate_look, short, svg, tag
+from calib.report.page.svg import SHAPES, class_look, plate_look, short, svg, tag
 
 MOST_POINTS = 4000
 """Most samples on the map."""

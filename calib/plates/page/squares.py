@@ -7,9 +7,10 @@ from markupsafe import Markup
 from scipy import stats
 
 from calib.plates.answer import Trust
-from calib.plates.page.charts import EMPTY, ranged, records
-from calib.plates.page.svg import NARROW, Scale, box, line, mark, svg, tag, tick_text, words
+from calib.plates.page.charts import EMPTY, records
 from calib.report.numbers import number
+from calib.report.page.intervals import ranged
+from calib.report.page.svg import NARROW, Scale, box, line, mark, svg, tag, tick_text, words
 
 
 def reliability(trust: Trust) -> Markup:

@@ -8,11 +8,12 @@ from functools import cached_property
 import pandas as pd
 
 from calib.plates.answer import METRICS, Answer, Trust
-from calib.plates.page.charts import direction, gained, ranged, records
+from calib.plates.page.charts import direction, gained, records
 from calib.plates.page.said import percent
-from calib.plates.page.svg import class_look
 from calib.report.exhibits import MISSING
 from calib.report.numbers import number
+from calib.report.page.intervals import ranged
+from calib.report.page.svg import class_look
 from calib.shown import one_line
 
 MOST_CALLS = 500

@@ -176,6 +176,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Wide:
+    """The measures of a wide chart in pixels: its width, the ends of its scale, the letters of a name."""
+
+    width: int = WIDE
+    start: float = 226.0
+    end: float = 588.0
+    letters: int = 32
+
+
+@dataclass(frozen=True)
 class RowChart:
     """A chart by rows, drawn wide (name, marks and number in a line) and narrow (name above its marks).
 
@@ -187,6 +197,7 @@ class RowChart:
         axis: what the scale means.
         behind: returns what lies behind the rows, between two heights.
         notes: lines of text above the rows, each at a place of the scale.
+        wide: the measures of the wide drawing.
     """
 
     ident: str
@@ -198,14 +209,16 @@ class RowChart:
     axis: str
     behind: Callable[[Scale, float, float], Markup] = lambda scale, top, bottom: Markup("")
     notes: Sequence[tuple[float, str]] = ()
+    wide: Wide = Wide()
 
     def draw(self) -> Markup:
         """Return both drawings; the page shows the one that fits."""
         return self._one(wide=True) + self._one(wide=False)
 
     def _one(self, *, wide: bool) -> Markup:
-        width, step = (WIDE, 23.0) if wide else (NARROW, 38.0)
-        scale = Scale(self.low, self.high, 226.0, 588.0) if wide else Scale(self.low, self.high, 10.0, 348.0)
+        width, step = (self.wide.width, 23.0) if wide else (NARROW, 38.0)
+        start, end = (self.wide.start, self.wide.end) if wide else (10.0, 348.0)
+        scale = Scale(self.low, self.high, start, end)
         top = 6.0 + 16.0 * len(self.notes)
         bottom = top + step * len(self.rows) + 4
         parts = [self.behind(scale, top - 4, bottom)]
@@ -216,7 +229,7 @@ class RowChart:
             middle = y + (step / 2 if wide else 28.0)
             look = "name strong" if row.strong else "name"
             if wide:
-                named = [words(short(row.label, 28 if row.strong else 32), 0, middle + 4, look)]
+                named = [words(short(row.label, self.wide.letters - 4 * row.strong), 0, middle + 4, look)]
                 named.append(words(row.number, width, middle + 4, "value", "end"))
             else:
                 named = [words(short(row.label, 47 - len(row.number)), 0, y + 15, look)]
