@@ -15,18 +15,16 @@ from calib.data.study import FloatArray, Study
 from calib.errors import CalibError
 from calib.files import read_arrays
 from calib.plates.answer import Trust
+from calib.plates.carry_out import carry_out
 from calib.plates.compare import blank_plates, labelled_plates, make_job, replicated
 from calib.plates.methods import Compared
 from calib.plates.options import Request
 from calib.plates.trust import calls_of
 from calib.plates.units import unit_probability
-from calib.registry import CONF
-from calib.runs.launch import carry_out_all
 from calib.runs.method_table import read
 from calib.runs.models import MODEL
 from calib.runs.outcome import ABSTAINED
 from calib.runs.planner import Job
-from calib.runs.schedule import guessed_seconds, schedule
 
 SHOWN = 4000
 """Most samples of the map; of more, as many of them at random."""
@@ -87,12 +85,8 @@ def call(request: Request, study: Study, method: Compared, trust: Trust | None) 
     split = split_by_name(labelled_plates(study), blank, study)
     job = make_job(request, method, split, *(["save_model=true"] if saves else []))
     model = job.run.record.path / MODEL
-    if job.finished is None or (saves and not model.is_file()):
-        failed = carry_out_all(schedule([job], guessed_seconds(CONF)), CONF, "joblib", 1, ())
-        for reason in failed.values():
-            raise CalibError(
-                f"The chosen method, {method.label}, could not answer the blank plates: {reason}"
-            )
+    for reason in carry_out([[job]], 1).values():
+        raise CalibError(f"The chosen method, {method.label}, could not answer the blank plates: {reason}")
     finished = job.finished
     assert finished is not None
     probability = finished.predictions(study.classes)
@@ -105,7 +99,7 @@ def call(request: Request, study: Study, method: Compared, trust: Trust | None) 
         _map(job, study, samples, request.seed),
         [str(one["text"]) for one in finished.result.get("warnings", [])],
         finished.result,
-        model if saves else None,
+        model if model.is_file() else None,
     )
 
 

@@ -15,15 +15,14 @@ from calib.data.study import Study
 from calib.errors import CalibError
 from calib.failures import in_one_sentence
 from calib.plates.answer import Judged, LeftOut
+from calib.plates.carry_out import carry_out
 from calib.plates.methods import Compared
 from calib.plates.options import Request
 from calib.plates.units import unit_probability
 from calib.registry import CONF, LOADER
-from calib.runs.launch import carry_out_all
 from calib.runs.loading import read
 from calib.runs.planner import Job
 from calib.runs.run import check_settings, load, make_run
-from calib.runs.schedule import guessed_seconds, schedule
 
 LIGHT = "keep=predictions"
 """Override of the runs of a comparison, of which only the predictions are needed."""
@@ -92,7 +91,7 @@ def compare(request: Request, study: Study, methods: Sequence[Compared]) -> list
             planned[method] = dict(zip(splits, made, strict=True))
         except CalibError as error:
             refused[method] = str(error)
-    failures = _carry_out(request, [job for jobs in planned.values() for job in jobs.values()])
+    failures = carry_out([list(jobs.values()) for jobs in planned.values()], request.jobs)
     found = []
     for method in methods:
         jobs = planned.get(method, {})
@@ -136,14 +135,6 @@ def left_out_splits(study: Study) -> dict[str, Split]:
         plate: split_by_name([name for name in labelled if name != plate], [plate, *blank], study)
         for plate in labelled
     }
-
-
-def _carry_out(request: Request, jobs: Sequence[Job]) -> dict[str, str]:
-    """Carry out the runs that have no record; return the name of each that failed, and why."""
-    scheduled = schedule(jobs, guessed_seconds(CONF))
-    if not scheduled:
-        return {}
-    return carry_out_all(scheduled, CONF, "joblib", request.jobs, ())
 
 
 def _result(method: Compared, jobs: Mapping[str, Job], study: Study) -> Result:

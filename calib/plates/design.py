@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from calib.data.overlaps import with_marks
 from calib.data.study import Study
@@ -43,7 +44,8 @@ def look(study: Study, seed: int = 0) -> Design:
     tables: dict[str, pd.DataFrame] = {}
     findings: list[Finding] = []
     for name, check in CHECKS.items():
-        checked = check(seen)
+        with threadpool_limits(1):  # several are no faster for so little, and far slower on a busy machine
+            checked = check(seen)
         tables[name] = checked.table
         findings += checked.findings
         log.debug("Check '%s': %d finding(s)", name, len(checked.findings))

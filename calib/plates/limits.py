@@ -101,7 +101,8 @@ def in_set_from(plates: Sequence[Units], heat: float, miss: float) -> float:
     Returns:
         0 where the plates have too few units, so that every class is in every set.
     """
-    values, weights = [np.zeros(0)], [np.zeros(0)]
+    values: list[FloatArray] = [np.zeros(0)]
+    weights: list[FloatArray] = [np.zeros(0)]
     plates = [plate for plate in plates if plate.learnt.any()]
     for plate in plates:
         some = plate.learnt

@@ -31,7 +31,7 @@ def markers(plates: Mapping[str, Batch], features: Sequence[str], classes: Seque
         class has smaller values) and ``plates``, the share of plates whose AUC lies on the same side of 1/2.
     """
     of_plates = np.stack([_aucs(batch, len(classes)) for batch in plates.values()])
-    own = np.array([np.bincount(batch.y, minlength=len(classes)) for batch in plates.values()])
+    own = np.array([np.bincount(batch.labelled().y, minlength=len(classes)) for batch in plates.values()])
     enough = np.minimum(own, own.sum(axis=1, keepdims=True) - own) >= FEW
     of_plates[~(enough | ~enough.any(axis=0))] = np.nan
     there = np.isfinite(of_plates)

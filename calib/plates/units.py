@@ -78,7 +78,7 @@ def units_of(left_out: LeftOut, classes: Sequence[str]) -> tuple[str, dict[str, 
     for name, one in left_out.items():
         if by_subject:
             assert one.subject is not None
-            first, _, probability = unit_probability(one.probability, np.asarray(one.subject), one.y)
+            first, _, probability = unit_probability(one.probability, one.subject, one.y)
             found[name] = probability, one.y[first]
         else:
             found[name] = one.probability.astype(np.float64), one.y

@@ -76,7 +76,7 @@ def carry_out_all(
     place = f"hydra.sweep.dir='{scheduled[0].job.run.config.out}'"
     search = [word for word in scheduled[0].job.overrides if word.startswith(SEARCH)]
     given = [chosen, place, *search, *(f"hydra.launcher.{setting}" for setting in settings), *QUIET]
-    with ending_in_order(), _progress(scheduled):
+    with ending_in_order(), watched(scheduled):
         reasons = _reasons(scheduled, conf, chosen, given, workers)
     return {
         str(item.job): reasons.get(item.job.overrides, DEATH)
@@ -152,7 +152,7 @@ def _reason(job: JobReturn) -> str:
 
 
 @contextmanager
-def _progress(scheduled: Sequence[Scheduled]) -> Iterator[None]:
+def watched(scheduled: Sequence[Scheduled]) -> Iterator[None]:
     """Show a bar over expected seconds that follows the records; without a terminal, log a line for each."""
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(scheduled, stop), daemon=True)

@@ -21,6 +21,9 @@ AUC = 0.7
 SURE = 1e-3
 """Largest p-value of such a difference, times the number of classes."""
 
+FAR = 0.05
+"""Difference of the shares of missing values from which one between classes is serious."""
+
 RANGE = 0.15
 """Difference of the shares of two plates from which it is named."""
 
@@ -96,8 +99,8 @@ def _by_class(seen: Seen, code: str, plates: Sequence[Present]) -> list[Finding]
     sure = 2 * norm.sf(np.abs(np.nan_to_num(z))) * len(tested) < SURE
     strength = np.where(sure, np.abs(areas - 0.5), 0)
     worst = int(np.argmax(strength))
-    far = bool(strength[worst] >= AUC - 0.5)
-    if not far and (code == "detection" or not with_class):
+    differs = bool(strength[worst] >= AUC - 0.5)
+    if not differs and (code == "detection" or not with_class):
         return []
     c = tested[worst]
     own, rest = (
@@ -115,7 +118,8 @@ def _by_class(seen: Seen, code: str, plates: Sequence[Present]) -> list[Finding]
         "place of the disease, and leave such features out.",
         "detection": "Find out whether this is biology or depth of measurement: a method learns either.",
     }
-    return [Finding(f"{code}_by_class", far and code == "missing", text, advice[code])]
+    serious = code == "missing" and differs and bool(abs(own - rest) >= FAR)
+    return [Finding(f"{code}_by_class", serious, text, advice[code])]
 
 
 def _by_plate(code: str, share: Mapping[str, float]) -> list[Finding]:
