@@ -16,6 +16,7 @@ from calib.report.claims.verdicts import verdicts
 from calib.report.costs import cost_table
 from calib.report.exhibits import Table, write_table
 from calib.report.figures.draw import Figures, draw
+from calib.report.forests import forests
 from calib.report.groups import group_jobs
 from calib.report.mixes.section import apart_from_mixes, mix_section
 from calib.report.page.page import Content, Section, write_page
@@ -113,6 +114,7 @@ def _written(
         failed.append(f"{lacking:,} of {len(everything):,} planned runs are not recorded.")
     content = Content(
         verdicts=judged,
+        forests=forests({name: group_jobs(part, finished) for name, part in of_paper.items()}),
         sections=[*sections, *further, *([Section("Cost", tables=costs)] if costs else [])],
         missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
         facts=_facts(all_finished, len(everything)),

@@ -19,8 +19,10 @@ from PIL import Image
 from calib.errors import CalibError
 from calib.report.exhibits import MISSING, Ruling, Table, Verdict, write_table
 from calib.report.figures.gallery import Drawn
+from calib.report.page.forest import Forest, Line
 from calib.report.page.page import Content, Section, overview, write_page
 from calib.report.page.parts import IMAGE_WIDTH, Shown
+from calib.report.page.said import answer
 
 ODD = ("<script>alert(1)</script>", "a & b", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}")
 
@@ -103,6 +105,14 @@ def made_verdicts() -> list[Verdict]:
     return [*many, Verdict("cohort sizes", "mi", "", "3980", "3980", Ruling.MISSING, "Equal.")]
 
 
+def made_forest() -> Forest:
+    """Return two methods, one of which was run under one protocol and has no printed number."""
+    both = {"paper": (0.747, 0.71, 0.78), "released": (0.805, 0.79, 0.82)}
+    return Forest(
+        "MI", [Line("ComBat", None, {"paper": (0.82, 0.8, 0.84)}), Line("Joint", 0.816, both, True)]
+    )
+
+
 @pytest.fixture
 def content(tmp_path: Path) -> Content:
     """Return the content of a page with every possible part; its files are in ``tmp_path / "report"``."""
@@ -112,6 +122,7 @@ def content(tmp_path: Path) -> Content:
     write_table(tables[0], tmp_path / "report" / "tables")
     return Content(
         made_verdicts(),
+        [made_forest()],
         [
             Section("MI", "One study.", tables, shown),
             Section("All studies", tables=[made_table("timing", 2)]),
@@ -131,22 +142,72 @@ def file(tmp_path: Path) -> Path:
 def test_everything_is_there(content: Content, file: Path) -> None:
     write_page(file, content)
     read = Read(file)
-    assert (read.tags["h1"], read.tags["main"], read.tags["img"], read.tags["figure"]) == (1, 1, 2, 2)
+    assert (read.tags["h1"], read.tags["main"], read.tags["img"], read.tags["figure"]) == (1, 1, 2, 3)
     assert read.tags["table"] == read.tags["caption"] == 3 + 2  # the overview and the claims
     for said in ("Title of table_1b", "Caption of table_2b.", "What maps shows.", "draw losses", "run me",
                  "make report", "0f" * 32, "failed: the loss", "95% interval .721", "The rule."):  # fmt: skip
         assert said in read.text
     counts = Counter(verdict.outcome for verdict in content.verdicts)
     for outcome in Ruling:
-        assert f"{counts[outcome]} {outcome}" in read.text
-    assert {"table_1b", "table_2b", "timing", "maps", "losses", "verdict-1", "verdict-73"} <= set(read.ids)
+        assert (f"{counts[outcome]} {outcome}" in read.text) == (counts[outcome] > 0)
+    assert {"table_1b", "table_2b", "timing", "maps", "losses", "verdict-1", "verdict-72"} <= set(read.ids)
+    assert "verdict-73" not in read.ids  # not run, so among what is missing
+    assert "Not judged on MI: cohort sizes (3980)." in read.text
+    assert read.text.count("The rule.") == 1  # of twelve claims in three studies
+
+
+def judged(claim: str, study: str, protocol: str, outcome: Ruling) -> Verdict:
+    return Verdict(claim, study, protocol, "", "", outcome, "A rule.")
+
+
+def test_the_answer_comes_from_the_verdicts() -> None:
+    level, combat = "level of joint's average accuracy", "joint beats ComBat"
+    verdicts = [
+        judged(level, "mi", "paper", Ruling.NO),
+        judged(level, "mi", "released", Ruling.YES),
+        judged(level, "chd", "paper", Ruling.YES),
+        judged(level, "chd", "released", Ruling.YES),
+        judged(combat, "mi", "paper", Ruling.NO),
+        judged(combat, "mi", "released", Ruling.UNTOLD),
+        judged("joint beats Recon_T, which reconstructs targets too", "chd", "paper", Ruling.YES),
+    ]
+    counted, level_said, beaten = (re.sub("<.*?>", "", sentence) for sentence in answer(verdicts))
+    assert counted.startswith("Of 7 verdicts (3 claims on MI and CHD, by the rules of the text and ")
+    assert "4 say reproduced, 2 not reproduced; 1 is not settled" in counted
+    assert level_said == (
+        "The joint model reproduces the printed accuracy on MI by the code and CHD by both; "
+        "not on MI by the text."
+    )
+    assert beaten == (
+        "The joint model is beaten by ComBat (MI by the text); it beats Recon_T (CHD by the text)."
+    )
+    assert "does not reproduce the printed accuracy</b> anywhere." in answer(verdicts[:1])[1]
+    assert (
+        "is not settled; undecided on MI by the text."
+        in answer([judged(level, "mi", "paper", Ruling.OPEN)])[1]
+    )
+    (alone,) = answer([judged("cohort sizes", "mine", "", Ruling.YES)])
+    assert "(1 claim on mine)" in alone
+    assert answer([]) == []
+
+
+def test_the_first_screen_has_methods_with_printed_numbers(content: Content, file: Path) -> None:
+    write_page(file, content)
+    html = file.read_text()
+    first = html[: html.index('<nav id="contents"')]
+    assert first.count('class="row"') == 2 * 2  # wide and narrow
+    assert first.count("point hollow over") == 2  # of the joint model alone
+    assert "Joint: paper 0.747 (0.71–0.78), released 0.805 (0.79–0.82); printed 0.816" in first
+    assert "– · " not in first
+    assert "0.82 · –" in first  # ComBat was run under one protocol
+    assert '<div class="overview">' not in first
 
 
 def test_nothing_is_loaded_and_every_link_leads_somewhere(content: Content, file: Path) -> None:
     write_page(file, content)
     read, html = Read(file), file.read_text()
     assert all(source.startswith("data:image/webp;base64,") for source in read.sources)
-    assert not re.search(r"url\(|@import|<link|<iframe|<script|<object", html)
+    assert not re.search(r"url\(|@import|<link|<iframe|<script [^>]*src|<object", html)
     assert max(Counter(read.ids).values()) == 1
     for link in read.links:
         if link.startswith("#"):
@@ -166,9 +227,12 @@ def test_names_are_shown_not_run(content: Content, file: Path) -> None:
         shown = replace(shown, figure=replace(shown.figure, name=odd, caption=odd))
         verdict = Verdict(odd, odd, odd, odd, odd, Ruling.YES, odd)
         section = Section(odd, odd, [table], [shown])
-        write_page(file, Content([verdict], [section], [odd], {odd: {odd: odd}}, {odd: odd}, odd, odd))
+        forest = Forest(odd, [Line(odd, 0.5, {"paper": (0.6, 0.5, 0.7)})])
+        write_page(
+            file, Content([verdict], [forest], [section], [odd], {odd: {odd: odd}}, {odd: odd}, odd, odd)
+        )
         read = Read(file)
-        assert (read.tags["script"], read.tags["img"]) == (0, 1)
+        assert (read.tags["script"], read.tags["img"]) == (1, 1)
         assert read.text.count(odd) >= 25
 
 
@@ -177,8 +241,9 @@ def test_gaps_are_said(content: Content, file: Path) -> None:
     write_page(file, replace(content, sections=[Section("MI", figures=[gone]), Section("CHD")]))
     read = Read(file)
     assert "Figure gone has no image; draw gone draws it." in read.text
-    assert "2 gaps" in read.text
-    assert "Nothing has been run." in read.text
+    assert "CHD: nothing of it is recorded." in read.text
+    assert "4 gaps" in read.text  # with the failed run, and the claim that was not judged
+    assert read.ids.count("CHD") == 0
     write_page(file, Content())
     assert "Nothing: every planned run" in Read(file).text
     assert "No claim has been judged." in Read(file).text
@@ -242,7 +307,7 @@ def looked_at(page: str, folder: Path, widths: tuple[int, ...] = (390, 1280)) ->
         width: innerWidth, fits: document.documentElement.scrollWidth <= document.documentElement.clientWidth,
         tables: document.querySelectorAll("table").length,
         images: [...document.images].map(image => image.naturalWidth) }, "*"))</script>"""
-    page = page.replace("default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';")
+    page = re.sub(r"script-src 'sha256-[^']+'", "script-src 'unsafe-inline'", page)
     (folder / "page.html").write_text(page.replace("</body>", f"{measure}</body>"))
     frames = "".join(f'<iframe src="page.html" width="{width}" height="800"></iframe>' for width in widths)
     (folder / "frames.html").write_text(

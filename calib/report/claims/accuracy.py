@@ -93,7 +93,7 @@ def gain(runs: StudyRuns, protocol: str) -> Verdict:
 def beats(runs: StudyRuns, protocol: str, method: str, claim: str) -> Verdict:
     """Judge whether the joint model is more accurate than another method, on average."""
     study = runs.study.name
-    pair = _printed_pair(study, method)
+    pair = printed_pair(study, method)
     printed = f"{pair[0]:.3f} against {pair[1]:.3f}: {signed(pair[0] - pair[1])}" if pair else MISSING
     methods = [runs.complete("joint", protocol), runs.complete(method, protocol)]
     if reason := _incomparable(methods, protocol):
@@ -182,7 +182,7 @@ def _share(share: Share, methods: Paired) -> str:
     return f"{number(share.value, 2)} of the way ({interval}; {seeds_text(share.beyond)}; ceiling {top:.3f})"
 
 
-def _printed_pair(study: str, method: str) -> tuple[float, float] | None:
+def printed_pair(study: str, method: str) -> tuple[float, float] | None:
     """Return the printed averages of joint and another method; those of pairwise from Tables 1a and 2a."""
     table = paper_numbers()
     table = table[

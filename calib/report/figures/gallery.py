@@ -21,12 +21,14 @@ class Drawn:
         title: one line.
         caption: what was drawn.
         files: names of its files.
+        stacked: name of the file with the panels below each other, for phones; "" without one.
     """
 
     name: str
     title: str
     caption: str
     files: list[str]
+    stacked: str = ""
 
 
 @dataclass
@@ -51,11 +53,12 @@ class Gallery:
         """
         Record(self.folder).make_folder()
 
-    def add(self, name: str, title: str, caption: str, figure: Figure) -> None:
-        """Write a figure as PNG and PDF."""
+    def add(self, name: str, title: str, caption: str, figure: Figure, stacked: Figure | None = None) -> None:
+        """Write a figure as PNG and PDF, and its panels below each other as a PNG for phones."""
         name = safe_name(name)
         files = [file.name for file in save(figure, self.folder, name)]
-        self.drawn.append(Drawn(name, title, caption, files))
+        phone = save(stacked, self.folder, f"{name}_stacked", kinds=("png",))[0].name if stacked else ""
+        self.drawn.append(Drawn(name, title, caption, [*files, *([phone] if phone else [])], phone))
 
     def write_list(self, name: str) -> None:
         """Write names, captions and gaps to ``<name>.json``."""

@@ -1,6 +1,6 @@
 """The look of figures, for print and for colour-blind readers, and their files, the same bytes each time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -89,11 +89,17 @@ def literal(name: object, most: int = 28) -> str:
     return ("\N{ZERO WIDTH SPACE}" if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save(figure: Figure, folder: Path, name: str, kinds: Sequence[str] = ("png", "pdf")) -> list[Path]:
     """Write ``<name>.png`` and ``<name>.pdf``, whole or not at all, without date or version.
 
+    Args:
+        figure: the figure.
+        folder: folder of the files.
+        name: their name without ending.
+        kinds: the files that are wanted.
+
     Returns:
-        The two files.
+        The files.
 
     Raises:
         CalibError: the folder cannot be written to.
@@ -105,9 +111,9 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }
     files = []
-    for kind, metadata in blank.items():
+    for kind in kinds:
 
-        def write(file: Path, kind: str = kind, metadata: dict[str, None] = metadata) -> None:
+        def write(file: Path, kind: str = kind, metadata: dict[str, None] = blank[kind]) -> None:
             with file.open("wb") as stream, styled():
                 figure.savefig(stream, format=kind, metadata=metadata)
 

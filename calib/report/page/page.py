@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from calib.records.record import Record
 from calib.report.exhibits import MISSING, Ruling, Table, Verdict
 from calib.report.numbers import tested
+from calib.report.page.forest import Forest, drawn, keys
 from calib.report.page.parts import Shown, anchor, gap, seen_figure, seen_table
+from calib.report.page.said import PROTOCOL_KEYS, answer
+from calib.report.page.script import page_script
+from calib.report.page.svg import short
+from calib.report.paper import PROTOCOLS, spelled
 from calib.report.readings import FAMILY, INTERVALS
 
 SHORT = {
@@ -42,6 +46,7 @@ class Content:
 
     Attributes:
         verdicts: in the order of the overview: claims are its rows, studies and protocols its columns.
+        forests: the methods of each study, for the first screen.
         sections: one for each study, then those on all studies, such as run times.
         missing: a sentence for each gap and failed run.
         facts: heading -> name -> value: hardware, versions, data checksums, code revision, run times.
@@ -51,6 +56,7 @@ class Content:
     """
 
     verdicts: Sequence[Verdict] = ()
+    forests: Sequence[Forest] = ()
     sections: Sequence[Section] = ()
     missing: Sequence[str] = ()
     facts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -89,25 +95,34 @@ def page(content: Content, folder: Path) -> str:
     sections = []
     for section in content.sections:
         parts, gaps = _section(section, content.tables, folder, taken)
-        sections.append(parts)
         missing += gaps
+        if parts["tables"] or parts["figures"]:
+            sections.append(parts)
+        elif not gaps:
+            missing.append(f"{section.title}: nothing of it is recorded.")
+    missing += _unjudged(content.verdicts)
     counts = Counter(verdict.outcome for verdict in content.verdicts)
+    protocols = [p for p in PROTOCOLS if any(p in forest.protocols for forest in content.forests)]
+    script, script_hash = page_script()
     return environment.get_template("page.html").render(
         content=content,
-        counts={outcome: counts[outcome] for outcome in Ruling},
+        answer=answer(content.verdicts),
+        counts={outcome: counts[outcome] for outcome in Ruling if counts[outcome]},
+        forests=[
+            (f"{short(forest.study, 60)}: average accuracy", drawn(forest, place, protocols))
+            for place, forest in enumerate(content.forests, start=1)
+        ],
+        keys=keys(content.forests, {name: PROTOCOL_KEYS.get(name, name) for name in protocols}),
         short=SHORT,
         tested=tested,
         uncertainty=f"{INTERVALS} {FAMILY}",
         overview=overview(content.verdicts),
-        claims=[
-            {"claim": claim, "rule": rule, "verdicts": list(group)}
-            for (claim, rule), group in groupby(
-                _by_claim(content.verdicts), lambda pair: (pair[1].claim, pair[1].rule)
-            )
-        ],
+        rules=_by_rule(content.verdicts),
         sections=sections,
         missing=missing,
         dash=MISSING,
+        script=script,
+        script_hash=script_hash,
     )
 
 
@@ -158,7 +173,27 @@ def overview(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     return {"studies": {name: protocols or [""] for name, protocols in studies.items()}, "rows": rows}
 
 
-def _by_claim(verdicts: Sequence[Verdict]) -> list[tuple[int, Verdict]]:
-    """Return the verdicts with their numbers, those of a claim together."""
-    order = {claim: i for i, claim in enumerate(dict.fromkeys(verdict.claim for verdict in verdicts))}
-    return sorted(enumerate(verdicts), key=lambda pair: order[pair[1].claim])
+Numbered = tuple[int, Verdict]
+"""The number of a verdict among all, and the verdict."""
+
+
+def _by_rule(verdicts: Sequence[Verdict]) -> list[tuple[str, list[tuple[str, list[Numbered]]]]]:
+    """Return each rule once with its claims, and each claim with its verdicts; those not run are left out."""
+    rules: dict[str, dict[str, list[Numbered]]] = {}
+    for number, verdict in enumerate(verdicts):
+        if verdict.outcome is not Ruling.MISSING:
+            rules.setdefault(verdict.rule, {}).setdefault(verdict.claim, []).append((number, verdict))
+    return [(rule, list(claims.items())) for rule, claims in rules.items()]
+
+
+def _unjudged(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return a sentence for each claim that could not be judged, with the reason where one is told."""
+    claims: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        if verdict.outcome is Ruling.MISSING:
+            reason = "" if verdict.ours in ("", MISSING) else f" ({verdict.ours})"
+            place = f"{spelled(verdict.study)} {verdict.protocol}".strip()
+            claims.setdefault((verdict.claim, reason), []).append(place)
+    return [
+        f"Not judged on {', '.join(places)}: {claim}{reason}." for (claim, reason), places in claims.items()
+    ]

@@ -21,6 +21,9 @@ from calib.report.figures.gallery import Drawn
 IMAGE_WIDTH = 1400
 """Width of a picture in pixels: sharp on a screen of twice the density, and 200 dpi on paper."""
 
+STACKED_WIDTH = 780
+"""Width in pixels of a picture for phones: sharp on 390 pixels of twice the density."""
+
 LONG = 44
 """Number of characters from which a cell counts as a sentence, which may be broken into lines."""
 
@@ -56,16 +59,20 @@ def seen_figure(shown: Shown, folder: Path, taken: Counter[str]) -> dict[str, An
     Raises:
         CalibError: the picture cannot be read.
     """
-    files = {Path(name).suffix: shown.folder / name for name in shown.figure.files}
+    files = {
+        Path(name).suffix: shown.folder / name for name in shown.figure.files if name != shown.figure.stacked
+    }
     if ".png" not in files or not files[".png"].is_file():
         return None
     pdf = files.get(".pdf")
+    stacked = shown.folder / shown.figure.stacked if shown.figure.stacked else None
     return {
         "id": anchor(shown.figure.name, taken),
         "title": shown.figure.title,
         "caption": shown.figure.caption,
         "command": shown.command,
-        "image": _image(files[".png"]),
+        "image": _image(files[".png"], IMAGE_WIDTH),
+        "stacked": _image(stacked, STACKED_WIDTH) if stacked and stacked.is_file() else None,
         "pdf": _link(pdf, folder) if pdf and pdf.is_file() else "",
     }
 
@@ -76,17 +83,17 @@ def gap(shown: Shown) -> str:
     return f"Figure {shown.figure.name} has no image{how}"
 
 
-def _image(file: Path) -> dict[str, Any]:
-    """Return a picture, made smaller, as a data URI with its size."""
+def _image(file: Path, width: int) -> dict[str, Any]:
+    """Return a picture, made at most so many pixels wide, as a data URI with its size."""
     try:
         with Image.open(file) as opened:
             picture = Image.new("RGB", opened.size, "white")
             picture.paste(opened.convert("RGBA"), mask=opened.convert("RGBA").getchannel("A"))
     except OSError as error:
         raise CalibError(f"The figure {file} cannot be read; delete it and draw it again.") from error
-    if picture.width > IMAGE_WIDTH:
-        height = round(picture.height * IMAGE_WIDTH / picture.width)
-        picture = picture.resize((IMAGE_WIDTH, height), Image.Resampling.LANCZOS)
+    if picture.width > width:
+        height = round(picture.height * width / picture.width)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     picture.save(stream, "WEBP", quality=88, method=6)
     code = base64.b64encode(stream.getvalue()).decode()
