@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
+import torch
 from joblib import Parallel, delayed
 from omegaconf import DictConfig
 
@@ -98,10 +99,11 @@ def _runs(configs: Mapping[str, DictConfig]) -> dict[str, str]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Let nothing that is logged within reach the terminal."""
-    root = logging.getLogger()
+    """Let nothing that is logged within reach the terminal, and give the caller its threads back."""
+    root, threads = logging.getLogger(), torch.get_num_threads()
     handlers, root.handlers = root.handlers, [logging.NullHandler()]
     try:
         yield
     finally:
         root.handlers = handlers
+        torch.set_num_threads(threads)

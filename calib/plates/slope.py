@@ -1,11 +1,14 @@
 """The calibration slope: by what the log odds of answers must be multiplied to be right."""
 
 import numpy as np
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq
 from scipy.special import expit, softmax
 
 from calib.data.study import FloatArray, IntArray
 from calib.evaluation.trust import LEAST
+
+STEPS, CLOSE = 50, 1e-9
+"""Most steps of Newton's method, and the step at which it ends."""
 
 STEEPEST = 1e6
 """Slope that is looked for at most; a steeper one counts as undefined."""
@@ -39,14 +42,26 @@ def _of_two(odds: FloatArray, case: np.typing.NDArray[np.bool_]) -> float:
         return np.nan  # separated, or all the same
     centre, scale = odds.mean(), odds.std()
     z = (odds - centre) / scale
+    at = np.zeros(2)
+    for _ in range(STEPS):  # Newton's, halved where the likelihood would fall
+        p = expit(at[0] + at[1] * z)
+        gap, weight = case - p, p * (1 - p)
+        a, b, c = weight.sum(), (weight * z).sum(), (weight * z * z).sum()
+        down = np.array([gap.sum(), (gap * z).sum()])
+        step = np.array([c * down[0] - b * down[1], a * down[1] - b * down[0]]) / max(a * c - b * b, LEAST)
+        before = _likelihood(at, z, case)
+        while _likelihood(at + step, z, case) < before and np.abs(step).max() > CLOSE:
+            step /= 2
+        at = at + step
+        if np.abs(step).max() <= CLOSE:
+            break
+    return float(at[1] / scale)
 
-    def loss(at: FloatArray) -> tuple[float, FloatArray]:
-        eta = at[0] + at[1] * z
-        gap = expit(eta) - case
-        return float(np.mean(np.logaddexp(0, eta) - case * eta)), np.array([gap.mean(), (gap * z).mean()])
 
-    best = minimize(loss, np.zeros(2), jac=True, method="BFGS", options={"gtol": 1e-9})
-    return float(best.x[1] / scale)
+def _likelihood(at: FloatArray, z: FloatArray, case: np.typing.NDArray[np.bool_]) -> float:
+    """Return the logarithm of the likelihood of intercept and slope."""
+    eta = at[0] + at[1] * z
+    return float((case * eta - np.logaddexp(0, eta)).sum())
 
 
 def _of_several(logs: FloatArray, y: IntArray) -> float:

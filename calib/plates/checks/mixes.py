@@ -11,9 +11,6 @@ from calib.plates.answer import Finding
 from calib.plates.checks.seen import Checked, Seen, units_of
 from calib.runs.mixes import later_mix, model_of
 
-FEATURES = 2000
-"""Most features by which a mix is estimated."""
-
 TOLD = 0.2
 """Separation of a class from the others, on left-out samples, below which its mix cannot be told."""
 
@@ -69,12 +66,10 @@ def check(seen: Seen) -> Checked:
 
 
 def _of_features(seen: Seen) -> Study:
-    """Return the study with ``FEATURES`` of its features at most, and its own unit."""
-    study = seen.study
-    if len(study.features) <= FEATURES:
+    """Return the study with the features whose values are compared, and its own unit."""
+    study, chosen = seen.study, seen.features
+    if len(chosen) == len(study.features):
         return study
-    rng = np.random.default_rng([seen.seed, 5])
-    chosen = np.sort(rng.permutation(len(study.features))[:FEATURES])
     batches = {name: replace(batch, x=batch.x[:, chosen]) for name, batch in study.batches.items()}
     names = [study.features[i] for i in chosen]
     return replace(study, batches=batches, features=names, unit=unit_of(study))

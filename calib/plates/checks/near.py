@@ -55,7 +55,7 @@ def near_pairs(seen: Seen) -> list[Pair]:
         means = means_by(owner, x)
         rows[name] = seen.rows[name][first]
         scores[name] = _scores(means)
-        usual[name] = distances(means, None) < USUAL
+        usual[name] = distances(means, None).max(axis=1) < USUAL
     if len(scores) < 2 or sum(map(len, scores.values())) < VARYING:
         return []
     whitened = _whitened(scores)

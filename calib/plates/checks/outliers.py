@@ -58,9 +58,10 @@ def samples(seen: Seen) -> Checked:
             continue
         batch = seen.study.batches[name]
         distance = distances(x, None if batch.y is None else batch.y[seen.rows[name]])
-        compared += int(np.isfinite(distance).sum())
+        largest = distance.max(axis=1)
+        compared += int(np.isfinite(largest).sum())
         rows += [
-            (name, sample_name(batch, int(seen.rows[name][i])), float(distance[i]))
+            (name, sample_name(batch, int(seen.rows[name][i])), float(largest[i]))
             for i in np.flatnonzero(outlying(distance))
         ]
     table = pd.DataFrame(rows, columns=["plate", "sample", "distance"])
@@ -83,10 +84,10 @@ def samples(seen: Seen) -> Checked:
 
 
 def distances(x: FloatArray, y: IntArray | None) -> FloatArray:
-    """Return how far each sample of a plate lies from its middle, in usual distances ``(samples,)``.
+    """Return how far each sample of a plate lies from its middle, in usual distances ``(samples, 2)``.
 
-    It is the larger of two distances, each divided by its median: the root mean square of the features'
-    robust z-values, and that of the leading components of these. Where labels are known, the middle and the
+    There are two distances, each divided by its median: the root mean square of the features' robust
+    z-values, and that of the leading components of these. Where labels are known, the middle and the
     median are those of the class, so that a rare class is no outlier; samples of a class of fewer than
     ``OF_CLASS`` have no distance (NaN).
 
@@ -96,7 +97,7 @@ def distances(x: FloatArray, y: IntArray | None) -> FloatArray:
     """
     group = np.zeros(len(x), np.int64) if y is None else y
     groups = [rows for g in np.unique(group) if len(rows := np.flatnonzero(group == g)) >= OF_CLASS]
-    found = np.full(len(x), np.nan)
+    found = np.full((len(x), 2), np.nan)
     if not groups:
         return found
     kept = np.concatenate(groups)
@@ -106,40 +107,38 @@ def distances(x: FloatArray, y: IntArray | None) -> FloatArray:
     z = np.clip(away[:, spread > 0] / spread[spread > 0], -WIDEST, WIDEST)
     if not z.shape[1]:
         return found
-    each = [np.sqrt((part**2).mean(axis=1)) for part in (z, _components(z)) if part.shape[1]]
+    each = [np.sqrt((part**2).mean(axis=1)) for part in (z, _components(z))]
     sizes = np.cumsum([len(rows) for rows in groups])[:-1]
     usual = [
         np.concatenate([part / max(float(np.median(part)), 1e-12) for part in np.split(one, sizes)])
         for one in each
     ]
-    found[kept] = np.max(usual, axis=0)
+    found[kept] = np.stack(usual, axis=1)
     return found
 
 
 def _components(z: FloatArray) -> FloatArray:
-    """Return the leading components of values, each in its robust standard deviation."""
+    """Return the leading components of values, each in its robust standard deviation; one at least."""
     z = z[:, :: -(-z.shape[1] // FEATURES)]
-    count = min(len(z) // 5, COMPONENTS, z.shape[1])
-    if not count:
-        return z[:, :0]
+    count = max(min(len(z) // 5, COMPONENTS, z.shape[1]), 1)
     centred = z - z.mean(axis=0)
     size = z.shape[1]
     scores = centred @ eigh(centred.T @ centred, subset_by_index=[size - count, size - 1])[1]
     away = scores - np.median(scores, axis=0)
     width = 1.4826 * np.median(np.abs(away), axis=0)
-    leading: FloatArray = away[:, width > 0] / width[width > 0]
+    leading: FloatArray = away / np.where(width > 0, width, np.inf)
     return leading
 
 
 def outlying(distance: FloatArray) -> NDArray[np.bool_]:
-    """Return which samples lie far out, by the spread of the logarithms of their distances ``(samples,)``."""
+    """Return which samples lie far out, by the spread of the logarithms of either distance ``(samples,)``."""
     logs = np.log(np.maximum(distance, 1e-12))
-    known = logs[np.isfinite(logs)]
+    known = logs[np.isfinite(logs).all(axis=1)]
     if not len(known):
         return np.zeros(len(distance), bool)
-    above = logs - np.median(known)
-    spread = 1.4826 * np.median(np.abs(known - np.median(known)))
-    found: NDArray[np.bool_] = (above > FAR * spread) & (distance > TIMES)
+    middle = np.median(known, axis=0)
+    spread = 1.4826 * np.median(np.abs(known - middle), axis=0)
+    found: NDArray[np.bool_] = ((logs - middle > FAR * spread) & (distance > TIMES)).any(axis=1)
     return found
 
 

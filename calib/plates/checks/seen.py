@@ -88,7 +88,7 @@ class Seen:
         if shown == samples and len(self.features) == features:
             return ""
         return (
-            f"Copies, outliers and drift are looked for in {shown:,} of {samples:,} samples and "
+            f"Values are compared in {shown:,} of {samples:,} samples and "
             f"{len(self.features):,} of {features:,} features, drawn with seed {self.seed}."
         )
 
