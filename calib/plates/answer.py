@@ -197,6 +197,7 @@ class Answer:
         warnings: sentences that the chosen method's run has warned of.
         facts: heading -> name -> value: files, settings, versions, checksums, times.
         command: the command line, or "".
+        later: the command that judges a later plate by the saved model, or "".
         files: names of the files beside the page that it links to -> what they hold.
     """
 
@@ -215,6 +216,7 @@ class Answer:
     warnings: Sequence[str] = ()
     facts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     command: str = ""
+    later: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -4,9 +4,11 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from omegaconf import ListConfig, OmegaConf
 from tqdm import tqdm
 
 from calib.data.study import Study
@@ -100,8 +102,9 @@ def answer(request: Request) -> Answer:
         features=carried,
         map=called.map,
         warnings=called.warnings,
-        facts=_facts(request, study, results, called, believed),
+        facts=_facts(request, study, results, called),
         command=request.command,
+        later=_later(called, believed),
     )
 
 
@@ -137,19 +140,15 @@ def _features(request: Request, study: Study, chosen: Compared) -> Features | No
 
 
 def _facts(
-    request: Request, study: Study, results: list[Result], called: Called, believed: Trust | None
+    request: Request, study: Study, results: list[Result], called: Called
 ) -> Mapping[str, Mapping[str, object]]:
     """Return what the page ends with: the study, the settings, versions and times."""
     code = revision()
     runs = sum(len(one.jobs) for one in results)
     seconds = sum(one.seconds * len(one.jobs) for one in results if not one.refusal)
     seconds += called.result["seconds"]["total"] if called.result else 0
-    settings: dict[str, object] = {
-        word.partition("=")[0]: word.partition("=")[2] for word in request.overrides
-    }
-    settings |= {word.partition("=")[0]: word.partition("=")[2] for word in request.settings}
-    later = {"Later plates": {"command": _later(called, believed)}} if called.model else {}
-    return later | {
+    settings = dict(_shown(word) for word in (*request.overrides, *request.settings))
+    return {
         "Study": {
             "samples": sum(len(batch) for batch in study.batches.values()),
             "features": len(study.features),
@@ -168,9 +167,20 @@ def _facts(
     }
 
 
+def _shown(word: str) -> tuple[str, object]:
+    """Return a setting as it is shown to whom the page is sent: without quotes and without folders."""
+    key, _, value = word.partition("=")
+    found = OmegaConf.from_dotlist([f"value={value}"]).value
+    if key not in ("dataset.path", "hydra.searchpath"):
+        return key, value if found is None else found
+    files = found if isinstance(found, ListConfig) else [found]
+    return key, ", ".join(Path(str(file)).name for file in files)
+
+
 def _later(called: Called, believed: Trust | None) -> str:
-    """Return the command that answers a later plate as these were answered."""
-    assert called.model is not None
+    """Return the command that judges a later plate as these were judged; "" without a saved model."""
+    if called.model is None:
+        return ""
     command = f"calib predict run={for_shell(str(called.model.parent))} data=<file>"
     if believed is None:
         return command

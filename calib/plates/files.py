@@ -120,6 +120,7 @@ def summary(answer: Answer) -> dict[str, Any]:
         "warnings": list(answer.warnings),
         "facts": _plain(answer.facts),
         "command": answer.command,
+        "later": answer.later,
     }
 
 

@@ -89,7 +89,7 @@ def test_labels_of_blank_plates_do_not_exist_for_it(folder: Path, tmp_path: Path
 
 def test_a_later_plate_is_judged_by_the_printed_command(folder: Path, tmp_path: Path) -> None:
     summary = json.loads((folder / "out" / "answer.json").read_text())
-    words = summary["facts"]["Later plates"]["command"].split()
+    words = summary["later"].split()
     assert words[:2] == ["calib", "predict"]
     table, _ = made_table(made_study(), ("1", "2", "3", "4"))
     later = table[table["plate"].astype(str) == "4"].assign(plate="5")

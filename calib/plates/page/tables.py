@@ -136,7 +136,8 @@ def _any(value: object) -> str:
 def methods_table(answer: Answer) -> Grid:
     """Return the comparison: each method's metrics, its gain and its time; refused ones last."""
     present = [name for name in METRICS if name in answer.methods and answer.methods[name].notna().any()]
-    heads = ["method", *(METRICS[name] for name in present), "gain in balanced accuracy", "seconds"]
+    heads = ["method", *(METRICS[name] for name in present), "seconds"]
+    heads.insert(2, "gain in balanced accuracy")
     rows, faded = [], []
     for i, item in enumerate(records(answer.methods)):
         label = str(item["label"])
@@ -145,7 +146,7 @@ def methods_table(answer: Answer) -> Grid:
         row = [label]
         for name in present:
             row.append(ranged(float(item[name]), float(item[f"{name}_low"]), float(item[f"{name}_high"])))
-        row.append(_gain(float(item["gain"]), float(item["gain_low"]), float(item["gain_high"])))
+        row.insert(2, _gain(float(item["gain"]), float(item["gain_low"]), float(item["gain_high"])))
         row.append(number(item["seconds"], 1))
         if item["refusal"]:
             faded.append(i)
