@@ -23,6 +23,7 @@ from calib.report.mixes.section import Mixes
 from calib.report.mixes.tables import choice_table
 from calib.report.paper import PROTOCOLS
 from calib.report.printed import Lines, lines_of, printed_tables
+from calib.report.promises import promises_table
 from calib.report.results import results_table
 from calib.report.table_three import table_three
 from calib.report.zoo.section import Zoo, apart_from_zoo
@@ -107,6 +108,12 @@ class Archived:
     def mix_choice(self) -> Table:
         """Return the log of what was tried for the estimate of a class mix."""
         return choice_table(pd.read_csv(self.archive.folder.parent / "mix_choice.csv"))
+
+    @cached_property
+    def promises(self) -> Table | None:
+        """Return what ``calib answer`` promised for blank plates, beside what was true."""
+        file = self.archive.folder.parent / "answers.csv"
+        return promises_table(pd.read_csv(file, dtype={"plate": str})) if file.is_file() else None
 
     def group(self, study: str, method: str, protocol: str, variant: str = "") -> Group:
         """Return the runs of a method.

@@ -101,6 +101,7 @@ def _of_results(make: Callable[..., str]) -> Maker:
 
 MAKERS: Mapping[str, Maker] = {
     "accuracy": _of_results(accuracy_table),
+    "answers": lambda archived: _captioned(archived.promises) if archived.promises else NOT_ARCHIVED,
     "averages": _of_results(averages_table),
     "beyond": _beyond,
     "caption": _caption,
