@@ -98,7 +98,7 @@ def answer(request: Request) -> Answer:
         trust=believed,
         calls=called.samples,
         subject_calls=called.subjects,
-        mixes=called.mixes,
+        mixes=_mixes(design),
         features=carried,
         map=called.map,
         warnings=called.warnings,
@@ -106,6 +106,13 @@ def answer(request: Request) -> Answer:
         command=request.command,
         later=_later(called, believed),
     )
+
+
+def _mixes(design: Design) -> pd.DataFrame:
+    """Return the estimated class mix of the plates without labels."""
+    table = design.tables["mixes"]
+    columns = ["plate", "class", "share", "low", "high"]
+    return table.loc[~table["labelled"].astype(bool), columns].reset_index(drop=True)
 
 
 def _chosen(methods: list[Compared], choice: Choice | None) -> Compared:

@@ -36,7 +36,6 @@ class Called:
 
     Attributes:
         samples, subjects: as ``Answer.calls`` and ``Answer.subject_calls``.
-        mixes: as ``Answer.mixes``.
         map: as ``Answer.map``.
         warnings: sentences of the run.
         result: content of the run's ``result.json``; empty without such plates.
@@ -45,15 +44,14 @@ class Called:
 
     samples: pd.DataFrame
     subjects: pd.DataFrame
-    mixes: pd.DataFrame
     map: pd.DataFrame
     warnings: Sequence[str]
     result: Mapping[str, Any]
     model: Path | None = None
 
 
-MIXES, MAP = ("plate", "class", "share", "low", "high"), ("x", "y", "plate", "sample", "known", "call")
-"""Columns of the tables of class mixes and of the map."""
+MAP = ("x", "y", "plate", "sample", "known", "call")
+"""Columns of the map."""
 
 
 def nothing(classes: Sequence[str]) -> Called:
@@ -61,9 +59,7 @@ def nothing(classes: Sequence[str]) -> Called:
     said = ("call", "answer", "set", *(f"p_{name}" for name in classes), *(f"raw_{name}" for name in classes))
     samples = pd.DataFrame(columns=["plate", "sample", "subject", *said])
     subjects = pd.DataFrame(columns=["plate", "subject", "samples", *said])
-    return Called(
-        samples, subjects, pd.DataFrame(columns=list(MIXES)), pd.DataFrame(columns=list(MAP)), (), {}
-    )
+    return Called(samples, subjects, pd.DataFrame(columns=list(MAP)), (), {})
 
 
 def call(request: Request, study: Study, method: Compared, trust: Trust | None) -> Called:
@@ -95,7 +91,6 @@ def call(request: Request, study: Study, method: Compared, trust: Trust | None) 
     return Called(
         samples,
         subjects,
-        _mixes(finished.result),
         _map(job, study, samples, request.seed),
         [str(one["text"]) for one in finished.result.get("warnings", [])],
         finished.result,
@@ -148,18 +143,6 @@ def _subjects(study: Study, by_plate: Mapping[str, FloatArray], trust: Trust | N
         table.insert(2, "samples", sizes)
         parts.append(table)
     return pd.concat(parts, ignore_index=True)
-
-
-def _mixes(result: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the estimated class mix of each plate without labels."""
-    return pd.DataFrame(
-        [
-            {"plate": plate, "class": name, **found}
-            for plate, classes in result.get("class_mix", {}).items()
-            for name, found in classes.items()
-        ],
-        columns=list(MIXES),
-    )
 
 
 def _map(job: Job, study: Study, samples: pd.DataFrame, seed: int) -> pd.DataFrame:
