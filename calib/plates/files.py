@@ -11,7 +11,7 @@ import pandas as pd
 from calib.plates.answer import Answer, Design
 from calib.plates.checklist import FILE as CHECKLIST
 from calib.plates.checklist import checklist
-from calib.plates.page.page import write_page
+from calib.plates.page.page import page
 from calib.records.record import Record
 
 PAGE, SUMMARY = "index.html", "answer.json"
@@ -74,9 +74,11 @@ def write_answer(answer: Answer, folder: Path) -> Path:
     Raises:
         CalibError: the folder cannot be written to.
     """
+    tables = tables_of(answer)
+    links = {name: TABLES[name] for name in tables} | OTHERS
+    shown = page(replace(answer, files=links | dict(answer.files)))  # before anything is written
     record = Record(folder)
     record.make_folder()
-    tables = tables_of(answer)
     for name in TABLES:
         if name not in tables:
             (folder / name).unlink(missing_ok=True)
@@ -84,8 +86,7 @@ def write_answer(answer: Answer, folder: Path) -> Path:
         record.write_table(name, table, digits=DIGITS)
     record.write_text(SUMMARY, json.dumps(summary(answer), indent=1, allow_nan=False) + "\n")
     record.write_text(CHECKLIST, checklist(answer))
-    links = {name: TABLES[name] for name in tables} | OTHERS
-    write_page(folder / PAGE, replace(answer, files=links | dict(answer.files)))
+    record.write_text(PAGE, shown)
     return folder / PAGE
 
 
