@@ -21,7 +21,7 @@ JOBS ?=
 LAUNCHER ?= joblib
 LAUNCH_OPTIONS ?=
 DEVICE ?= cpu
-PLACE = --out $(OUT) --device $(DEVICE) --launcher $(LAUNCHER) \
+PLACE = --out '$(OUT)' --device $(DEVICE) --launcher $(LAUNCHER) \
 	$(if $(LAUNCH_OPTIONS),--launcher-options $(LAUNCH_OPTIONS)) $(if $(JOBS),--jobs $(JOBS))
 PARTS = $(if $(STUDIES),--studies $(STUDIES)) $(if $(METHODS),--methods $(METHODS)) \
 	$(if $(PROTOCOLS),--protocols $(PROTOCOLS)) $(if $(SEEDS),--seeds $(SEEDS))

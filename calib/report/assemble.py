@@ -1,6 +1,7 @@
 """The report of a reproduction: tables, figures and verdicts from run records, and the page of them all."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from calib.report.exhibits import Table, write_table
 from calib.report.figures.draw import Figures, draw
 from calib.report.forests import forests
 from calib.report.groups import group_jobs
+from calib.report.made_by import as_run
 from calib.report.mixes.section import apart_from_mixes, mix_section
 from calib.report.page.page import Content, Section, write_page
 from calib.report.page.parts import Shown
@@ -93,15 +95,9 @@ def _written(
     if warned := cautions_section(finished):
         further.append(warned)
     judged = verdicts(finished, studies, protocols)
-    costs = [cost_table(results, name) for name in studies]
-    threes = [
-        table_three(results, lines, protocol) for protocol in protocols if _has_table_three(jobs, failures)
-    ]
-    of_studies = [*threes, *(table for name in studies for table in tables[name])]
-    of_sections = [table for section in further for table in section.tables]
-    for table in (*of_studies, *of_sections, *costs, claims_table(judged)):
-        write_table(table, folder / "tables")
-
+    costs = [table for name in studies if (table := cost_table(results, name)).rows]
+    threes = [table_three(results, lines, protocol) for protocol in protocols]
+    threes = [table for table in threes if table.numbers["ours"].notna().any()]
     sections = [
         _section(study, by_study[name], tables[name], figures[name], folder / "figures")
         for name, study in studies.items()
@@ -109,13 +105,17 @@ def _written(
     if threes:
         place = next((i for i, name in enumerate(studies) if name in FAMILY), len(sections))
         sections.insert(place, Section(TABLE_THREE, _about_table_three(failures), threes))
+    sections += [*further, *([Section("Cost", tables=costs)] if costs else [])]
+    sections = [_as_run(section, everything, folder.parent) for section in sections]
+    for table in (*(table for section in sections for table in section.tables), claims_table(judged)):
+        write_table(table, folder / "tables")
     failed = [f"{name}: {reason}" for name, reason in failures.items()]
     if lacking := len(everything) - len(all_finished):
         failed.append(f"{lacking:,} of {len(everything):,} planned runs are not recorded.")
     content = Content(
         verdicts=judged,
         forests=forests({name: group_jobs(part, finished) for name, part in of_paper.items()}),
-        sections=[*sections, *further, *([Section("Cost", tables=costs)] if costs else [])],
+        sections=sections,
         missing=[*failed, *damaged, *(sentence for drawn in figures.values() for sentence in drawn.missing)],
         facts=_facts(all_finished, len(everything)),
         tables=folder / "tables",
@@ -124,14 +124,17 @@ def _written(
     return folder / "index.html"
 
 
+def _as_run(section: Section, jobs: Sequence[Job], out: Path) -> Section:
+    """Return a section whose commands make what it shows when they are typed as printed."""
+    tables = [replace(table, command=as_run(table.command, jobs, out)) for table in section.tables]
+    figures = [replace(shown, command=as_run(shown.command, jobs, out)) for shown in section.figures]
+    return replace(section, tables=tables, figures=figures)
+
+
 def _printed_tables(results: pd.DataFrame, lines: Lines, study: str, protocols: Sequence[str]) -> list[Table]:
-    """Return the paper's tables of one study under each protocol."""
-    return [table for protocol in protocols for table in printed_tables(results, lines, study, protocol)]
-
-
-def _has_table_three(jobs: Sequence[Job], failures: Mapping[str, str]) -> bool:
-    """Return whether a study of Table 3 is planned, or was to be planned and cannot be read."""
-    return any(name in FAMILY for name in (*(job.run.study.name for job in jobs), *failures))
+    """Return the paper's tables of one study under each protocol, those that have a number of ours."""
+    made = [table for protocol in protocols for table in printed_tables(results, lines, study, protocol)]
+    return [table for table in made if table.numbers["ours"].notna().any()]
 
 
 def _about_table_three(failures: Mapping[str, str]) -> str:
