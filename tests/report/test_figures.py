@@ -29,7 +29,17 @@ from calib.report.figures.layout import log_ticks
 from calib.report.figures.maps import map_figure
 from calib.report.figures.split_figures import draw_split
 from calib.report.figures.study_figures import draw_study
-from calib.report.figures.style import DPI, WIDTH, batch_look, class_look, in_style, literal, save, styled
+from calib.report.figures.style import (
+    DPI,
+    STACKED,
+    WIDTH,
+    batch_look,
+    class_look,
+    in_style,
+    literal,
+    save,
+    styled,
+)
 from calib.report.figures.tsne import Map, MapSettings, make_maps, project, record_map
 from calib.runs.experiment import run
 from calib.runs.run import load, make_run
@@ -71,9 +81,18 @@ def made_map(study: Study) -> Map:
 
 
 def two_maps() -> Figure:
-    """Return a figure of a map and of a method without one."""
+    """Return a figure of two maps."""
     study = made_study(["1", "2", "3"], ["control", "MI"])
-    return map_figure({"Raw data": made_map(study), "Other": None}, study, parse_split("12_3", study))
+    one = made_map(study)
+    return map_figure({"Raw data": one, "Other": one}, study, parse_split("12_3", study))
+
+
+def made_history(seed: int) -> pd.DataFrame:
+    """Return the losses of a training."""
+    epochs = np.arange(1, 21)
+    noise = 1 + 0.1 * np.random.default_rng(seed).random(20)
+    losses = {"L_C (A)": 0.078 * noise, "L_D": 80 / epochs * noise, "L_R": 1e7 * np.exp(-epochs) * noise}
+    return pd.DataFrame({"training": "joint training", "epoch": epochs} | losses)
 
 
 def assert_inside_and_apart(figure: Figure) -> None:
@@ -117,7 +136,7 @@ def test_the_user_s_settings_neither_matter_nor_change(tmp_path: Path) -> None:
 
 
 def test_files_have_print_size_and_no_date(tmp_path: Path) -> None:
-    png, pdf = save(loss_figure({"split 12_3": {}}), tmp_path / "new", "losses")
+    png, pdf = save(loss_figure({"split 12_3": {0: made_history(0)}}), tmp_path / "new", "losses")
     assert imread(png).shape[1] == int(WIDTH * DPI)
     assert DPI >= 200
     assert b"CreationDate" not in pdf.read_bytes()
@@ -147,14 +166,17 @@ def test_names_are_drawn_letter_by_letter(name: str) -> None:
     assert text._preprocess_math(text.get_text())[1] is not True  # not a formula
 
 
-def test_maps_say_what_they_are() -> None:
+stacked_or_not = pytest.mark.parametrize("stacked", [False, True])
+
+
+@stacked_or_not
+def test_maps_say_what_they_are(stacked: bool) -> None:
     study = made_study(["1", "2", "3"], ["control", "MI"])
     one = made_map(study)
-    maps: dict[str, Map | None] = {"Raw data": one, "ComBat": one, "NormAE": None}
-    figure = map_figure(maps, study, parse_split("12_3", study))
+    figure = map_figure({"Raw data": one, "ComBat": one}, study, parse_split("12_3", study), stacked)
     said = words(figure)
-    assert said.count("not run") == 2
-    assert {"a", "b", "c", "Raw data", "NormAE"} <= set(said)
+    assert {"a", "b", "Raw data", "ComBat"} <= set(said)
+    assert figure.get_figwidth() == (STACKED if stacked else WIDTH)
     assert said.count("by batch: silhouette \N{MINUS SIGN}0.012") == 2
     assert said.count("by class: silhouette 0.457") == 2
     legends = [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
@@ -162,14 +184,15 @@ def test_maps_say_what_they_are() -> None:
     assert_inside_and_apart(figure)
 
 
-def test_thirteen_classes_and_odd_batches_have_legible_legends() -> None:
+@stacked_or_not
+def test_thirteen_classes_and_odd_batches_have_legible_legends(stacked: bool) -> None:
     classes = ["acinar", "activated_stellate", "alpha", "beta", "delta", "ductal", "endothelial", "epsilon",
                "gamma", "macrophage", "mast", "quiescent_stellate", "schwann"]  # fmt: skip
     study = made_study(ODD, classes)
     assert len({class_look(i) for i in range(13)}) == 13
     assert len({batch_look(i) for i in range(9)}) == 9
     split = Split((ODD[0], ODD[1]), (ODD[2],), "12_3")
-    figure = map_figure({"Raw data": made_map(study)}, study, split)
+    figure = map_figure({"Raw data": made_map(study)}, study, split, stacked)
     batches, kinds = ([text.get_text() for text in legend.get_texts()] for legend in figure.legends)
     assert kinds == classes
     assert [text.rpartition(" ")[2] for text in batches] == ["(source)", "(source)", "(target)"]
@@ -184,15 +207,16 @@ def test_samples_without_labels_are_grey() -> None:
     assert figure.legends[1].get_texts()[-1].get_text() == "no label"
 
 
+@stacked_or_not
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
-def test_overlaps_of_any_number_of_batches(count: int) -> None:
+def test_overlaps_of_any_number_of_batches(count: int, stacked: bool) -> None:
     names = [*ODD, "4", "5"][:count]
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.random((200, count)) < 0.6, columns=names)
-    figure = overlap_figure({"Samples": table, "Subjects": None}, names, {"Samples": 82})
+    figure = overlap_figure({"Samples": table, "Subjects": table}, names, {"Samples": 82}, stacked)
     said = words(figure)
     common = int(table.all(axis=1).sum())
-    assert {"paper: 82", "cannot be tested", str(common), *(str(int(n)) for n in table.sum())} <= set(said)
+    assert {"paper: 82", str(common), *(str(int(n)) for n in table.sum())} <= set(said)
     bars = next(axes for axes in figure.axes if axes.get_ylabel() == "features").patches
     assert len(bars) == min(2**count - 1, MOST_SETS)
     assert bars[0].get_height() == common
@@ -209,41 +233,31 @@ def test_a_batch_that_was_not_tested_keeps_the_other_colours() -> None:
     ]
 
 
+@stacked_or_not
 @pytest.mark.parametrize("batches", [["1", "2", "3"], ["1", "2", "3", "4"], ODD])
-def test_distances_of_every_method(batches: list[str]) -> None:
+def test_distances_of_every_method(batches: list[str], stacked: bool) -> None:
     rng = np.random.default_rng(0)
     data = {name: rng.normal(i, 1, (30, 3)).astype("float32") for i, name in enumerate(batches)}
     table = batch_distances(
         {"before": data, "after": {k: x - x.mean(0) for k, x in data.items()}}, 0, draws=4
     )
     floors = {(batches[0], batches[1]): 0.3}
-    figure = distance_figure({"ComBat": table, "NormAE": None, "$odd$": table}, floors)
+    figure = distance_figure({"ComBat": table, "$odd$": table}, floors, stacked)
     pairs = len(batches) * (len(batches) - 1) // 2
-    assert words(figure).count("not run") == 2 * pairs
     assert len(figure.axes) == 2 * pairs
     assert_inside_and_apart(figure)
-    assert "no method has been run" in words(distance_figure({"ComBat": None}))
 
 
-def test_loss_curves() -> None:
-    epochs = np.arange(1, 21)
-
-    def history(seed: int) -> pd.DataFrame:
-        noise = 1 + 0.1 * np.random.default_rng(seed).random(20)
-        columns = {"training": "joint training", "epoch": epochs}
-        return pd.DataFrame(
-            columns
-            | {"L_C (A)": 0.078 * noise, "L_D": 80 / epochs * noise, "L_R": 1e7 * np.exp(-epochs) * noise}
-        )
-
-    figure = loss_figure({"split 12_3": {0: history(0), 4: history(1)}, "split 13_2": {}}, {"L_C (A)": 0.08})
+@stacked_or_not
+def test_loss_curves(stacked: bool) -> None:
+    seeds = {0: made_history(0), 4: made_history(1)}
+    figure = loss_figure({"split 12_3": seeds}, {"L_C (A)": 0.08}, stacked)
     panels = [axes for axes in figure.axes if axes.lines]
     assert [axes.get_yscale() for axes in panels] == ["linear", "log", "log"]
     assert [len(axes.lines) for axes in panels] == [4, 3, 3]  # two seeds, their mean, the floor
     thin, mean = panels[0].lines[0], panels[0].lines[2]
     assert thin.get_linewidth() < mean.get_linewidth()
     said = words(figure)
-    assert said.count("not run") == 1
     assert any("each of 2 seeds" in text for text in said)
     assert_inside_and_apart(figure)
 
@@ -345,13 +359,22 @@ def test_records_that_have_no_map(written: tuple[Record, Study], tmp_path: Path)
 
 
 def test_other_cells_than_the_paper_s_are_called_so_and_each_training_has_its_figure(tmp_path: Path) -> None:
-    small = [f"out={tmp_path}", *SMALL, "method.epochs=3", "method.batch_size=8"]
-    study, data = load(compose(*small))
-    cells = replace(study, name="pancreas_mini")
-    (split, *_) = all_splits(study)
+    small = [
+        f"out={tmp_path}",
+        *SMALL,
+        "dataset.name=pancreas_mini",
+        "method.epochs=3",
+        "method.batch_size=8",
+    ]
+    cells, data = load(compose(*small))
+    (split, *_) = all_splits(cells)
     drawn = {}
-    for training, more in (("as_printed", []), ("converged", ["+tuned.converged.joint.epochs=4"])):
+    for training, more in (
+        ("as_printed", ["method.epochs=3"]),
+        ("converged", ["+tuned.converged.joint.epochs=4"]),
+    ):
         config = compose(*small[:-2], "method.batch_size=8", f"training={training}", *more)
+        run(config)
         gallery = draw_split({"joint": make_run(config, cells, data, split)}, tmp_path / "figures")
         drawn[training] = gallery.drawn[0]
     assert [one.name for one in drawn.values()] == [
@@ -385,6 +408,7 @@ def test_a_split_is_drawn_as_far_as_it_was_run(tmp_path: Path) -> None:
     drawn = [*gallery.drawn, *whole.drawn]
     assert [one.name.partition("_")[0] for one in drawn] == ["tsne", "S1b", "S1a", "losses"]
     for one in drawn:
+        assert one.stacked == f"{one.name}_stacked.png"
         assert all((folder / file).stat().st_size > 1000 for file in one.files)
         assert one.caption
     listed = json.loads((folder / "figures_demo_12_3_paper_seed0.json").read_text())

@@ -95,6 +95,7 @@ def test_the_report_has_the_section_and_no_maps_of_these_studies(jobs: list[Job]
     assert (tmp_path / "report" / "tables" / "zoo_balanced_accuracy.csv").is_file()
     assert sorted(file.name for file in (tmp_path / "report" / "figures").glob("*.png")) == [
         "zoo_forest.png",
+        "zoo_forest_stacked.png",
         "zoo_ranks.png",
     ]
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from calib.protocol import Protocol
 from calib.report.exhibits import MISSING, Table
 from calib.report.figures.layout import Page
-from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
+from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, STACKED, WIDTH, in_style, literal
 from calib.report.groups import Group, average, difference
 from calib.report.numbers import (
     count,
@@ -154,17 +154,23 @@ def walk_table(study: str, numbers: pd.DataFrame) -> Table:
 ROW, HEAD, FOOT, NAMES, GAP = 0.165, 0.24, 0.4, 2.55, 0.25
 """Inches: height of a step, space above a walk and below the last, width of names, space between panels."""
 
+NARROW_NAMES = 1.95
+"""Inches: width of names in a figure for phones."""
+
 PANELS = {"": "accuracy", "change_": "change from the line before"}
 """Start of the names of a panel's columns -> label of its axis."""
 
 
 @in_style
-def walk_figure(numbers: pd.DataFrame) -> Figure:
+def walk_figure(numbers: pd.DataFrame, stacked: bool = False) -> Figure:
     """Draw accuracy and change of each step as dots with 95 % intervals, one band for each walk.
 
     Args:
         numbers: the rows of ``walk_numbers``.
+        stacked: whether the changes are below the accuracies, for phones.
     """
+    if stacked:
+        return _stacked_walks(numbers)
     parts = [part for _, part in numbers.groupby("walk", sort=False)]
     page = Page(sum(HEAD + ROW * len(part) for part in parts) + FOOT + 0.1 * (len(parts) - 1))
     width = (WIDTH - NAMES - GAP - 0.1) / 2
@@ -192,10 +198,36 @@ def walk_figure(numbers: pd.DataFrame) -> Figure:
     return page.figure
 
 
-def _label(step: int, option: str) -> str:
+def _stacked_walks(numbers: pd.DataFrame) -> Figure:
+    """Draw the accuracies of all walks, below them the changes, each with the names of the steps."""
+    parts = [part for _, part in numbers.groupby("walk", sort=False)]
+    bands = [HEAD + ROW * len(part) + 0.1 for part in parts]
+    page = Page(len(PANELS) * (sum(bands) + FOOT), STACKED)
+    top = 0.0
+    for column, (prefix, name) in enumerate(PANELS.items()):
+        for part, band in zip(parts, bands, strict=True):
+            last = part is parts[-1]
+            page.text(0.08, top + 0.06, f"Walk {literal(part['walk'].iloc[0], 50)}", weight="bold")
+            axes = page.axes(NARROW_NAMES, top + HEAD, STACKED - NARROW_NAMES - 0.1, ROW * len(part))
+            _dots(axes, part, prefix, BATCH_COLOURS[column])
+            axes.set_xlim(*_limits(numbers, prefix))
+            axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.tick_params(axis="x", labelbottom=last)
+            axes.set_xlabel(name if last else "", ha="right", x=1.0)
+            labels = [_label(row["step"], row["option"], 36) for row in part.to_dict("records")]
+            axes.set_yticks(range(len(part)), labels, size=6.2)
+            axes.tick_params(axis="y", length=0)
+            if prefix:
+                axes.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+            top += band
+        top += FOOT
+    return page.figure
+
+
+def _label(step: int, option: str, most: int = 42) -> str:
     """Return an option with a plus; a whole protocol, at the start or the end, without."""
     protocol, ends, _ = option.partition(":")
-    return literal(protocol, 42) if ends or step == 0 else f"+ {literal(option, 42)}"
+    return literal(protocol, most) if ends or step == 0 else f"+ {literal(option, most)}"
 
 
 def _limits(numbers: pd.DataFrame, prefix: str) -> tuple[float, float]:

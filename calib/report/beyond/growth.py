@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from calib.report.exhibits import Table
-from calib.report.figures.layout import Page, empty, log_ticks
-from calib.report.figures.style import WIDTH, batch_look, in_style, literal
+from calib.report.figures.layout import Page, log_ticks
+from calib.report.figures.style import STACKED, WIDTH, batch_look, in_style, literal
 from calib.report.groups import Group, average
 from calib.report.numbers import count as count_text
 from calib.report.numbers import estimate_columns, estimate_seeds, span, with_interval
@@ -135,22 +135,26 @@ def _line_name(row: Mapping[Any, Any]) -> str:
 
 
 @in_style
-def growth_figure(numbers: pd.DataFrame) -> Figure:
-    """Draw accuracy with intervals against sources (left) and subjects (right), a line for each method.
+def growth_figure(numbers: pd.DataFrame, stacked: bool = False) -> Figure:
+    """Draw accuracy with intervals against sources and against subjects, a line for each method.
 
     Args:
-        numbers: the rows of ``growth_numbers``.
+        numbers: the rows of ``growth_numbers``; a number of which nothing is recorded has no panel.
+        stacked: whether the panels are below each other, for phones.
     """
-    height, width = 2.1, (WIDTH - 0.55 - 0.45 - 0.1) / 2
     lines = numbers.assign(name=[_line_name(row) for row in numbers.to_dict("records")])
     names = list(dict.fromkeys(lines["name"]))
-    page = Page(0.15 + height + 0.42 + 0.17 * len(names) + 0.1)
-    for column, (axis, label) in enumerate(AXES.items()):
-        axes = page.axes(0.55 + column * (width + 0.45), 0.15, width, height)
-        recorded = lines[(lines["axis"] == axis) & lines["accuracy"].notna()]
-        if recorded.empty:
-            empty(axes, f"{label}: not run")
-            continue
+    parts = {axis: lines[(lines["axis"] == axis) & lines["accuracy"].notna()] for axis in AXES}
+    shown = [axis for axis, part in parts.items() if len(part)]
+    across = 1 if stacked else max(len(shown), 1)
+    height, line = 2.1, 2.1 + 0.42
+    top = 0.15 + -(-len(shown) // across) * line
+    page = Page(top + 0.17 * len(names) + 0.1, STACKED if stacked else WIDTH)
+    width = (page.width - 0.55 - 0.45 * (across - 1) - 0.1) / across
+    for place, axis in enumerate(shown):
+        down, column = divmod(place, across)
+        axes = page.axes(0.55 + column * (width + 0.45), 0.15 + down * line, width, height)
+        recorded, label = parts[axis], AXES[axis]
         _draw_lines(axes, recorded, names, 0.04 if axis == "sources" else 0.0)
         if axis == "subjects":
             axes.set_xscale("log")
@@ -161,12 +165,12 @@ def growth_figure(numbers: pd.DataFrame) -> Figure:
         axes.set_ylabel("accuracy" if column == 0 else "")
     for place, name in enumerate(names):
         colour, marker = batch_look(place)
-        top = 0.15 + height + 0.42 + 0.17 * place
-        key = page.axes(0.55, top, 0.3, 0.12)
+        above = top + 0.17 * place
+        key = page.axes(0.55, above, 0.3, 0.12)
         key.plot([0, 1], [0, 0], color=colour, linewidth=1)
         key.plot([0.5], [0], color=colour, marker=marker, markersize=4)
         key.set_axis_off()
-        page.text(0.92, top, literal(name, 80))
+        page.text(0.92, above, literal(name, 44 if stacked else 80))
     return page.figure
 
 

@@ -11,7 +11,7 @@ from calib.report.beyond.comparison import HEADS, LAST, cells, compared, method_
 from calib.report.beyond.dimensions import CONTROL, dimensions, equal_control
 from calib.report.exhibits import Table
 from calib.report.figures.draw import fill_maps
-from calib.report.figures.gallery import Gallery, map_folder
+from calib.report.figures.gallery import Gallery, both, map_folder
 from calib.report.figures.maps import map_figure
 from calib.report.figures.tsne import Map, MapSettings, record_map
 from calib.report.groups import ARCSINH, CLASSIFIERS, CONVERGED, LOGISTIC, LOGISTIC_CV, Group, difference
@@ -186,7 +186,10 @@ def _draw_maps(gallery: Gallery, groups: Sequence[Group], workers: int) -> None:
     first = shown[0]
     settings = MapSettings(seed=int(first.config.seed))
     fill_maps(first.study, shown, settings.seed, workers)
-    maps = {_heading(run): _map(run, settings) for run in shown}
+    made = {_heading(run): _map(run, settings) for run in shown}
+    maps = {heading: drawn for heading, drawn in made.items() if drawn is not None}
+    if not maps:
+        return
     gallery.add(
         f"tsne_named_{first.study.name}",
         f"t-SNE after each method that the paper only names: {spelled(first.study.name)}",
@@ -195,7 +198,7 @@ def _draw_maps(gallery: Gallery, groups: Sequence[Group], workers: int) -> None:
         f"{settings.seed}). Left coloured by batch, right by class, with the mean silhouette in the "
         "corrected space. CCA and Harmony give dimensions of their own; MMD-ResNet maps the sources onto the "
         "target.",
-        map_figure(maps, first.study, first.split),
+        *both(map_figure, maps, first.study, first.split),
     )
 
 

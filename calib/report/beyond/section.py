@@ -13,7 +13,7 @@ from calib.report.beyond.named import named_table
 from calib.report.beyond.trust import trust_numbers, trust_table, trusted
 from calib.report.beyond.trust_figure import trust_figure
 from calib.report.exhibits import Table
-from calib.report.figures.gallery import Gallery
+from calib.report.figures.gallery import Gallery, both
 from calib.report.groups import Group
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
@@ -37,7 +37,7 @@ TEXT = (
 )
 
 ATTRIBUTION = (
-    "Accuracy of the joint model along each walk (left) and the change at each step (right); every step sets "
+    "Accuracy of the joint model along each walk, and the change at each step; every step sets "
     f"one option more. {INTERVALS}"
 )
 TRUST = (
@@ -46,7 +46,7 @@ TRUST = (
     "source labels alone. b: share of wrong answers where the least confident samples get none, mean over "
     "targets and seeds."
 )
-GROWTH = f"Accuracy against the number of source batches (left) and of labelled subjects (right). {INTERVALS}"
+GROWTH = f"Accuracy against the number of source batches and of labelled subjects. {INTERVALS}"
 """Captions of the figures."""
 
 SERIES = "beyond,attribution,trust,growth,named"
@@ -94,17 +94,17 @@ def _draw(study: str, groups: Sequence[Group], gallery: Gallery) -> dict[str, pd
     if len(steps) and steps["change_value"].notna().any():
         numbers["attribution"] = steps
         title = f"What each option is worth: {spelled(study)}"
-        gallery.add(f"attribution_{study}", title, ATTRIBUTION, walk_figure(steps))
+        gallery.add(f"attribution_{study}", title, ATTRIBUTION, *both(walk_figure, steps))
     methods = trusted(groups)
     if any(method.group.method not in METHODS for method in methods):
         numbers["trust"] = trust_numbers(study, methods)
         title = f"May a prediction be trusted? {spelled(study)}"
-        gallery.add(f"trust_{study}", title, TRUST, trust_figure(methods))
+        gallery.add(f"trust_{study}", title, TRUST, *both(trust_figure, methods))
     counts = growth_numbers(study, groups)
     if compares(counts):
         numbers["growth"] = counts
         title = f"How much evidence it takes: {spelled(study)}"
-        gallery.add(f"growth_{study}", title, GROWTH, growth_figure(counts))
+        gallery.add(f"growth_{study}", title, GROWTH, *both(growth_figure, counts))
     for kind, rows in numbers.items():
         Record(gallery.folder).write_table(f"{kind}_{study}.csv", rows, digits=6)
     return numbers

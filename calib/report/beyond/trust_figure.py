@@ -10,7 +10,16 @@ from calib.data.study import FloatArray
 from calib.evaluation.trust import accuracy_at, reliability
 from calib.report.beyond.trust import Answers, Trusted
 from calib.report.figures.layout import Page
-from calib.report.figures.style import BATCH_COLOURS, BATCH_MARKERS, GREY, PALE, in_style, literal
+from calib.report.figures.style import (
+    BATCH_COLOURS,
+    BATCH_MARKERS,
+    GREY,
+    PALE,
+    STACKED,
+    WIDTH,
+    in_style,
+    literal,
+)
 
 LEAST = 0.005
 """Smallest share of all samples for which a bin has a dot: the accuracy of a few samples means nothing."""
@@ -21,28 +30,35 @@ LEFT, GAP, SIDE, BELOW = 0.56, 0.22, 1.43, 1.9
 
 
 @in_style
-def trust_figure(methods: Sequence[Trusted]) -> Figure:
+def trust_figure(methods: Sequence[Trusted], stacked: bool = False) -> Figure:
     """Draw a reliability diagram for each method, and below them risk against coverage of all.
 
     Args:
         methods: at most four methods.
+        stacked: whether two diagrams at most are beside each other, and the legend below, for phones.
     """
-    page = Page(0.3 + SIDE + 0.55 + BELOW + 0.45)
+    across, side = (2, 1.3) if stacked else (4, SIDE)
+    line = side + 0.5
+    top = 0.35 + -(-len(methods) // across) * line
+    legend = 0.17 * len(methods) + 0.75 if stacked else 0.0
+    page = Page(top + BELOW + 0.45 + legend, STACKED if stacked else WIDTH)
     page.text(0.08, 0.05, "a", weight="bold", size=9)
-    for column, method in enumerate(methods):
-        axes = page.axes(LEFT + column * (SIDE + GAP), 0.3, SIDE, SIDE)
-        _diagram(axes, method, column)
+    for place, method in enumerate(methods):
+        down, column = divmod(place, across)
+        axes = page.axes(LEFT + column * (side + GAP), 0.3 + down * line, side, side)
+        _diagram(axes, method, place)
         axes.set_title(literal(method.group.label, 30), size=7.5)
         axes.set_xlabel("confidence", labelpad=1)
         if column == 0:
             axes.set_ylabel("accuracy")
         else:
             axes.tick_params(labelleft=False)
-    top = 0.3 + SIDE + 0.55
     page.text(0.08, top - 0.2, "b", weight="bold", size=9)
-    _coverage(page.axes(LEFT, top, 4.2, BELOW), methods)
+    width = STACKED - LEFT - 0.15 if stacked else 4.2
+    _coverage(page.axes(LEFT, top, width, BELOW), methods, (0, -0.25) if stacked else (1.03, 1))
     words = "a, full: as it answers\na, hollow: after temperature\nb, vertical: 80 % and 90 %"
-    page.text(LEFT + 4.35, top + 1.1, words, color=GREY, linespacing=1.5)
+    left, above = (LEFT, top + BELOW + legend - 0.1) if stacked else (LEFT + 4.35, top + 1.1)
+    page.text(left, above, words, color=GREY, linespacing=1.5)
     return page.figure
 
 
@@ -66,7 +82,7 @@ def _diagram(axes: Axes, method: Trusted, column: int) -> None:
         axes.set_ylim(lowest - 0.15, 1.02)
 
 
-def _coverage(axes: Axes, methods: Sequence[Trusted]) -> None:
+def _coverage(axes: Axes, methods: Sequence[Trusted], legend: tuple[float, float]) -> None:
     """Draw risk against coverage of all methods."""
     for column, method in enumerate(methods):
         axes.plot(
@@ -75,9 +91,9 @@ def _coverage(axes: Axes, methods: Sequence[Trusted]) -> None:
         )  # fmt: skip
     axes.set_xlim(0, 1)
     axes.set_ylim(0, None)
-    axes.set_xlabel("coverage: share of samples answered, the most confident first")
+    axes.set_xlabel("coverage: share answered, the most confident first")
     axes.set_ylabel("risk: share of them wrong")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0)
+    axes.legend(loc="upper left", bbox_to_anchor=legend, borderaxespad=0)
     for share in (0.8, 0.9):
         axes.axvline(share, color=PALE, linewidth=0.6, zorder=0)
 

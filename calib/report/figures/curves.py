@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from calib.data.study import FloatArray
-from calib.report.figures.layout import Page, empty, log_ticks, number_format
-from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
+from calib.report.figures.layout import Page, log_ticks, number_format
+from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, STACKED, WIDTH, in_style, literal
 
 Pair = tuple[str, str]
 
 KERNELS = {
-    "fixed": "Kernel widths of the paper, σ = 1 to 16 (dashed: samples too far apart for every kernel)",
+    "fixed": "Kernel widths of the paper, σ = 1 to 16",
     "median": "Kernel widths around the median distance of each space",
 }
 """Kind of kernel widths -> heading of its panels."""
@@ -26,6 +26,9 @@ ACROSS = 3
 HEAD, TITLE, ROW, FOOT = 0.3, 0.2, 0.165, 0.42
 NAMES = 1.35
 """Inches: above a kernel's panels, above a panel, height of a method, space below, width of names."""
+
+PANEL = 1.25
+"""Inches: height of a panel of losses."""
 
 LOSSES = {
     "L_C (A)": "step A: calibration $L_C$",
@@ -43,38 +46,36 @@ LOG_FROM = 10.0
 
 @in_style
 def distance_figure(
-    distances: Mapping[str, pd.DataFrame | None], floors: Mapping[Pair, float] | None = None
+    distances: Mapping[str, pd.DataFrame], floors: Mapping[Pair, float] | None = None, stacked: bool = False
 ) -> Figure:
     """Draw boxes of squared MMD over the draws, for each pair of batches, method and kind of kernel width.
 
     Box: quartiles; line: median; whiskers: 1.5 times the box; dots: draws beyond. Logarithmic axes.
 
     Args:
-        distances: heading of a method -> its ``mmd.csv``, or None if it has not been run. The first box,
-            before calibration, is that of the first method run, since all draw the same rows.
+        distances: heading of a method -> its ``mmd.csv``; one at least. The first box, before calibration, is
+            that of the first method, since all draw the same rows.
         floors: pair of batches -> the value with fixed widths if no two samples are near enough for any
             kernel: ``K (1 / m + 1 / n)`` for K kernels and m and n rows drawn.
+        stacked: whether all panels are below each other, for phones.
     """
-    run = [table for table in distances.values() if table is not None]
-    if not run:
-        page = Page(1.2)
-        empty(page.axes(0.1, 0.1, WIDTH - 0.2, 1), "no method has been run")
-        return page.figure
+    run = list(distances.values())
+    across, width = (1, STACKED) if stacked else (ACROSS, WIDTH)
     pairs: list[Pair] = list(
         run[0][["batch_a", "batch_b"]].astype(str).drop_duplicates().itertuples(index=False, name=None)
     )
     boxes = {"before calibration": (run[0], "before")} | {
         name: (table, "after") for name, table in distances.items()
     }
-    block = HEAD + -(-len(pairs) // ACROSS) * _panel_height(boxes)
-    page = Page(len(KERNELS) * block)
+    block = HEAD + -(-len(pairs) // across) * _panel_height(boxes)
+    page = Page(len(KERNELS) * block, width)
     for order, (kernel, heading) in enumerate(KERNELS.items()):
         top = order * block
         page.text(0.08, top + 0.07, "ab"[order], weight="bold", size=9)
         page.text(0.24, top + 0.08, heading, size=8)
         limits = _limits(run, kernel)
         for place, pair in enumerate(pairs):
-            axes = _panel(page, top + HEAD, place, min(ACROSS, len(pairs)), boxes)
+            axes = _panel(page, top + HEAD, place, min(across, len(pairs)), boxes)
             draws = [_draws(table, space, kernel, pair) for table, space in boxes.values()]
             _boxes(axes, draws, (floors or {}).get(pair) if kernel == "fixed" else None)
             axes.set_xlim(*limits)
@@ -98,7 +99,7 @@ def _panel(page: Page, top: float, place: int, across: int, names: Collection[st
         across: number of panels in a row.
         names: methods, from top to bottom.
     """
-    width = (WIDTH - NAMES - 0.1) / across
+    width = (page.width - NAMES - 0.1) / across
     row, column = divmod(place, across)
     above = top + row * _panel_height(names) + TITLE
     axes = page.axes(NAMES + column * width, above, width - 0.14, ROW * len(names))
@@ -117,10 +118,8 @@ def _title(pair: Pair) -> str:
     return f"{kind}{literal(pair[0], 13)} and {literal(pair[1], 13)}"
 
 
-def _draws(table: pd.DataFrame | None, space: str, kernel: str, pair: Pair) -> FloatArray | None:
-    """Return the squared MMD of every draw, or None without a table."""
-    if table is None:
-        return None
+def _draws(table: pd.DataFrame, space: str, kernel: str, pair: Pair) -> FloatArray:
+    """Return the squared MMD of every draw."""
     chosen = table[(table["space"] == space) & (table["kernel"] == kernel)]
     chosen = chosen[(chosen["batch_a"].astype(str) == pair[0]) & (chosen["batch_b"].astype(str) == pair[1])]
     return np.maximum(chosen["mmd2"].to_numpy(float), 1e-6)  # rounding can make a zero a little negative
@@ -132,16 +131,12 @@ def _limits(tables: Sequence[pd.DataFrame], kernel: str) -> tuple[float, float]:
     return float(values.min()) / 1.4, float(values.max()) * 1.4
 
 
-def _boxes(axes: Axes, draws: Sequence[FloatArray | None], floor: float | None) -> None:
-    """Draw a box for each method, or words for a method without draws."""
+def _boxes(axes: Axes, draws: Sequence[FloatArray], floor: float | None) -> None:
+    """Draw a box for each method."""
     if floor is not None:
         axes.axvline(floor, color=GREY, linewidth=0.8, linestyle=DASHED, zorder=0)
     for y, values in enumerate(draws):
-        if values is None or not len(values):
-            axes.text(
-                0.5, y, "not run", transform=axes.get_yaxis_transform(), ha="center", va="center",
-                style="italic", color=GREY, size=7,
-            )  # fmt: skip
+        if not len(values):
             continue
         colour = GREY if y == 0 else BATCH_COLOURS[0]
         axes.boxplot(
@@ -160,41 +155,42 @@ def _boxes(axes: Axes, draws: Sequence[FloatArray | None], floor: float | None) 
 
 @in_style
 def loss_figure(
-    histories: Mapping[str, Mapping[int, pd.DataFrame]], floors: Mapping[str, float] | None = None
+    histories: Mapping[str, Mapping[int, pd.DataFrame]],
+    floors: Mapping[str, float] | None = None,
+    stacked: bool = False,
 ) -> Figure:
     """Draw losses over epochs, a row for each split and a column for each loss: seeds thin, their mean thick.
 
     Args:
-        histories: heading of a row -> seed -> its ``history.csv``, all with the same losses; a row without
-            seeds says "not run".
+        histories: heading of a row -> seed -> its ``history.csv``, all with the same losses and no row empty.
         floors: loss -> a value to mark by a dashed line.
+        stacked: whether at most two panels are beside each other, for phones.
     """
     tables = [table for row in histories.values() for table in row.values()]
     names = list(dict.fromkeys(name for table in tables for name in table.columns[2:])) or list(LOSSES)
     left, gap, space, first = 0.62, 0.45, 0.24, 0.3
-    width = (WIDTH - left - 0.08 - gap * (len(names) - 1)) / len(names)
-    heights = [1.25 if row else 0.4 for row in histories.values()]
-    page = Page(first + sum(heights) + space * len(heights) + 0.14)
+    across = min(2, len(names)) if stacked else len(names)
+    lines = -(-len(names) // across)
+    line = PANEL + (0.42 if stacked else space)
+    page = Page(first + len(histories) * (lines * line + 0.1 * stacked) + 0.14, STACKED if stacked else WIDTH)
+    width = (page.width - left - 0.08 - gap * (across - 1)) / across
     top = first
-    for height, (heading, row) in zip(heights, histories.items(), strict=True):
-        rotation = 90 if row else 0
-        words = literal(heading, 24)
-        page.text(0.08, top + height / 2, words, rotation=rotation, va="center", weight="bold")
-        if not row:
-            empty(page.axes(left + 0.3, top, WIDTH - left - 0.38, height), "not run")
-        for column, name in enumerate(names if row else ()):
-            axes = page.axes(left + column * (width + gap), top, width, height)
-            if top == first:
+    for heading, row in histories.items():
+        middle = top + (lines * line - line + PANEL) / 2
+        page.text(0.08, middle, literal(heading, 24), rotation=90, va="center", weight="bold")
+        for place, name in enumerate(names):
+            down, right = divmod(place, across)
+            axes = page.axes(left + right * (width + gap), top + down * line, width, PANEL)
+            if stacked or top == first:
                 axes.set_title(LOSSES.get(name, literal(name)), size=7.5)
             _curves(axes, [table[["epoch", name]].dropna() for table in row.values()], name)
             if floors and name in floors:
                 axes.axhline(floors[name], color=GREY, linewidth=0.8, linestyle=DASHED, zorder=3)
-        top += height + space
-    counts = sorted({len(row) for row in histories.values() if row})
-    if counts:
-        seeds = " or ".join(map(str, counts))
-        words = f"mean losses of each epoch; thin: each of {seeds} seeds, thick: their mean"
-        page.text(WIDTH - 0.08, top - 0.02, words, color=GREY, ha="right")
+        top += lines * line + 0.1 * stacked
+    seeds = " or ".join(map(str, sorted({len(row) for row in histories.values()})))
+    words = f"thin: each of {seeds} seeds, thick: their mean"
+    words = words if stacked else f"mean losses of each epoch; {words}"
+    page.text(page.width - 0.08, top - 0.02, words, color=GREY, ha="right")
     return page.figure
 
 

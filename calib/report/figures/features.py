@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from calib.evaluation.differential import overlaps
-from calib.report.figures.layout import Page, empty
-from calib.report.figures.style import GREY, PALE, WIDTH, batch_look, in_style, literal
+from calib.report.figures.layout import Page
+from calib.report.figures.style import GREY, PALE, STACKED, WIDTH, batch_look, in_style, literal
 
 MOST_SETS = 15
 """Largest number of sets of batches that are drawn: that of all batches and the largest others."""
@@ -28,33 +28,34 @@ Chosen = tuple[str, ...]
 
 @in_style
 def overlap_figure(
-    tables: Mapping[str, pd.DataFrame | None],
+    tables: Mapping[str, pd.DataFrame],
     batches: Sequence[str],
     printed: Mapping[str, int] | None = None,
+    stacked: bool = False,
 ) -> Figure:
-    """Draw panels side by side: the number of features that are differential in exactly the dotted batches.
+    """Draw panels: the number of features that are differential in exactly the dotted batches.
 
     An UpSet plot (Lex et al. 2014): unlike circles it stays true to number with any number of batches.
 
     Args:
-        tables: heading -> table of booleans, features as rows and batches as columns, or None if the test
-            cannot be made.
+        tables: heading -> table of booleans, features as rows and batches as columns; one at least.
         batches: names of all batches of the study, for their colours.
         printed: heading -> number of features common to all batches that the paper gives.
+        stacked: whether the panels are below each other, for phones.
     """
-    lines = max([len(table.columns) for table in tables.values() if table is not None], default=1)
-    page = Page(HEAD + BARS + 0.08 + lines * LINE + FOOT)
-    width = WIDTH / len(tables)
-    tallest = [max(overlaps(table).values()) for table in tables.values() if table is not None]
+    lines = max(len(table.columns) for table in tables.values())
+    height = HEAD + BARS + 0.08 + lines * LINE + FOOT
+    across = 1 if stacked else len(tables)
+    page = Page(height * len(tables) / across, STACKED if stacked else WIDTH)
+    width = page.width / across
+    tallest = [max(overlaps(table).values()) for table in tables.values()]
     top = max([1, *tallest, *(printed or {}).values()])  # one scale, so that panels can be compared
     for place, (heading, table) in enumerate(tables.items()):
-        left = place * width + 0.08
-        page.text(left, 0.07, chr(ord("a") + place), weight="bold", size=9)
-        page.text(left + 0.16, 0.08, literal(heading, most=60), size=8)
-        if table is None:
-            empty(page.axes(left, HEAD, width - 0.3, BARS), "cannot be tested")
-            continue
-        _panel(page, table, batches, (printed or {}).get(heading), left, width, top)
+        down, right = divmod(place, across)
+        left, above = right * width + 0.08, down * height
+        page.text(left, above + 0.07, chr(ord("a") + place), weight="bold", size=9)
+        page.text(left + 0.16, above + 0.08, literal(heading, most=60), size=8)
+        _panel(page, table, batches, (printed or {}).get(heading), (left, above), width, top)
     return page.figure
 
 
@@ -63,17 +64,18 @@ def _panel(
     table: pd.DataFrame,
     batches: Sequence[str],
     printed: int | None,
-    left: float,
+    corner: tuple[float, float],
     width: float,
     top: float,
 ) -> None:
     """Draw one panel: bars above, below them the dots of the batches, and their totals on the left."""
+    left, above = corner
     names = list(table.columns)
     counts = _drawn(overlaps(table))
     inner = width - NAMES - TOTALS - 0.2
-    bars = page.axes(left + NAMES + TOTALS, HEAD, inner, BARS)
+    bars = page.axes(left + NAMES + TOTALS, above + HEAD, inner, BARS)
     _bars(bars, counts, [_colour(chosen, names, batches) for chosen in counts], printed, top)
-    below = HEAD + BARS + 0.08
+    below = above + HEAD + BARS + 0.08
     _matrix(page.axes(left + NAMES + TOTALS, below, inner, len(names) * LINE), counts, names)
     totals = page.axes(left + 0.08, below, TOTALS - 0.08, len(names) * LINE)
     _totals(totals, table, [_colour((name,), names, batches) for name in names])

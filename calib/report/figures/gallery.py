@@ -1,6 +1,7 @@
 """Figures written to a folder, each with a caption that says what was drawn."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,11 @@ class Drawn:
     caption: str
     files: list[str]
     stacked: str = ""
+
+
+def both(draw: Callable[..., Figure], *of: object) -> tuple[Figure, Figure]:
+    """Return a figure as for paper, and with its panels below each other for phones."""
+    return draw(*of), draw(*of, stacked=True)
 
 
 @dataclass

@@ -14,22 +14,22 @@ from calib.report.figures.style import GREY, WIDTH, literal
 
 
 class Page:
-    """A figure of full width and given height; places are in inches from its upper left corner."""
+    """A figure of given height and width; places are in inches from its upper left corner."""
 
-    def __init__(self, height: float) -> None:
-        self.height = height
-        self.figure = Figure(figsize=(WIDTH, height))
+    def __init__(self, height: float, width: float = WIDTH) -> None:
+        self.height, self.width = height, width
+        self.figure = Figure(figsize=(width, height))
 
     def axes(self, left: float, top: float, width: float, height: float, **options: Any) -> Axes:
         """Return new axes at this place."""
         bottom = self.height - top - height
-        place = (left / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
+        place = (left / self.width, bottom / self.height, width / self.width, height / self.height)
         return self.figure.add_axes(place, **options)
 
     def text(self, left: float, top: float, words: str, **options: Any) -> None:
         """Write words whose upper left corner is at this place; the caller makes names ``literal``."""
         options = {"va": "top", "ha": "left", **options}
-        self.figure.text(left / WIDTH, 1 - top / self.height, words, **options)
+        self.figure.text(left / self.width, 1 - top / self.height, words, **options)
 
     def legend(self, left: float, top: float, handles: Sequence[Line2D], columns: int, title: str) -> None:
         """Draw a legend whose upper left corner is at this place."""
@@ -39,7 +39,7 @@ class Page:
             title=title,
             ncols=columns,
             loc="upper left",
-            bbox_to_anchor=(left / WIDTH, 1 - top / self.height),
+            bbox_to_anchor=(left / self.width, 1 - top / self.height),
             borderaxespad=0,
             handletextpad=0.3,
             columnspacing=1.2,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from calib.data.split import Split
 from calib.data.study import Study
-from calib.report.figures.layout import Page, dot, empty
+from calib.report.figures.layout import Page, dot
 from calib.report.figures.style import PALE, WIDTH, batch_look, class_look, in_style, literal
 from calib.report.figures.tsne import Map
 from calib.report.numbers import number
@@ -28,38 +28,39 @@ Look = tuple[str, str]
 
 
 @in_style
-def map_figure(maps: Mapping[str, Map | None], study: Study, split: Split) -> Figure:
+def map_figure(maps: Mapping[str, Map], study: Study, split: Split, stacked: bool = False) -> Figure:
     """Draw a section for each method, as in the paper: left by batch, right by class, with silhouettes below.
 
     Args:
-        maps: heading -> map, or None if the method has not been run.
+        maps: heading -> map.
         study: names of batches and classes.
         split: says in the legend which batches are sources.
+        stacked: whether the sections are below each other, for phones.
     """
-    unlabelled = any((drawn.y < 0).any() for drawn in maps.values() if drawn is not None)
+    unlabelled = any((drawn.y < 0).any() for drawn in maps.values())
     legends = _legends(study, split, unlabelled)
     columns = [_columns(entries) for entries in legends.values()]
     lines = max(-(-len(entries) // n) for entries, n in zip(legends.values(), columns, strict=True))
-    foot = -(-len(maps) // 2) * (HEAD + PANEL + FOOT) + 0.1
-    page = Page(foot + (lines + 1) * LINE + 0.08)
+    across = 1 if stacked else 2
+    foot = -(-len(maps) // across) * (HEAD + PANEL + FOOT) + 0.1
+    legend = (lines + 1) * LINE + 0.08
+    page = Page(foot + (2 * legend if stacked else legend), across * SECTION)
     batches = [batch_look(i) for i in range(len(study.batches))]
     classes = [class_look(i) for i in range(len(study.classes))]
     for place, (heading, drawn) in enumerate(maps.items()):
-        row, column = divmod(place, 2)
+        row, column = divmod(place, across)
         left = column * SECTION + (SECTION - 2 * PANEL - GAP) / 2
         top = row * (HEAD + PANEL + FOOT)
         page.text(left, top + 0.07, _letter(place), weight="bold", size=9)
         page.text(left + 0.16, top + 0.08, literal(heading, most=48), size=8)
         for half, kind in enumerate(("batch", "class")):
             axes = page.axes(left + half * (PANEL + GAP), top + HEAD, PANEL, PANEL)
-            if drawn is None:
-                empty(axes, "not run")
-                continue
             group, looks = (drawn.batch, batches) if kind == "batch" else (drawn.y, classes)
             _scatter(axes, drawn, group, looks)
             axes.set_xlabel(f"by {kind}: silhouette {number(drawn.silhouette[kind])}", labelpad=3)
     for side, (title, entries) in enumerate(legends.items()):
-        page.legend(side * SECTION + 0.12, foot, entries, columns[side], title)
+        down, right = divmod(side, across)
+        page.legend(right * SECTION + 0.12, foot + down * legend, entries, columns[side], title)
     return page.figure
 
 

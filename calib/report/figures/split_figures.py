@@ -11,7 +11,7 @@ from calib.files import read_table, safe_name
 from calib.losses import PAPER_WIDTHS
 from calib.records.record import Record
 from calib.report.figures.curves import distance_figure
-from calib.report.figures.gallery import Gallery, map_folder, rules_of
+from calib.report.figures.gallery import Gallery, both, map_folder, rules_of
 from calib.report.figures.maps import map_figure
 from calib.report.figures.tsne import Map, MapSettings, record_map
 from calib.report.paper import MAP_FIGURES, PANCREAS, PARTS_OF_PANCREAS, spelled
@@ -53,11 +53,10 @@ def draw_split(runs: Mapping[str, Run], folder: Path) -> Gallery:
 def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]) -> None:
     """Draw the maps of every method, and write their silhouettes."""
     joint = runs["joint"]
-    maps: dict[str, Map | None] = {}
+    maps: dict[str, Map] = {}
     silhouettes = []
     for name in MAPPED:
         heading = "Raw data" if name == "baseline" else _label(runs, name)
-        maps[heading] = None
         if name in recorded:
             run = recorded[name]
             settings = MapSettings(seed=int(run.config.seed))
@@ -68,16 +67,17 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
                 continue
             maps[heading] = drawn
             silhouettes.append({"method": name, "key": run.key, "rows": len(drawn.xy), **drawn.silhouette})
-    if silhouettes:
-        Record(gallery.folder).write_table(
-            safe_name(f"silhouettes_{_place(joint)}") + ".csv", pd.DataFrame(silhouettes), digits=6
-        )
+    if not silhouettes:
+        return
+    Record(gallery.folder).write_table(
+        safe_name(f"silhouettes_{_place(joint)}") + ".csv", pd.DataFrame(silhouettes), digits=6
+    )
     number, part = MAP_FIGURES.get(joint.study.name), PARTS_OF_PANCREAS.get(joint.study.name)
     figure = f"Figure {number}. " if number else ""
     if part:
         figure = f"Figure {MAP_FIGURES[PANCREAS]} on other cells. "
     total = sum(len(joint.study.batches[name]) for name in (*joint.split.sources, *joint.split.targets))
-    shown = silhouettes[0]["rows"] if silhouettes else 0
+    shown = silhouettes[0]["rows"]
     rows = f"all {total} samples" if shown == total else f"{shown} of {total} samples, drawn at random"
     caption = (
         f"t-SNE of the data before and after each calibration ({_setup(joint)}); {rows}. Left coloured by "
@@ -87,7 +87,8 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
         + (f"Not the paper's 4036 cells, but {part}." if part else "")
     )
     title = f"{figure}t-SNE before and after each calibration: {_where(joint)}"
-    gallery.add(f"tsne_{_place(joint)}", title, caption, map_figure(maps, joint.study, joint.split))
+    figures = both(map_figure, maps, joint.study, joint.split)
+    gallery.add(f"tsne_{_place(joint)}", title, caption, *figures)
 
 
 def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]) -> None:
@@ -96,11 +97,11 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
     order = dict.fromkeys((*EXPECTED, *runs))
     distances = {
         _label(runs, name): read_table(recorded[name].record.path / "mmd.csv", dtype=BATCH_NAMES)
-        if name in recorded
-        else None
         for name in order
-        if name not in UNCORRECTED and (name in recorded or name in EXPECTED)
+        if name not in UNCORRECTED and name in recorded
     }
+    if not distances:
+        return
     most = most_rows(len(joint.study.batches))
     drawn = {name: min(most, len(batch)) for name, batch in joint.study.batches.items()}
     floors = {
@@ -113,7 +114,7 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
         "whiskers: 1.5 times the box."
     )
     title = f"Figure S1b. Distances between batches: {_where(joint)}"
-    gallery.add(f"S1b_{_place(joint)}", title, caption, distance_figure(distances, floors))
+    gallery.add(f"S1b_{_place(joint)}", title, caption, *both(distance_figure, distances, floors))
 
 
 def _place(run: Run) -> str:

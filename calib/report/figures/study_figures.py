@@ -12,7 +12,7 @@ from calib.files import read_table, safe_name
 from calib.records.record import Record
 from calib.report.figures.curves import loss_figure
 from calib.report.figures.features import overlap_figure
-from calib.report.figures.gallery import Gallery, rules_of
+from calib.report.figures.gallery import Gallery, both, rules_of
 from calib.report.paper import COMMON_FEATURES, spelled
 from calib.runs.run import Run
 
@@ -46,14 +46,13 @@ def draw_study(
 
 def _overlaps(gallery: Gallery, study: Study) -> None:
     """Draw in how many batches features differ between the classes, and write the p values."""
-    panels: dict[str, pd.DataFrame | None] = {}
+    panels: dict[str, pd.DataFrame] = {}
     tables, untested = [], 0
     for level in LEVELS:
         try:
             p = p_values(study, level)
         except CalibError as error:
             gallery.missing.append(f"Differential features at level {level}: {error}")
-            panels[HEADINGS[level]] = None
             continue
         panels[HEADINGS[level]] = differential(p)
         tables.append(p.reset_index().assign(level=level))
@@ -69,9 +68,10 @@ def _overlaps(gallery: Gallery, study: Study) -> None:
         "variance mu^2, which stands in for BPSC), and the batches in which they do; black: all batches."
         + (f" {untested} tests were not possible: a mean is not positive." if untested else "")
     )
-    figure = overlap_figure(panels, list(study.batches), {HEADINGS["sample"]: number} if number else {})
+    printed = {HEADINGS["sample"]: number} if number else {}
+    figures = both(overlap_figure, panels, list(study.batches), printed)
     title = f"Figure S1a. Differential features of each batch: {spelled(study.name)}"
-    gallery.add(f"S1a_{study.name}", title, caption, figure)
+    gallery.add(f"S1a_{study.name}", title, caption, *figures)
 
 
 def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]]) -> None:
@@ -90,6 +90,9 @@ def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int,
         for name, row in histories.items()
         if not row
     ]
+    histories = {name: row for name, row in histories.items() if row}
+    if not histories:
+        return
     count = sum(len(row) for row in histories.values())
     protocol = rules_of(joint)
     caption = (
@@ -104,7 +107,7 @@ def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int,
     floors = {"L_C (A)": floor, "L_C (B)": floor} if floor else {}
     title = f"Losses of the joint training: {spelled(study.name)}, protocol {protocol}"
     name = f"losses_{study.name}_{protocol.replace(', training ', '_')}"
-    gallery.add(name, title, caption, loss_figure(histories, floors))
+    gallery.add(name, title, caption, *both(loss_figure, histories, floors))
 
 
 def _floor(joint: Run) -> float | None:

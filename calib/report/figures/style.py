@@ -14,6 +14,9 @@ from calib.records.record import Record
 WIDTH = 7.09
 """Width of every figure in inches: two columns of a journal (180 mm), so that 7 pt are 7 pt in print."""
 
+STACKED = WIDTH / 2
+"""Width in inches of a figure for phones, with its panels below each other: type is as large as on paper."""
+
 DPI = 300
 
 STYLE = {

@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from calib.report.figures.style import BATCH_COLOURS, BATCH_MARKERS, GREY, PALE, WIDTH, in_style, literal
+from calib.report.figures.style import (
+    BATCH_COLOURS,
+    BATCH_MARKERS,
+    GREY,
+    PALE,
+    STACKED,
+    WIDTH,
+    in_style,
+    literal,
+)
 
 LINES = (
     ("baseline", "arcsinh logistic"),
@@ -26,14 +35,15 @@ HEIGHT = 2.5
 
 
 @in_style
-def mix_figure(numbers: pd.DataFrame, studies: Sequence[str]) -> Figure:
+def mix_figure(numbers: pd.DataFrame, studies: Sequence[str], stacked: bool = False) -> Figure:
     """Draw the balanced accuracy of some methods over the share of cases, in a panel for each study.
 
     Args:
         numbers: the rows of ``scores.mix_numbers``.
         studies: the studies, in the order of the panels.
+        stacked: whether the panels are below each other, for phones.
     """
-    figure = _panels(numbers[numbers["kind"] == "mix"], studies, "cases in the target")
+    figure = _panels(numbers[numbers["kind"] == "mix"], studies, "cases in the target", stacked)
     for axes in figure.axes:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xticks([0.1, 0.3, 0.5, 0.7, 0.9])
@@ -41,9 +51,9 @@ def mix_figure(numbers: pd.DataFrame, studies: Sequence[str]) -> Figure:
 
 
 @in_style
-def size_figure(numbers: pd.DataFrame, studies: Sequence[str]) -> Figure:
+def size_figure(numbers: pd.DataFrame, studies: Sequence[str], stacked: bool = False) -> Figure:
     """Draw the balanced accuracy of some methods over the number of subjects in the target."""
-    figure = _panels(numbers[numbers["kind"] == "size"], studies, "subjects in the target")
+    figure = _panels(numbers[numbers["kind"] == "size"], studies, "subjects in the target", stacked)
     for axes in figure.axes:
         axes.set_xscale("log")
         axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
@@ -51,11 +61,12 @@ def size_figure(numbers: pd.DataFrame, studies: Sequence[str]) -> Figure:
     return figure
 
 
-def _panels(numbers: pd.DataFrame, studies: Sequence[str], label: str) -> Figure:
+def _panels(numbers: pd.DataFrame, studies: Sequence[str], label: str, stacked: bool) -> Figure:
     """Return a figure with a panel for each study and one legend."""
-    columns = min(len(studies), 3)
+    columns = 1 if stacked else min(len(studies), 3)
     rows = -(-len(studies) // columns)
-    figure = Figure(figsize=(WIDTH, rows * HEIGHT + 0.5), layout="constrained")
+    size = (STACKED, rows * HEIGHT + 1.3) if stacked else (WIDTH, rows * HEIGHT + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel()[len(studies) :]:
         axes.remove()
@@ -70,7 +81,7 @@ def _panels(numbers: pd.DataFrame, studies: Sequence[str], label: str) -> Figure
         for axes in figure.axes
         for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=2)
+    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=1 if stacked else 2)
     return figure
 
 

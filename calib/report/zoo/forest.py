@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, WIDTH, in_style, literal
+from calib.report.figures.style import BATCH_COLOURS, GREY, PALE, STACKED, WIDTH, in_style, literal
 
 SHOWN = (
     ("baseline", ""), ("combat", ""), ("combat_logistic", ""), ("standardise_logistic", ""),
@@ -23,19 +23,22 @@ COLUMNS = 4
 
 
 @in_style
-def forest_figure(numbers: pd.DataFrame, studies: Sequence[str]) -> Figure:
+def forest_figure(numbers: pd.DataFrame, studies: Sequence[str], stacked: bool = False) -> Figure:
     """Draw the gain in balanced accuracy of each method, with its interval, in a panel for each study.
 
     Args:
         numbers: the rows of ``scores.score_numbers``.
         studies: the studies, in the order of the panels.
+        stacked: whether the panels are below each other, for phones.
     """
+    columns = 1 if stacked else COLUMNS
     known = {(row["method"], row["variant"]): row["name"] for row in numbers.to_dict("records")}
     lines = [key for key in SHOWN if key in known]
-    rows = -(-len(studies) // COLUMNS)
+    rows = -(-len(studies) // columns)
     height = 0.125 * len(lines) + 0.42
-    figure = Figure(figsize=(WIDTH, rows * height + 0.25), layout="constrained")
-    grid = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True, sharey=True)
+    size = (STACKED if stacked else WIDTH, rows * height + 0.25)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for place, axes in enumerate(grid.ravel()):
         if place >= len(studies):
             axes.set_visible(False)
@@ -50,7 +53,8 @@ def forest_figure(numbers: pd.DataFrame, studies: Sequence[str]) -> Figure:
         axes.set_yticks(
             range(len(lines)), [literal(known[key], most=40) for key in lines[::-1]], fontsize=6.2
         )
-    figure.supxlabel("balanced accuracy minus that without calibration (logistic regression)", fontsize=7.5)
+    label = "balanced accuracy minus that without calibration"
+    figure.supxlabel(label if stacked else f"{label} (logistic regression)", fontsize=7.5)
     return figure
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from calib.records.record import Finished
 from calib.registry import CONF
 from calib.report.exhibits import Table
-from calib.report.figures.gallery import Gallery
+from calib.report.figures.gallery import Gallery, both
 from calib.report.groups import Group, group_jobs
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
@@ -145,8 +145,8 @@ def zoo_section(jobs: Sequence[Job], finished: Sequence[Finished], folder: Path)
     if zoo.numbers.empty:
         return None
     gallery = Gallery(folder)
-    figure = forest_figure(zoo.numbers, list(zoo.studies))
-    gallery.add("zoo_forest", "Public studies: gain over no calibration", FOREST, figure)
+    figures = both(forest_figure, zoo.numbers, list(zoo.studies))
+    gallery.add("zoo_forest", "Public studies: gain over no calibration", FOREST, *figures)
     if (found := zoo.ranks()) is not None:
         gallery.add("zoo_ranks", "Public studies: ranks of the methods", RANKS, rank_figure(found))
     return Section(TITLE, TEXT, zoo.tables(), [Shown(drawn, folder, COMMAND) for drawn in gallery.drawn])
