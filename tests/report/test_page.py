@@ -21,7 +21,7 @@ from calib.report.exhibits import MISSING, Ruling, Table, Verdict, write_table
 from calib.report.figures.gallery import Drawn
 from calib.report.page.forest import Forest, Line
 from calib.report.page.page import Content, Section, overview, write_page
-from calib.report.page.parts import IMAGE_WIDTH, Shown
+from calib.report.page.parts import IMAGE_WIDTH, STACKED_WIDTH, Shown
 from calib.report.page.said import answer
 
 ODD = ("<script>alert(1)</script>", "a & b", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}")
@@ -314,17 +314,17 @@ def looked_at(page: str, folder: Path, widths: tuple[int, ...] = (390, 1280)) ->
         "<script>const all = []; addEventListener('message', event => { all.push(event.data);"
         "document.documentElement.dataset.all = JSON.stringify(all) })</script>" + frames
     )
-    assert CHROMIUM
-    command = [
-        CHROMIUM,
-        *SWITCHES,
-        f"--user-data-dir={folder / 'profile'}",
-        (folder / "frames.html").as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r'data-all="([^"]*)"', done.stdout)
-    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    dom, said = run_browser(folder / "frames.html", folder)
+    found = re.search(r'data-all="([^"]*)"', dom)
     return json.loads(unescape(found[1])) if found else [], said
+
+
+def run_browser(file: Path, folder: Path) -> tuple[str, list[str]]:
+    """Return the document as it is after its scripts have run, and the lines of the console."""
+    assert CHROMIUM
+    command = [CHROMIUM, *SWITCHES, f"--user-data-dir={folder / 'profile'}", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 @pytest.mark.slow
@@ -341,6 +341,51 @@ def test_a_browser_shows_all_of_it(content: Content, file: Path, tmp_path: Path)
         assert one["fits"], one
         assert one["images"] == [IMAGE_WIDTH] * 2
         assert one["tables"] == 4 + 2
+
+
+SORTS = """<script>addEventListener("load", () => {
+    const table = document.querySelector("#plain table");
+    table.tHead.rows[0].cells[1].querySelector("button").click();
+    document.title = [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join(" ");
+})</script>"""
+
+
+@pytest.mark.slow
+@in_browser
+def test_a_plain_table_is_sorted_by_the_page_s_own_script_alone(
+    content: Content, file: Path, tmp_path: Path
+) -> None:
+    rows = [["one", "0.5"], ["two", "0.7 ± 0.1"], ["three", MISSING], ["four", "0.6"]]
+    table = Table("plain", "Plain", "Caption.", ["method", "accuracy"], rows, pd.DataFrame())
+    write_page(file, replace(content, sections=[Section("One", tables=[table, made_table("beside")])]))
+    html = file.read_text()
+    assert html.count(' sortable"') == 1  # lines that belong together stay together
+    dom, said = run_browser(file, tmp_path)
+    assert (said, 'data-js="1"' in dom) == ([], True)
+    blocked = tmp_path / "blocked.html"
+    blocked.write_text(html.replace("</body>", f"{SORTS}</body>"))
+    dom, said = run_browser(blocked, tmp_path)
+    assert any("Content Security Policy" in line for line in said)
+    allowed = re.sub(r"script-src 'sha256-[^']+'", "script-src 'unsafe-inline'", blocked.read_text())
+    blocked.write_text(allowed)
+    dom, _ = run_browser(blocked, tmp_path)
+    assert "<title>two four one three</title>" in dom  # the largest first, what has no number last
+
+
+def test_a_phone_gets_the_stacked_drawing(content: Content, file: Path) -> None:
+    figures = file.parent / "figures"
+    drawn = replace(made_figure(figures, "maps"), stacked="maps_stacked.png")
+    drawn = replace(drawn, files=[*drawn.files, "maps_stacked.png"])
+    Image.new("RGB", (900, 1800), "white").save(figures / "maps_stacked.png")
+    write_page(file, replace(content, sections=[Section("MI", figures=[Shown(drawn, figures)])]))
+    html = file.read_text()
+    (width, height) = re.findall(
+        r'<source media="[^"]+" srcset="data:[^"]+" width="(\d+)" height="(\d+)"', html
+    )[0]
+    assert (int(width), int(height)) == (STACKED_WIDTH, 2 * STACKED_WIDTH)
+    assert len(re.findall(r'<img src="data:[^"]+" width="1400"', html)) == 1
+    assert 'class="exhibit drawing"' in html
+    assert "drawing whole" not in html
 
 
 @pytest.mark.slow

@@ -214,7 +214,8 @@ def _stacked_walks(numbers: pd.DataFrame) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(3))
             axes.tick_params(axis="x", labelbottom=last)
             axes.set_xlabel(name if last else "", ha="right", x=1.0)
-            labels = [_label(row["step"], row["option"], 36) for row in part.to_dict("records")]
+            options = part["option"].str.removeprefix("protocol.")
+            labels = [_label(step, one, 36) for step, one in zip(part["step"], options, strict=True)]
             axes.set_yticks(range(len(part)), labels, size=6.2)
             axes.tick_params(axis="y", length=0)
             if prefix:

@@ -38,7 +38,7 @@ def trust_figure(methods: Sequence[Trusted], stacked: bool = False) -> Figure:
         stacked: whether two diagrams at most are beside each other, and the legend below, for phones.
     """
     across, side = (2, 1.3) if stacked else (4, SIDE)
-    line = side + 0.5
+    line = side + (0.62 if stacked else 0.5)
     top = 0.35 + -(-len(methods) // across) * line
     legend = 0.17 * len(methods) + 0.75 if stacked else 0.0
     page = Page(top + BELOW + 0.45 + legend, STACKED if stacked else WIDTH)

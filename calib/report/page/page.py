@@ -116,7 +116,8 @@ def page(content: Content, folder: Path) -> str:
         short=SHORT,
         tested=tested,
         uncertainty=f"{INTERVALS} {FAMILY}",
-        overview=overview(content.verdicts),
+        overview=_judged(overview(content.verdicts)),
+        claims=len({verdict.claim for verdict in content.verdicts}),
         rules=_by_rule(content.verdicts),
         sections=sections,
         missing=missing,
@@ -171,6 +172,16 @@ def overview(verdicts: Sequence[Verdict]) -> dict[str, Any]:
             else:
                 cells.append({"span": len(protocols) or 1, "first": True, "verdicts": numbered})
     return {"studies": {name: protocols or [""] for name, protocols in studies.items()}, "rows": rows}
+
+
+def _judged(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an overview without the claims that were judged nowhere, which are among what is missing."""
+    rows = {
+        claim: cells
+        for claim, cells in found["rows"].items()
+        if any(v.outcome is not Ruling.MISSING for cell in cells for _, v in cell["verdicts"])
+    }
+    return found | {"rows": rows}
 
 
 Numbered = tuple[int, Verdict]
