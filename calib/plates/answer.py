@@ -184,7 +184,7 @@ class Answer:
             calibration, paired by subject; NaN for no calibration) and ``refusal`` (why it has no numbers,
             else "").
         by_plate: a row a method and labelled plate: ``method``, ``label``, ``plate`` and ``METRICS``.
-        choice: the chosen method; None where fewer than two plates have labels.
+        choice: the chosen method; None where fewer than two labelled plates can be judged.
         trust: None as ``choice``.
         calls: a row a sample of the plates without labels: ``plate``, ``sample``, ``subject``, ``call``,
             ``answer`` (the call, or ``abstained``), ``set`` (classes between " or "), ``p_<class>``

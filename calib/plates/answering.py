@@ -16,7 +16,15 @@ from calib.errors import CalibError
 from calib.plates.answer import Answer, Choice, Design, Features, Judged, Trust
 from calib.plates.calls import Called, call
 from calib.plates.choice import all_scores, choose, method_table, plate_table
-from calib.plates.compare import Result, blank_plates, compare, labelled_plates, read_study, replicated
+from calib.plates.compare import (
+    Result,
+    blank_plates,
+    compare,
+    judged_plates,
+    labelled_plates,
+    read_study,
+    replicated,
+)
 from calib.plates.design import look
 from calib.plates.features import features
 from calib.plates.methods import Compared, compared, estimator_settings
@@ -76,12 +84,13 @@ def answer(request: Request) -> Answer:
     results: list[Result] = []
     choice, believed = None, None
     scores = {}
-    if len(labelled) > 1:
-        log.info("2 of 5: %d methods, each judged on %d plates left out in turn", len(methods), len(labelled))
+    if len(judged := judged_plates(study)) > 1:
+        log.info("2 of 5: %d methods, each judged on %d plates left out in turn", len(methods), len(judged))
         results = compare(request, study, methods)
         log.info("3 of 5: the choice, and how far to believe it")
         scores = all_scores(results)
-        choice = choose(results, scores, np.random.default_rng(request.seed))
+        others = [name for name in labelled if name not in judged]
+        choice = choose(results, scores, np.random.default_rng(request.seed), others)
         believed = _trust(request, study, next(r for r in results if r.compared.name == choice.method))
     chosen = _chosen(methods, choice)
     log.info("4 of 5: the calls of %s for %d plates without labels", chosen.label, len(blank))

@@ -176,7 +176,7 @@ class _Said:
     def evaluation(self) -> str:
         """Return how methods were evaluated."""
         if self.answer.choice is None:
-            return "Not evaluated: fewer than two plates have labels."
+            return "Not evaluated: fewer than two labelled plates could be judged."
         return (
             "Each labelled plate in turn was judged by a model of the other labelled plates; plates without "
             "labels took part without any."

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from calib.data.cautions import listed
 from calib.plates.answer import METRICS, Choice, Expected, LeftOut
 from calib.plates.compare import Result
 from calib.plates.scores import BALANCED, LEVEL, MethodScores, PlateScores, floor, scored
@@ -33,7 +34,9 @@ def all_scores(results: Sequence[Result]) -> dict[str, MethodScores]:
     return {one.compared.name: scored(one.units) for one in results if not one.refusal}
 
 
-def choose(results: Sequence[Result], scores: Scores, rng: np.random.Generator) -> Choice:
+def choose(
+    results: Sequence[Result], scores: Scores, rng: np.random.Generator, unjudged: Sequence[str] = ()
+) -> Choice:
     """Return the chosen method with the price of its choice.
 
     The price is found by nesting: for each plate the other plates choose a method, which is then judged on
@@ -44,6 +47,7 @@ def choose(results: Sequence[Result], scores: Scores, rng: np.random.Generator) 
         results: answers of the methods, no calibration first, from plain to involved.
         scores: their scores.
         rng: source of the shuffled labels of the floor.
+        unjudged: labelled plates that could not be judged.
     """
     labels = {one.compared.name: one.compared.label for one in results}
     best = _best(scores, lambda one: one.means[BALANCED])
@@ -78,7 +82,7 @@ def choose(results: Sequence[Result], scores: Scores, rng: np.random.Generator) 
         by_plate=pd.DataFrame(rows),
         floor=level,
         above_floor=scores[best].means[BALANCED] > level,
-        caveats=_caveats(len(plates), none, scores, best),
+        caveats=_caveats(len(plates), none, best, unjudged),
     )
 
 
@@ -109,9 +113,14 @@ def next_plate(nested: Mapping[str, PlateScores]) -> Expected:
     return Expected(mean, max(mean - half, 0.0), min(mean + half, 1.0))
 
 
-def _caveats(plates: int, none: str, scores: Scores, best: str) -> list[str]:
+def _caveats(plates: int, none: str, best: str, unjudged: Sequence[str]) -> list[str]:
     """Return what the numbers of the choice cannot mean."""
     found = []
+    if unjudged:
+        found.append(
+            f"Not judged: {listed(unjudged)}, since a plate of one class, or one without which one class "
+            "is left to learn, cannot tell methods apart. They take part in every training."
+        )
     if plates == 2:
         found.append(TWO)
     elif plates < FEW:

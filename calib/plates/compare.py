@@ -71,12 +71,25 @@ def blank_plates(study: Study) -> list[str]:
     return [name for name, batch in study.batches.items() if batch.y is None]
 
 
+def judged_plates(study: Study) -> list[str]:
+    """Return the labelled plates that can be judged: of two classes, and so without them all the others are.
+
+    A plate of one class says nothing of a difference between classes, and sources of one class teach none.
+    """
+    classes = {name: set(study.batches[name].labelled().y.tolist()) for name in labelled_plates(study)}
+    return [
+        name
+        for name, own in classes.items()
+        if len(own) > 1 and len(set().union(*(rest for other, rest in classes.items() if other != name))) > 1
+    ]
+
+
 def compare(request: Request, study: Study, methods: Sequence[Compared]) -> list[Result]:
     """Judge each labelled plate by every method, with the others as sources.
 
     Args:
         request: what is asked.
-        study: the study, at least two of whose plates have labels.
+        study: the study, at least two of whose plates can be judged (``judged_plates``).
         methods: the methods to compare.
 
     Raises:
@@ -129,11 +142,11 @@ def _jobs(request: Request, method: Compared, splits: Sequence[Split], *words: s
 
 
 def left_out_splits(study: Study) -> dict[str, Split]:
-    """Return the split that leaves a labelled plate out, by its name."""
+    """Return the split that leaves a labelled plate out, by the name of each that can be judged."""
     labelled, blank = labelled_plates(study), blank_plates(study)
     return {
         plate: split_by_name([name for name in labelled if name != plate], [plate, *blank], study)
-        for plate in labelled
+        for plate in judged_plates(study)
     }
 
 

@@ -201,3 +201,39 @@ def test_check_looks_in_a_moment_and_strict_refuses(
     check_main([str(file), *COLUMNS, "--json"])
     found = json.loads(capsys.readouterr().out)
     assert any("'copy'" in one["text"] and one["serious"] for one in found)
+
+
+def test_plates_of_one_class_teach_and_are_not_judged(tmp_path: Path) -> None:
+    table, _ = made_table(made_study((24, 22, 26, 20, 20)), ("5",))
+    own, label = table["plate"].astype(str), table["diagnosis"]
+    first = label.iloc[0]
+    table = table[(own != "1") | (label == first)]
+    file = tmp_path / "cohort.csv"
+    table.to_csv(file, index=False)
+    request = parse(
+        [str(file), *COLUMNS, METHODS, f"out={tmp_path / 'out'}", "jobs=1", "why=false"], "calib answer"
+    )
+    found = answer(request)
+    assert found.choice is not None
+    assert list(found.choice.by_plate["plate"]) == ["2", "3", "4"]
+    assert any("Not judged: '1'" in caveat for caveat in found.choice.caveats)
+
+
+def test_confounded_plates_are_called_without_trust(tmp_path: Path) -> None:
+    table, _ = made_table(made_study(), ("4",))
+    own, label = table["plate"].astype(str), table["diagnosis"]
+    classes = label.dropna().unique()
+    table = table[
+        (own == "4") | ((own == "2") & (label == classes[0])) | (own.isin(["1", "3"]) & (label == classes[1]))
+    ]
+    file = tmp_path / "cohort.csv"
+    table.to_csv(file, index=False)
+    request = parse(
+        [str(file), *COLUMNS, METHODS, f"out={tmp_path / 'out'}", "jobs=1", "why=false"], "calib answer"
+    )
+    found = answer(request)
+    page = write_answer(found, request.folder).read_text()
+    assert any(one.serious and one.code == "confounded" for one in found.design.findings)
+    assert found.choice is None
+    assert (found.calls["answer"] == "abstained").all()
+    assert "No method can be chosen" in page

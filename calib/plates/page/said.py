@@ -92,15 +92,15 @@ def _no_choice(answer: Answer) -> list[Sentence]:
     labelled = answer.design.plates
     names = [short(name, NAME) for name in labelled.loc[labelled["labelled"].astype(bool), "plate"]]
     have = f"only one plate, {names[0]}, has labels" if names else "no plate has labels"
+    if len(names) > 1:
+        have = "fewer than two labelled plates have more than one class and leave more than one to learn"
     return [
         Markup(
-            "<strong>No method can be chosen</strong>: {}, and a method is judged on a labelled plate "
-            "that its "
-            "training has not seen, which takes two."
+            "<strong>No method can be chosen</strong>: {}, and a method is judged on a labelled plate that "
+            "its training has not seen, which takes two such plates."
         ).format(have),
         "So nothing here tells whether calibration helps, or how often a call is right; label a further "
-        "plate "
-        "to learn it.",
+        "plate to learn it.",
     ]
 
 
