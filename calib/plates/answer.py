@@ -186,6 +186,7 @@ class Answer:
         by_plate: a row a method and labelled plate: ``method``, ``label``, ``plate`` and ``METRICS``.
         choice: the chosen method; None where fewer than two labelled plates can be judged.
         trust: None as ``choice``.
+        sample_trust: the same by sample, which sets the limits of ``calls`` where ``trust`` is by subject.
         calls: a row a sample of the plates without labels: ``plate``, ``sample``, ``subject``, ``call``,
             ``answer`` (the call, or ``abstained``), ``set`` (classes between " or "), ``p_<class>``
             (calibrated), ``raw_<class>``; empty without such plates.
@@ -215,6 +216,7 @@ class Answer:
     map: pd.DataFrame
     warnings: Sequence[str] = ()
     facts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    sample_trust: Trust | None = None
     command: str = ""
     later: str = ""
     files: Mapping[str, str] = field(default_factory=dict)

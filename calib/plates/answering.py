@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from calib.data.study import Study
 from calib.errors import CalibError
-from calib.plates.answer import Answer, Choice, Design, Features, Judged, Trust
+from calib.plates.answer import Answer, Choice, Design, Features, Judged, LeftOut, Trust
 from calib.plates.calls import Called, call
 from calib.plates.choice import all_scores, choose, method_table, plate_table
 from calib.plates.compare import (
@@ -82,7 +82,7 @@ def answer(request: Request) -> Answer:
     refuse_serious(request, design)
     methods = compared(request.methods)
     results: list[Result] = []
-    choice, believed = None, None
+    choice, believed, of_samples = None, None, None
     scores = {}
     if len(judged := judged_plates(study)) > 1:
         log.info("2 of 5: %d methods, each judged on %d plates left out in turn", len(methods), len(judged))
@@ -91,10 +91,12 @@ def answer(request: Request) -> Answer:
         scores = all_scores(results)
         others = [name for name in labelled if name not in judged]
         choice = choose(results, scores, np.random.default_rng(request.seed), others)
-        believed = _trust(request, study, next(r for r in results if r.compared.name == choice.method))
+        best = next(one for one in results if one.compared.name == choice.method)
+        of_samples = _trust(request, study, without_subjects(best.samples))
+        believed = _trust(request, study, best.units) if replicated(study) else of_samples
     chosen = _chosen(methods, choice)
     log.info("4 of 5: the calls of %s for %d plates without labels", chosen.label, len(blank))
-    called = call(request, study, chosen, believed)
+    called = call(request, study, chosen, believed, of_samples)
     log.info("5 of 5: the features that carry the answer")
     carried = _features(request, study, chosen) if request.why and choice is not None else None
     return Answer(
@@ -105,6 +107,7 @@ def answer(request: Request) -> Answer:
         by_plate=plate_table(results, scores) if results else pd.DataFrame(),
         choice=choice,
         trust=believed,
+        sample_trust=None if of_samples is believed else of_samples,
         calls=called.samples,
         subject_calls=called.subjects,
         mixes=_mixes(design),
@@ -131,12 +134,14 @@ def _chosen(methods: list[Compared], choice: Choice | None) -> Compared:
     return next(one for one in compared(ALONE) if one.name == ALONE)
 
 
-def _trust(request: Request, study: Study, result: Result) -> Trust:
+def _trust(request: Request, study: Study, answers: LeftOut) -> Trust:
     """Return how far the chosen method's calls may be believed."""
-    answers = result.units
-    if not replicated(study):  # cells of a donor are answered one by one
-        answers = {plate: Judged(one.probability, one.y) for plate, one in answers.items()}
     return trust(answers, study.classes, request.error, request.miss, request.prevalences)
+
+
+def without_subjects(answers: LeftOut) -> LeftOut:
+    """Return answers whose units are samples."""
+    return {plate: Judged(one.probability, one.y) for plate, one in answers.items()}
 
 
 def _features(request: Request, study: Study, chosen: Compared) -> Features | None:

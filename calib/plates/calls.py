@@ -62,7 +62,9 @@ def nothing(classes: Sequence[str]) -> Called:
     return Called(samples, subjects, pd.DataFrame(columns=list(MAP)), (), {})
 
 
-def call(request: Request, study: Study, method: Compared, trust: Trust | None) -> Called:
+def call(
+    request: Request, study: Study, method: Compared, trust: Trust | None, of_samples: Trust | None
+) -> Called:
     """Train the chosen method on all labelled plates, and answer the plates without labels.
 
     Args:
@@ -70,6 +72,7 @@ def call(request: Request, study: Study, method: Compared, trust: Trust | None) 
         study: the study.
         method: the chosen method.
         trust: what the labelled plates have set; None: nothing is answered, since no error can be stated.
+        of_samples: the same for single samples.
 
     Raises:
         CalibError: the run has failed.
@@ -87,7 +90,7 @@ def call(request: Request, study: Study, method: Compared, trust: Trust | None) 
     assert finished is not None
     probability = finished.predictions(study.classes)
     by_plate = {name: probability.of_batch(name).probability.astype(np.float64) for name in blank}
-    samples, subjects = _samples(study, by_plate, trust), _subjects(study, by_plate, trust)
+    samples, subjects = _samples(study, by_plate, of_samples), _subjects(study, by_plate, trust)
     return Called(
         samples,
         subjects,

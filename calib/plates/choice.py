@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from calib.data.cautions import listed
 from calib.plates.answer import METRICS, Choice, Expected, LeftOut
 from calib.plates.compare import Result
-from calib.plates.scores import BALANCED, LEVEL, MethodScores, PlateScores, floor, scored
+from calib.plates.scores import BALANCED, MethodScores, PlateScores, floor, ranged, scored
 
 RULE = (
     "The method with the highest balanced accuracy, mean over the labelled plates, each judged by a model of "
@@ -102,15 +101,17 @@ def next_plate(nested: Mapping[str, PlateScores]) -> Expected:
     """Return the mean balanced accuracy with a 95 % interval for a single further plate.
 
     It is the prediction interval of Student's t from the plates' own spread (Hahn and Meeker 1991,
-    Statistical Intervals, section 4.7), which takes plates for draws of one kind. Two plates have one degree
-    of freedom, with which it says next to nothing.
+    Statistical Intervals, section 4.7), which takes plates for draws of one kind. The spread is at least what
+    other subjects on the same plates would make. Two plates have one degree of freedom, with which it says
+    next to nothing.
     """
     values = np.array([one.values[BALANCED] for one in nested.values()])
     count, mean = len(values), float(values.mean())
     if count < 2:
         return Expected(mean, np.nan, np.nan)
-    half = student.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / count)
-    return Expected(mean, max(mean - half, 0.0), min(mean + half, 1.0))
+    within = np.mean([one.error(BALANCED) ** 2 for one in nested.values()])
+    spread = float(np.sqrt(max(values.var(ddof=1), within)))
+    return ranged(mean, spread * float(np.sqrt(1 + 1 / count)), count - 1, (0.0, 1.0))
 
 
 def _caveats(plates: int, none: str, best: str, unjudged: Sequence[str]) -> list[str]:

@@ -4,10 +4,9 @@ A number over plates is the mean of the plates, each counting once. Its interval
 other subjects: the delete-a-group jackknife of ``evaluation.jackknife`` within each plate.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,6 @@ SHUFFLES = 1000
 
 LEVEL = 0.95
 
-Combination = Callable[[Sequence[Any]], Any]
-"""Returns a combination of methods' values, and of their influences."""
-
 BOUNDS = {"mcc": (-1.0, 1.0), "brier": (0.0, 2.0), "slope": (-np.inf, np.inf)}
 """Smallest and largest value of a metric; others lie between 0 and 1."""
 
@@ -39,10 +35,17 @@ class PlateScores:
     Attributes:
         values: metric -> its value; NaN where it is not defined.
         influences: metric -> share of each group of subjects in its error ``(groups,)``.
+        least: metric -> smallest standard error that is believed: where every answer is right, a jackknife
+            finds none.
     """
 
     values: Mapping[str, float]
     influences: Mapping[str, FloatArray]
+    least: Mapping[str, float] = field(default_factory=dict)
+
+    def error(self, metric: str) -> float:
+        """Return the standard error of a metric on this plate, of other subjects."""
+        return max(float(np.sqrt(np.square(self.influences[metric]).sum())), self.least.get(metric, 0.0))
 
 
 @dataclass(frozen=True)
@@ -58,40 +61,29 @@ class MethodScores:
 
     def expected(self, metric: str) -> Expected:
         """Return a metric's mean over plates with a 95 % interval by subject."""
-        return over_plates([self.plates], metric, lambda parts: parts[0], BOUNDS.get(metric, (0.0, 1.0)))
+        found = [one for one in self.plates.values() if np.isfinite(one.values[metric])]
+        if not found:
+            return Expected(np.nan, np.nan, np.nan)
+        error = np.sqrt(sum(one.error(metric) ** 2 for one in found)) / len(found)
+        degrees = sum(len(one.influences[metric]) - 1 for one in found)
+        return ranged(self.means[metric], error, degrees, BOUNDS.get(metric, (0.0, 1.0)))
 
     def minus(self, other: "MethodScores", metric: str = BALANCED) -> Expected:
         """Return the mean difference to another method, paired by plate and subject, with its interval."""
-        return over_plates([self.plates, other.plates], metric, lambda p: p[0] - p[1], (-1.0, 1.0))
+        values, shares = [], []
+        for plate, mine in self.plates.items():
+            theirs = other.plates[plate]
+            values.append(mine.values[metric] - theirs.values[metric])
+            shares.append(mine.influences[metric] - theirs.influences[metric])
+        error = np.sqrt(sum(float(np.square(part).sum()) for part in shares)) / len(values)
+        degrees = sum(len(part) - 1 for part in shares)
+        return ranged(float(np.mean(values)), error, degrees, (-1.0, 1.0))
 
 
-def over_plates(
-    methods: Sequence[Mapping[str, PlateScores]],
-    metric: str,
-    combine: Combination,
-    bounds: tuple[float, float],
-) -> Expected:
-    """Return the mean over plates of a combination of methods' metrics, with a 95 % interval by subject.
-
-    Args:
-        methods: plate -> scores of each method; all have the same plates.
-        combine: returns the combination of the methods' values, and of their influences.
-        bounds: smallest and largest value that it can have.
-    """
-    values, shares, degrees = [], [], 0
-    for plate in methods[0]:
-        parts = [scores[plate] for scores in methods]
-        value = combine([np.float64(one.values[metric]) for one in parts])
-        if np.isfinite(value):
-            values.append(float(value))
-            shares.append(np.asarray(combine([one.influences[metric] for one in parts])))
-            degrees += len(shares[-1]) - 1
-    if not values:
-        return Expected(np.nan, np.nan, np.nan)
-    error = np.sqrt(sum(float(np.square(part).sum()) for part in shares)) / len(values)
-    half = student.ppf((1 + LEVEL) / 2, max(degrees, 1)) * error
-    mean = float(np.mean(values))
-    return Expected(mean, max(mean - half, bounds[0]), min(mean + half, bounds[1]))
+def ranged(value: float, error: float, degrees: int, bounds: tuple[float, float]) -> Expected:
+    """Return a value with its 95 % interval by Student's t, within its bounds."""
+    half = float(student.ppf((1 + LEVEL) / 2, max(degrees, 1)) * error)
+    return Expected(value, max(value - half, bounds[0]), min(value + half, bounds[1]))
 
 
 def scored(left_out: LeftOut) -> MethodScores:
@@ -112,7 +104,22 @@ def _of_plate(judged: Judged) -> PlateScores:
         left = np.array([one.values[metric] for one in without])
         left = np.where(np.isfinite(left), left, value)
         influences[metric] = scale * (left.mean() - left) if np.isfinite(value) else np.full(count, np.nan)
-    return PlateScores(whole.values, influences)
+    return PlateScores(whole.values, influences, _least(whole.recalls, y))
+
+
+def _least(recalls: FloatArray, y: IntArray) -> dict[str, float]:
+    """Return the standard errors of recalls with two right and two wrong answers more, and of their mean.
+
+    Agresti and Coull 1998, doi 10.1080/00031305.1998.10480550.
+    """
+    counts = np.bincount(y, minlength=len(recalls))
+    present = counts > 0
+    share = (np.where(present, recalls, 0) * counts + 2) / (counts + 4)
+    variance = share * (1 - share) / (counts + 4)
+    found = {BALANCED: float(np.sqrt(variance[present].sum()) / present.sum())}
+    if len(recalls) == 2 and present.all():
+        found |= {"specificity": float(np.sqrt(variance[0])), "sensitivity": float(np.sqrt(variance[1]))}
+    return found
 
 
 @dataclass(frozen=True)

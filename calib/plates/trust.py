@@ -90,8 +90,7 @@ def calls_of(probability: FloatArray, trust: Trust, classes: Sequence[str]) -> p
 
     Args:
         probability: raw probabilities of the classes ``(n, classes)``. Where ``trust.unit`` is ``subject``
-            the limits were set by subjects (``calib.plates.units.unit_probability``); they are used for
-            samples, too, though nothing was measured for these.
+            the limits were set by subjects and are for subjects (``calib.plates.units.unit_probability``).
         trust: what the labelled plates have set.
         classes: names of the classes.
 

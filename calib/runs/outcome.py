@@ -110,7 +110,7 @@ def keeps_all(run: Run) -> bool:
 
 def has_all(result: Mapping[str, Any], run: Run) -> bool:
     """Return whether a recorded result has all that a run is to keep."""
-    return bool(result["mmd"]) or not keeps_all(run)
+    return result.get("mmd_rule") != UNMEASURED or not keeps_all(run)
 
 
 def _distances(

@@ -135,7 +135,8 @@ def test_two_plates_say_so_and_a_tie_takes_the_plainer() -> None:
 
 
 def test_a_further_plate_has_the_prediction_interval_of_t() -> None:
-    plates = {str(i): PlateScores({BALANCED: value}, {}) for i, value in enumerate([0.7, 0.8, 0.9])}
+    none = {BALANCED: np.zeros(20)}
+    plates = {str(i): PlateScores({BALANCED: value}, none) for i, value in enumerate([0.7, 0.8, 0.9])}
     found = next_plate(plates)
     assert found.value == pytest.approx(0.8)
     assert found.low == pytest.approx(0.8 - 4.302653 * 0.1 * np.sqrt(4 / 3), abs=1e-5)
@@ -154,3 +155,14 @@ def test_tables_have_a_row_for_every_method() -> None:
     plates = plate_table(found, scores)
     assert len(plates) == 6
     assert isinstance(plates, pd.DataFrame)
+
+
+def test_answers_that_are_all_right_are_not_certain() -> None:
+    y = np.arange(40) % 2
+    right = {name: Judged(np.eye(2)[y] * 0.98 + 0.01, y, np.arange(40)) for name in "abc"}
+    scores = scored(right)
+    expected = scores.expected(BALANCED)
+    assert expected.value == 1.0
+    assert 0.93 < expected.low < 0.99  # by the rule of three about 1 - 3 / 60 for each class
+    assert 0.75 < next_plate(scores.plates).low < 0.95
+    assert scores.minus(scores).high == 0.0

@@ -120,7 +120,9 @@ def _tables(answer: Answer) -> dict[str, Any]:
         "mixes": tables.mixes_table(answer),
         "calls": tables.calls_table(of_units, answer.classes, unit) if len(calls) else None,
         "sample_calls": (
-            tables.calls_table(calls, answer.classes, "sample") if len(calls) and unit == "subject" else None
+            tables.calls_table(calls, answer.classes, "sample", answer.sample_trust)
+            if len(calls) and unit == "subject"
+            else None
         ),
         "unit": unit,
     }

@@ -356,8 +356,12 @@ def mixes_table(answer: Answer) -> Grid | None:
     return Grid("mixes", "Estimated mix of the classes", heads, rows, frozenset({2, 3}), note, filtered=0)
 
 
-def calls_table(calls: pd.DataFrame, classes: Sequence[str], unit: str) -> Grid:
-    """Return the calls, at most ``MOST_CALLS``, of each plate as many as of the others."""
+def calls_table(calls: pd.DataFrame, classes: Sequence[str], unit: str, own: Trust | None = None) -> Grid:
+    """Return the calls, at most ``MOST_CALLS``, of each plate as many as of the others.
+
+    Args:
+        own: what sets the limits of these calls, where it is not that of the page.
+    """
     shown = evenly(calls, MOST_CALLS)
     few = len(classes) <= FEW_CLASSES
     with_subject = unit == "sample" and bool((shown["subject"].astype(str) != "").any())
@@ -387,6 +391,13 @@ def calls_table(calls: pd.DataFrame, classes: Sequence[str], unit: str) -> Grid:
         if len(shown) == len(calls)
         else f"{len(shown)} of {len(calls)} {unit}s, of each plate as many."
     )
+    if own is not None and own.confidence <= 1:
+        note += (
+            f" Single {unit}s have limits of their own, set by {unit}s: a call stands from "
+            f"{percent(own.confidence)} on."
+        )
+    elif own is not None:
+        note += f" No call of a single {unit} stands: none keeps the stated share of errors."
     title = f"Calls of the {unit}s"
     return Grid(f"calls-{unit}", title, heads, rows, numeric, note, filtered=0, faded=frozenset(faded))
 
