@@ -130,7 +130,7 @@ def against(found: Answer, study: Study, plate: str) -> MethodScores:
     """Return the scores of the calls for a plate, by subject where subjects are known."""
     calls = found.subject_calls if len(found.subject_calls) else found.calls
     y = [list(study.classes).index(label) for label in true_classes(calls, study, plate)]
-    raw = calls[[f"raw_{name}" for name in study.classes]].to_numpy(float)
+    raw = calls[[f"p_{name}" for name in study.classes]].to_numpy(float)
     return scored({plate: Judged(raw, np.array(y))})
 
 

@@ -81,8 +81,8 @@ def main(arguments: list[str]) -> None:
     _check_out(out, data, Path(options["run"]))
     result = predict(Path(options["run"]), data, statistics, options.get("only"), **columns)
     number = _temperature(options, result.study.classes) if "temperature" in options else None
-    samples = _write(result, out, confidence, None if number is None else result.tempered(number))
-    _show_scores(result, samples)
+    samples, subjects = _write(result, out, confidence, None if number is None else result.tempered(number))
+    _show_scores(result, samples, subjects)
     _compare(result)
     _show_mixes(result)
 
@@ -125,7 +125,7 @@ def _beside(out: Path) -> Path:
 
 def _write(
     result: Prediction, out: Path, confidence: float | None, tempered: Prediction | None
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the predictions of samples to ``out`` and those of subjects, if any, to a file beside it.
 
     Args:
@@ -133,7 +133,7 @@ def _write(
         tempered: the same with tempered probabilities, which become columns of their own, or None.
 
     Returns:
-        The predictions of samples.
+        The predictions of samples, and those of subjects.
     """
     samples = predictions(result.study, result.probability)
     subjects = subject_predictions(result.study, result.probability)
@@ -150,11 +150,11 @@ def _write(
     if len(subjects):
         folder.write_table(_beside(out).name, subjects, digits=8)
         say(f"{_beside(out)}: {len(subjects)} subjects")
-    return samples
+    return samples, subjects
 
 
-def _show_scores(result: Prediction, samples: pd.DataFrame) -> None:
-    """Print the metrics of each batch with labels, and how many samples of each batch have an answer.
+def _show_scores(result: Prediction, samples: pd.DataFrame, subjects: pd.DataFrame) -> None:
+    """Print the metrics of each batch with labels, and how many samples and subjects have an answer.
 
     Samples that the model has learnt from are named as such, and are not scored.
     """
@@ -166,9 +166,10 @@ def _show_scores(result: Prediction, samples: pd.DataFrame) -> None:
             found = score(result.probability[name][new], batch.y[new])
             shown = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items() if value is not None)
             say(f"Batch {name}, whose labels are known: {shown}")
-        if "answer" in samples:
-            answered = samples.loc[samples["batch"] == name, "answer"] != ABSTAINED
-            say(f"Batch {name}: {answered.sum()} of {len(answered)} samples answered")
+        for table, unit in ((samples, "samples"), (subjects, "subjects")):
+            if "answer" in table:
+                answered = table.loc[table["batch"] == name, "answer"] != ABSTAINED
+                say(f"Batch {name}: {answered.sum()} of {len(answered)} {unit} answered")
 
 
 def _compare(result: Prediction) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from calib.data.cautions import listed, note
 from calib.data.column_rules import Array, blocks_of, by_intervals, by_values, tells, tells_within
 from calib.data.names import as_list
+from calib.data.partial_labels import whole_plate
 from calib.data.study import Study
 
 STEPS = 12
@@ -154,4 +155,6 @@ def _tells_batch(study: Study) -> Array:
     That the values of each batch lie in an interval is no reason for doubt: batch effects do that.
     """
     x = [batch.dense for batch in study.batches.values()]
-    return tells(x, np.repeat(np.arange(len(x)), [len(batch) for batch in x]), by_values)
+    plates = [whole_plate(name, study.batches) for name in study.batches]
+    number = [plates.index(plate) for plate in plates]  # the parts of a batch are one
+    return tells(x, np.repeat(number, [len(batch) for batch in x]), by_values)

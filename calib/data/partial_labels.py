@@ -1,5 +1,6 @@
 """Batches that are labelled in part, whose samples without a label become a batch of their own."""
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,24 @@ from calib.data.cautions import counted, note
 from calib.data.study import IntArray
 from calib.errors import DataError
 
+UNLABELLED = " (unlabelled)"
+"""What is added to the name of a batch for its samples without a label."""
+
 
 def unlabelled_part(batch: str) -> str:
     """Return the name of the batch that holds the unlabelled samples of a batch."""
-    return f"{batch} (unlabelled)"
+    return batch + UNLABELLED
+
+
+def whole_plate(batch: str, names: Container[str]) -> str:
+    """Return the batch that a batch is the unlabelled part of, or the batch itself.
+
+    Args:
+        batch: name of the batch.
+        names: names of all batches.
+    """
+    whole = batch.removesuffix(UNLABELLED)
+    return whole if whole in names else batch
 
 
 def unlabelled_apart(batch: NDArray[Any], y: IntArray, file: str) -> tuple[NDArray[Any], IntArray]:

@@ -36,7 +36,7 @@ class Sheet:
         label: label as text ``(samples,)``, missing where the file has none.
         subject: name of each sample's subject as text ``(samples,)``, or None where no column names it.
         reference: whether each sample is a reference sample ``(samples,)``, or None where no column says so.
-        order: place of each sample in the order of measurement ``(samples,)``, or None where no column says it.
+        order: place of each sample in the order of measurement ``(samples,)``, or None where it is unknown.
         missing: whether each value is missing and will be filled ``(samples, features)``; None: none is.
     """
 

@@ -155,8 +155,8 @@ class Study:
         """Return the checksum of all that reaches a method or a file of the record.
 
         These are the names of batches, features and classes, and every attribute of the batches, so that one
-        which is added later is hashed as well. Left out are those in ``implied`` and ``order``. Values are hashed block by
-        block as dense float64, so the checksum does not depend on how they are stored.
+        which is added later is hashed as well. Left out are those in ``implied`` and ``order``. Values are
+        hashed block by block as dense float64, so the checksum does not depend on how they are stored.
         """
         digest = hashlib.sha256(repr((list(self.features), list(self.classes))).encode())
         for batch in self.batches.values():

@@ -106,8 +106,9 @@ def tempered(probability: FloatArray, temperature: float) -> FloatArray:
 def temperature(probability: FloatArray, y: IntArray, weight: FloatArray | None = None) -> float:
     """Return the temperature with the least negative log-likelihood (Guo et al. 2017, section 4.2).
 
-    ``weight`` is that of each sample in the likelihood ``(n,)``; None: all have the same. The likelihood has one peak in 1 / T, which a bounded search finds. Where it has none (all predictions are
-    correct, or are no better than chance) the result lies near ``LOWEST`` or ``HIGHEST``.
+    ``weight`` is that of each sample in the likelihood ``(n,)``; None: all have the same. The likelihood has
+    one peak in 1 / T, which a bounded search finds. Where it has none (all predictions are correct, or are no
+    better than chance) the result lies near ``LOWEST`` or ``HIGHEST``.
 
     Raises:
         CalibError: there is no sample.

@@ -189,8 +189,10 @@ class Answer:
         sample_trust: the same by sample, which sets the limits of ``calls`` where ``trust`` is by subject.
         calls: a row a sample of the plates without labels: ``plate``, ``sample``, ``subject``, ``call``,
             ``answer`` (the call, or ``abstained``), ``set`` (classes between " or "), ``p_<class>``
-            (calibrated), ``raw_<class>``; empty without such plates.
-        subject_calls: the same by subject, with ``samples``; empty without subjects.
+            (raw), ``calibrated_<class>``, as in the files of ``calib predict``, and ``unusual`` (whether the
+            sample lies far from its plate); empty without such plates.
+        subject_calls: the same by subject, with ``samples`` and ``agree`` (share of them with the same call);
+            empty without subjects.
         mixes: a row an unlabelled plate and class: ``plate``, ``class``, ``share``, ``low``, ``high``.
         features: None where they were not asked for, or cannot be told.
         map: a row a sample of all plates: ``x``, ``y`` (two principal components of the chosen method's

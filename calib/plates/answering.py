@@ -14,7 +14,7 @@ from tqdm import tqdm
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.plates.answer import Answer, Choice, Design, Features, Judged, LeftOut, Trust
-from calib.plates.calls import Called, call
+from calib.plates.calls import Called, call, flagged
 from calib.plates.choice import all_scores, choose, method_table, plate_table
 from calib.plates.compare import (
     Result,
@@ -28,7 +28,7 @@ from calib.plates.compare import (
 from calib.plates.design import look
 from calib.plates.features import features
 from calib.plates.methods import Compared, compared, estimator_settings
-from calib.plates.options import Request, for_shell
+from calib.plates.options import ARRAYS, Request, for_shell
 from calib.plates.trust import trust
 from calib.records.provenance import hardware, revision, versions
 
@@ -96,7 +96,7 @@ def answer(request: Request) -> Answer:
         believed = _trust(request, study, best.units) if replicated(study) else of_samples
     chosen = _chosen(methods, choice)
     log.info("4 of 5: the calls of %s for %d plates without labels", chosen.label, len(blank))
-    called = call(request, study, chosen, believed, of_samples)
+    called = flagged(call(request, study, chosen, believed, of_samples), design)
     log.info("5 of 5: the features that carry the answer")
     carried = _features(request, study, chosen) if request.why and choice is not None else None
     return Answer(
@@ -116,7 +116,7 @@ def answer(request: Request) -> Answer:
         warnings=called.warnings,
         facts=_facts(request, study, results, called),
         command=request.command,
-        later=_later(called, believed),
+        later=_later(request, study, called, believed),
     )
 
 
@@ -198,11 +198,13 @@ def _shown(word: str) -> tuple[str, object]:
     return key, ", ".join(Path(str(file)).name for file in files)
 
 
-def _later(called: Called, believed: Trust | None) -> str:
+def _later(request: Request, study: Study, called: Called, believed: Trust | None) -> str:
     """Return the command that judges a later plate as these were judged; "" without a saved model."""
     if called.model is None:
         return ""
-    command = f"calib predict run={for_shell(str(called.model.parent))} data=<file>"
+    command = f"calib predict run={for_shell(str(called.model.parent))} data=plate.csv"
+    if f"dataset={ARRAYS}" in request.overrides:  # nobody has named the columns of a file yet
+        command += " batch=<column>" + " subject=<column>" * replicated(study)
     if believed is None:
         return command
     answered = f" abstain={believed.confidence:.6g}" if believed.confidence <= 1 else ""

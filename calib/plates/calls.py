@@ -1,7 +1,7 @@
 """The calls for plates without labels: one training on all labelled plates by the chosen method."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from calib.data.split import split_by_name
 from calib.data.study import FloatArray, Study
 from calib.errors import CalibError
 from calib.files import read_arrays
-from calib.plates.answer import Trust
+from calib.plates.answer import Design, Trust
 from calib.plates.carry_out import carry_out
 from calib.plates.compare import blank_plates, labelled_plates, make_job, replicated
 from calib.plates.methods import Compared
 from calib.plates.options import Request
 from calib.plates.trust import calls_of
 from calib.plates.units import unit_probability
+from calib.records.predictions_file import CALIBRATED, PROBABILITY
 from calib.runs.method_table import read
 from calib.runs.models import MODEL
 from calib.runs.outcome import ABSTAINED
@@ -56,10 +57,42 @@ MAP = ("x", "y", "plate", "sample", "known", "call")
 
 def nothing(classes: Sequence[str]) -> Called:
     """Return what is said where no plate is without labels: tables without rows."""
-    said = ("call", "answer", "set", *(f"p_{name}" for name in classes), *(f"raw_{name}" for name in classes))
+    said = (
+        "call",
+        "answer",
+        "set",
+        *(f"{kind}{name}" for kind in (PROBABILITY, CALIBRATED) for name in classes),
+    )
     samples = pd.DataFrame(columns=["plate", "sample", "subject", *said])
     subjects = pd.DataFrame(columns=["plate", "subject", "samples", *said])
     return Called(samples, subjects, pd.DataFrame(columns=list(MAP)), (), {})
+
+
+def flagged(called: Called, design: Design) -> Called:
+    """Return calls with what is unusual about a sample, and with how far a subject's samples agree.
+
+    ``unusual`` says whether a sample, or one of a subject, lies far from its plate (``outlying_samples``).
+    ``agree`` is the share of a subject's samples that are called as the subject is.
+    """
+    samples, subjects = called.samples.copy(), called.subjects.copy()
+    if samples.empty:
+        return called
+    table = design.tables["outlying_samples"]
+    far = set(zip(table["plate"], table["sample"], strict=True))
+    named = [f"'{name}'" for name in samples["sample"]]
+    numbered = [f"sample {name}" for name in samples["sample"]]
+    keys = [named, numbered]
+    samples["unusual"] = [
+        any((plate, one[i]) in far for one in keys) for i, plate in enumerate(samples["plate"])
+    ]
+    if len(subjects):
+        by_subject = dict(iter(samples.groupby(["plate", "subject"])))
+        own = [by_subject[key] for key in zip(subjects["plate"], subjects["subject"], strict=True)]
+        subjects["agree"] = [
+            (one["call"] == said).mean() for one, said in zip(own, subjects["call"], strict=True)
+        ]
+        subjects["unusual"] = [bool(one["unusual"].any()) for one in own]
+    return replace(called, samples=samples, subjects=subjects)
 
 
 def call(
@@ -111,8 +144,8 @@ def _said(p: FloatArray, trust: Trust | None, classes: Sequence[str]) -> pd.Data
             "call": names[p.argmax(axis=1)],
             "answer": ABSTAINED,
             "set": "",
-            **{f"p_{name}": np.nan for name in classes},
-            **{f"raw_{name}": p[:, i] for i, name in enumerate(classes)},
+            **{f"{PROBABILITY}{name}": p[:, i] for i, name in enumerate(classes)},
+            **{f"{CALIBRATED}{name}": np.nan for name in classes},
         }
     )
 

@@ -20,6 +20,7 @@ from calib.plates.slope import slope
 from calib.plates.trust_caveats import caveats
 from calib.plates.units import Units, units_of
 from calib.plates.value import check_prevalences, net_benefit, values
+from calib.records.predictions_file import CALIBRATED, PROBABILITY
 from calib.runs.outcome import ABSTAINED
 
 BINS = 10
@@ -96,7 +97,7 @@ def calls_of(probability: FloatArray, trust: Trust, classes: Sequence[str]) -> p
 
     Returns:
         A row a unit: ``call`` (the most probable class), ``answer`` (the call, or ``abstained``), ``set``
-        (its classes between " or ", the most probable first), ``p_<class>`` calibrated and ``raw_<class>``.
+        (its classes between " or ", the most probable first), ``p_<class>`` (raw), ``calibrated_<class>``.
     """
     raw = probability.astype(np.float64)
     p = tempered(raw, trust.temperature)
@@ -113,8 +114,8 @@ def calls_of(probability: FloatArray, trust: Trust, classes: Sequence[str]) -> p
         "call": names[best],
         "answer": np.where(answered, names[best], ABSTAINED),
         "set": sets,
-        **{f"p_{name}": p[:, i] for i, name in enumerate(classes)},
-        **{f"raw_{name}": raw[:, i] for i, name in enumerate(classes)},
+        **{f"{PROBABILITY}{name}": raw[:, i] for i, name in enumerate(classes)},
+        **{f"{CALIBRATED}{name}": p[:, i] for i, name in enumerate(classes)},
     }
     return pd.DataFrame(columns)
 

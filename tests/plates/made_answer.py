@@ -298,7 +298,7 @@ def _trust(rng: np.random.Generator, known: Sequence[str], classes: int, subject
 
 def _calls(rng: np.random.Generator, rows: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Return a call for each sample of plates without labels."""
-    columns = ["plate", "sample", "subject", "call", "answer", "set"]
+    columns = ["plate", "sample", "subject", "call", "answer", "set", "unusual"]
     probability = rng.dirichlet(np.full(len(classes), 0.3), len(rows))
     probability[np.arange(len(rows)), rows["truth"]] += 1
     probability /= probability.sum(axis=1, keepdims=True)
@@ -308,20 +308,24 @@ def _calls(rng: np.random.Generator, rows: pd.DataFrame, classes: Sequence[str])
         members = " or ".join(name for name, share in zip(classes, p, strict=True) if share >= 0.22)
         answer = call if p.max() >= 0.71 else "abstained"
         values = {
-            f"{kind}_{name}": float(q) for kind in ("p", "raw") for name, q in zip(classes, p, strict=True)
+            f"{kind}_{name}": float(q)
+            for kind in ("calibrated", "p")
+            for name, q in zip(classes, p, strict=True)
         }
         table.append(
             {"plate": row.plate, "sample": row.sample, "subject": row.subject, "call": call, "answer": answer,
-             "set": members, **values}
+             "set": members, "unusual": False, **values}
         )  # fmt: skip
-    return pd.DataFrame(table, columns=[*columns, *(f"{k}_{name}" for k in ("p", "raw") for name in classes)])
+    return pd.DataFrame(
+        table, columns=[*columns, *(f"{k}_{name}" for k in ("calibrated", "p") for name in classes)]
+    )
 
 
 def _of_subjects(calls: pd.DataFrame) -> pd.DataFrame:
     """Return the calls of the first sample of each subject as the subject's."""
     counts = calls.groupby(["plate", "subject"], sort=False).size().reset_index(name="samples")
     first = calls.drop_duplicates(["plate", "subject"]).drop(columns="sample")
-    return first.merge(counts, on=["plate", "subject"])
+    return first.merge(counts, on=["plate", "subject"]).assign(agree=1.0, unusual=False)
 
 
 def _mixes(rng: np.random.Generator, unknown: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def test_the_blank_plate_is_answered(folder: Path) -> None:
     summary = json.loads((folder / "out" / "answer.json").read_text())
     assert summary["choice"]["above_floor"]
     assert set(summary["calls"]) == {"4"}
-    assert np.allclose(calls.filter(regex="^p_").sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(calls.filter(regex="^calibrated_").sum(axis=1), 1, atol=1e-5)
     subjects = pd.read_csv(folder / "out" / "calls_subjects.csv")
     assert len(subjects) == 20
     assert (subjects["samples"] == 2).all()
@@ -94,14 +94,14 @@ def test_a_later_plate_is_judged_by_the_printed_command(folder: Path, tmp_path: 
     table, _ = made_table(made_study(), ("1", "2", "3", "4"))
     later = table[table["plate"].astype(str) == "4"].assign(plate="5")
     later.to_csv(tmp_path / "plate_5.csv", index=False)
-    given = [word.replace("<file>", str(tmp_path / "plate_5.csv")) for word in words[2:]]
+    given = [word.replace("plate.csv", str(tmp_path / "plate_5.csv")) for word in words[2:]]
     command = [sys.executable, "-m", "calib.commands", "predict", *given, f"out={tmp_path / 'p.csv'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     found = pd.read_csv(tmp_path / "p_subjects.csv")
     before = pd.read_csv(folder / "out" / "calls_subjects.csv")
     chosen = [column for column in found if column.startswith("calibrated_")]
-    expected = before[[f"p_{column.removeprefix('calibrated_')}" for column in chosen]]
+    expected = before[chosen]
     assert np.allclose(found[chosen], expected, atol=0.02)  # medians before or after the temperature
     assert list(found["predicted"]) == list(before["call"])
 

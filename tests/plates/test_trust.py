@@ -247,8 +247,8 @@ def test_calls_of_a_plate_without_labels() -> None:
     assert calls["answer"].tolist() == ["class 0", "abstained", "class 1"]
     assert calls["set"].tolist() == ["class 0", "class 2 or class 1", "class 1 or class 0"]
     p = np.sqrt(raw[0]) / np.sqrt(raw[0]).sum()
-    np.testing.assert_allclose(calls.loc[0, [f"p_{name}" for name in names(3)]].astype(float), p)
-    np.testing.assert_allclose(calls[[f"raw_{name}" for name in names(3)]], raw)
+    np.testing.assert_allclose(calls.loc[0, [f"calibrated_{name}" for name in names(3)]].astype(float), p)
+    np.testing.assert_allclose(calls[[f"p_{name}" for name in names(3)]], raw)
     assert len(calls_of(np.zeros((0, 3)), found, names(3))) == 0
 
 

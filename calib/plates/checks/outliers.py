@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from calib.data.cautions import counted, some
+from calib.data.partial_labels import whole_plate
 from calib.data.study import FloatArray, IntArray
 from calib.evaluation.novelty import LEAST, novelty, training_statistics
 from calib.plates.answer import Finding
@@ -145,7 +146,10 @@ def outlying(distance: FloatArray) -> NDArray[np.bool_]:
 def plates(seen: Seen) -> Checked:
     """Return how far each plate lies from the others: ``plate``, ``measure``, ``value``, ``limit``."""
     detected = np.all([(x != 0).mean(axis=0) >= DETECTED for x in seen.raw.values()], axis=0)
-    raw = {name: x[:, detected] for name, x in seen.raw.items()}
+    parts: dict[str, list[FloatArray]] = {}
+    for name, x in seen.raw.items():  # the labelled part of a plate is no other plate
+        parts.setdefault(whole_plate(name, seen.raw), []).append(x[:, detected])
+    raw = {name: np.concatenate(own) for name, own in parts.items()}
     large = [name for name, x in raw.items() if len(x) >= LEAST and detected.any()]
     rows, found = [], []
     rng = np.random.default_rng([seen.seed, 3])
@@ -163,12 +167,12 @@ def plates(seen: Seen) -> Checked:
         outside = {key: numbers for key, numbers in measured.items() if numbers[0] > numbers[1]}
         if outside:
             shown = outside | {"spread": tuple(2**number for number in outside.get("spread", (0, 0)))}
-            parts = [WORDS[key].format(*shown[key]) for key in outside]
+            measures = [WORDS[key].format(*shown[key]) for key in outside]
             advice = (
                 "Check its units, the order and names of its features, and its quality; see what a method "
                 "reaches on it when it is left out."
             )
             serious = any(value > FAR_OUT * limit for key, (value, limit) in outside.items() if key != "far")
-            text = f"Plate '{name}' lies outside the others: {' and '.join(parts)}."
+            text = f"Plate '{name}' lies outside the others: {' and '.join(measures)}."
             found.append(Finding("outlying_plate", serious, text, advice))
     return Checked(pd.DataFrame(rows, columns=["plate", "measure", "value", "limit"]), found)

@@ -383,7 +383,7 @@ def calls_table(calls: pd.DataFrame, classes: Sequence[str], unit: str, own: Tru
             row.append(Cell(f"no answer (likeliest: {call})", "abstained"))
         else:
             row.append(Cell(call, f"fill {class_look(index.get(call, 0))[1]}"))
-        row += [number(item[f"p_{name}"], 2) for name in (classes if few else [call])]
+        row += [number(item[f"calibrated_{name}"], 2) for name in (classes if few else [call])]
         rows.append([*row, str(item["set"]) or MISSING])
     numeric = frozenset(range(first, len(heads) - 1)) | ({2} if unit == "subject" else frozenset())
     note = (
