@@ -94,6 +94,7 @@ class Choice:
         above_floor: whether the chosen method's mean lies above it.
         caveats: sentences on what the numbers cannot mean, such as with two plates.
     """
+        summary: what the method does, a sentence, or "".
 
     method: str
     label: str
@@ -106,6 +107,7 @@ class Choice:
     above_floor: bool
     caveats: Sequence[str] = ()
 
+    summary: str = ""
 
 @dataclass(frozen=True)
 class Trust:

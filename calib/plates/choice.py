@@ -49,6 +49,7 @@ def choose(
         unjudged: labelled plates that could not be judged.
     """
     labels = {one.compared.name: one.compared.label for one in results}
+    summaries = {one.compared.name: one.compared.summary for one in results}
     best = _best(scores, lambda one: one.means[BALANCED])
     plates = list(scores[best].plates)
     none = results[0].compared.name if results[0].compared.name in scores else ""
@@ -81,7 +82,8 @@ def choose(
         by_plate=pd.DataFrame(rows),
         floor=level,
         above_floor=scores[best].means[BALANCED] > level,
-        caveats=_caveats(len(plates), none, best, unjudged),
+        caveats=_caveats(len(plates), none, best if len(scores) > 1 else "", unjudged),
+        summary=summaries[best],
     )
 
 
@@ -115,7 +117,7 @@ def next_plate(nested: Mapping[str, PlateScores]) -> Expected:
 
 
 def _caveats(plates: int, none: str, best: str, unjudged: Sequence[str]) -> list[str]:
-    """Return what the numbers of the choice cannot mean."""
+    """Return what the numbers of the choice cannot mean; ``best`` is "" where nothing was compared."""
     found = []
     if unjudged:
         found.append(

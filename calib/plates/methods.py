@@ -27,11 +27,13 @@ class Compared:
         name: its name in tables and on the command line.
         label: its name in words.
         overrides: overrides of the configuration that choose it.
+        summary: what it does, a sentence.
     """
 
     name: str
     label: str
     overrides: tuple[str, ...]
+    summary: str = ""
 
 
 def compared(text: str) -> list[Compared]:
@@ -46,7 +48,7 @@ def compared(text: str) -> list[Compared]:
     fast = {one.name: one for one in (_of_line(line, rows) for line in _lines())}
     first = next(iter(fast.values()))
     candidates = {
-        name: Compared(name, row["label"], (f"method={name}",))
+        name: Compared(name, row["label"], (f"method={name}",), row["summary"])
         for name, row in rows.items()
         if row["kind"] not in NO_COMPARISON and name != CONTROL
     }
@@ -78,8 +80,9 @@ def _lines() -> Sequence[Any]:
 def _of_line(line: Any, rows: dict[str, dict[str, str]]) -> Compared:
     """Return the method of a line of the file."""
     if isinstance(line, str):
-        return Compared(line, rows[line]["label"], (f"method={line}",))
-    return Compared(line["name"], line["label"], (f"method={line['method']}", *line.get("with", ())))
+        return Compared(line, rows[line]["label"], (f"method={line}",), rows[line]["summary"])
+    overrides = (f"method={line['method']}", *line.get("with", ()))
+    return Compared(line["name"], line["label"], overrides, line["summary"])
 
 
 def estimator_settings(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
