@@ -3,6 +3,7 @@
 ``calib answer`` writes them as files and as a page; ``calib.answer`` returns them. A plate is a batch.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -93,8 +94,8 @@ class Choice:
             quantile.
         above_floor: whether the chosen method's mean lies above it.
         caveats: sentences on what the numbers cannot mean, such as with two plates.
-    """
         summary: what the method does, a sentence, or "".
+    """
 
     method: str
     label: str
@@ -106,8 +107,8 @@ class Choice:
     floor: float
     above_floor: bool
     caveats: Sequence[str] = ()
-
     summary: str = ""
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -224,6 +225,16 @@ class Answer:
     command: str = ""
     later: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the answer in three sentences, as the page begins."""
+        from calib.plates.page.said import answer_in_three  # which reads answers
+
+        return "\n".join(re.sub(r"<[^<>]*>", "", str(sentence)) for sentence in answer_in_three(self))
+
+    def __repr__(self) -> str:
+        chosen = None if self.choice is None else self.choice.method
+        return f"Answer(study={self.study!r}, chosen={chosen!r}, calls={len(self.calls)})"
 
 
 METRICS = {

@@ -11,6 +11,7 @@ import pandas as pd
 from omegaconf import ListConfig, OmegaConf
 from tqdm import tqdm
 
+from calib.data.cautions import counted
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.plates.answer import Answer, Choice, Design, Features, Judged, LeftOut, Trust
@@ -77,7 +78,7 @@ def answer(request: Request) -> Answer:
             f"Study '{study.name}' has no plate with labels, so there is nothing to learn from; name the "
             "column of the diagnosis with label=."
         )
-    log.info("1 of 5: the design of %d plates, %d of them without labels", len(study.batches), len(blank))
+    log.info("1 of 5: the design of %s, %d without labels", counted(len(study.batches), "plate"), len(blank))
     design = look(study, seed=request.seed)
     refuse_serious(request, design)
     methods = compared(request.methods)
@@ -85,7 +86,8 @@ def answer(request: Request) -> Answer:
     choice, believed, of_samples = None, None, None
     scores = {}
     if len(judged := judged_plates(study)) > 1:
-        log.info("2 of 5: %d methods, each judged on %d plates left out in turn", len(methods), len(judged))
+        many = counted(len(methods), "method")
+        log.info("2 of 5: %s, each judged on %d plates left out in turn", many, len(judged))
         results = compare(request, study, methods)
         log.info("3 of 5: the choice, and how far to believe it")
         scores = all_scores(results)
@@ -95,7 +97,8 @@ def answer(request: Request) -> Answer:
         of_samples = _trust(request, study, without_subjects(best.samples))
         believed = _trust(request, study, best.units) if replicated(study) else of_samples
     chosen = _chosen(methods, choice)
-    log.info("4 of 5: the calls of %s for %d plates without labels", chosen.label, len(blank))
+    where = counted(len(blank), "plate")
+    log.info("4 of 5: the calls of '%s' for %s without labels", chosen.label, where)
     called = flagged(call(request, study, chosen, believed, of_samples), design)
     log.info("5 of 5: the features that carry the answer")
     carried = _features(request, study, chosen) if request.why and choice is not None else None

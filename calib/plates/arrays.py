@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from calib.data.arrays_file import write_study_arrays
+from calib.data.cautions import listed
 from calib.data.matrix import Matrix
 from calib.data.settings import literal
 from calib.estimators.arrays import as_value_errors, column_of, names_of, values_of
@@ -31,6 +32,7 @@ def answer(
     batch: ArrayLike | str,
     subject: ArrayLike | str | None = None,
     sample: ArrayLike | str | None = None,
+    name: str = "plates",
     positive: object = None,
     unlabelled: object = None,
     methods: str | Sequence[str] = "fast",
@@ -58,6 +60,7 @@ def answer(
         batch: name of each sample's plate ``(samples,)``; of an AnnData also the name of a column of ``obs``.
         subject: name of each sample's subject, likewise.
         sample: name of each sample; None: names of a table's rows.
+        name: name of the study, on the page and in records.
         positive: of two classes the positive one; None: the second in their order.
         unlabelled: value that marks a missing label, as None and NaN do.
         methods: ``fast``, ``all``, or names.
@@ -81,6 +84,8 @@ def answer(
     x = _values(X)
     labels = column_of(X, y, "y")
     classes, index = class_indices(labels, x, unlabelled)
+    if positive is not None and str(positive) not in map(str, classes):
+        raise ValueError(f"positive={positive!r} is not one of the classes {', '.join(map(str, classes))}.")
     words = np.array([*map(str, classes), ""], object)[index]
     columns = {
         name: names_of(column_of(X, values, name), x.shape[0], name)
@@ -95,13 +100,17 @@ def answer(
         folder = Path(temporary if out is None else out).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         write_study_arrays(folder / DATA, x, words.tolist(), features=_features(X, x), columns=columns)
-        overrides = [f"dataset={ARRAYS}", f"dataset.path='{literal(str(folder / DATA))}'"]
+        overrides = [
+            f"dataset={ARRAYS}",
+            f"dataset.name='{literal(name)}'",
+            f"dataset.path='{literal(str(folder / DATA))}'",
+        ]
         if positive is not None:
             overrides.append(f"dataset.positive='{literal(str(positive))}'")
         others = [f"{key.replace('__', '.')}={value}" for key, value in settings.items()]
         asked = Request(
             overrides=tuple(overrides),
-            name=ARRAYS,
+            name=name,
             settings=(*others, f"seed={random_state}", f"device={device}"),
             out=folder,
             **given,  # type: ignore[arg-type]
@@ -118,8 +127,16 @@ def _values(data: Any) -> Matrix:
     Raises:
         ValueError: there is no sample, or a value is no finite number.
     """
+    values = values_of(data)
+    if hasattr(values, "select_dtypes") and len(
+        words := values.select_dtypes(exclude=["number", "bool"]).columns
+    ):
+        raise ValueError(
+            f"X has columns that hold no numbers: {listed([str(one) for one in words])}; leave them out "
+            "of X, or give them as batch=, subject= or sample=."
+        )
     found: Matrix = check_array(
-        values_of(data), accept_sparse="csr", dtype=[np.float64, np.float32], ensure_min_samples=2
+        values, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_min_samples=2
     )
     return found
 

@@ -39,6 +39,13 @@ KINDS = {".h5ad": H5AD, ".rda": H5AD, ".rdata": H5AD, ".npz": ARRAYS}
 
 FLAGS = ("--strict", "--json")
 
+CHECK = "calib check"
+LOOKING = {"out", "features", "config_dir", "dataset"}
+"""Options that have an effect on ``calib check``."""
+
+NEEDED = {"batch": "plate (batch=null: every file is one)", "label": "diagnosis"}
+"""Settings of a table that have to be given -> what their columns hold."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -106,6 +113,10 @@ def parse(words: Sequence[str], command: str) -> Request:
         if flag not in FLAGS:
             raise CalibError(f"There is no flag {flag}{nearest(flag, FLAGS)} See {command} --help.")
     found = _sorted([word for word in words if not word.startswith("-")], command)
+    if command == CHECK and (useless := sorted(set(found.own) - LOOKING)):
+        raise CalibError(
+            f"{useless[0]}= has no effect on {command}, which trains nothing; calib answer does."
+        )
     named = found.study.pop("name", None)
     kind, overrides, name = _study(found, named, command)
     known = study_settings(kind)
@@ -117,7 +128,7 @@ def parse(words: Sequence[str], command: str) -> Request:
             )
         overrides.append(f"dataset.{key}={_readable(value)}")
     own = found.own
-    return Request(
+    request = Request(
         overrides=tuple(overrides),
         name=name,
         settings=tuple(found.settings),
@@ -132,6 +143,12 @@ def parse(words: Sequence[str], command: str) -> Request:
         json="--json" in flags,
         command=" ".join([command, *map(for_shell, words)]),
     )
+    if found.files and kind != ARRAYS and (lacking := [key for key in NEEDED if key not in found.study]):
+        raise CalibError(
+            f"Say which column holds the {' and which the '.join(NEEDED[key] for key in lacking)}: "
+            f"{' '.join(f'{key}=<column>' for key in lacking)}."
+        )
+    return request
 
 
 def _sorted(words: Sequence[str], command: str) -> _Words:
@@ -182,7 +199,10 @@ def _study(found: _Words, named: str | None, command: str) -> tuple[str, list[st
         )
     for file in found.files:
         if not Path(file).expanduser().is_file():
-            raise CalibError(f"There is no file {file}; a setting is written key=value, a file by its path.")
+            beside = [one.name for one in Path(file).expanduser().parent.glob("*") if one.is_file()]
+            raise CalibError(
+                f"There is no file {file}{nearest(Path(file).name, beside)} A setting is written key=value."
+            )
     kinds = {KINDS.get(Path(file.removesuffix(".gz")).suffix.lower(), TABLE) for file in found.files}
     if len(kinds) > 1:
         raise CalibError(f"Files of several kinds cannot be one study: {', '.join(found.files)}.")

@@ -83,7 +83,7 @@ class MethodScores:
 def ranged(value: float, error: float, degrees: int, bounds: tuple[float, float]) -> Expected:
     """Return a value with its 95 % interval by Student's t, within its bounds."""
     half = float(student.ppf((1 + LEVEL) / 2, max(degrees, 1)) * error)
-    return Expected(value, max(value - half, bounds[0]), min(value + half, bounds[1]))
+    return Expected(float(value), float(max(value - half, bounds[0])), float(min(value + half, bounds[1])))
 
 
 def scored(left_out: LeftOut) -> MethodScores:

@@ -118,6 +118,8 @@ def test_arrays_have_the_numbers_of_the_file(folder: Path) -> None:
     assert np.allclose(found.methods["balanced_accuracy"], file["balanced_accuracy"], atol=1e-5)
     calls = pd.read_csv(folder / "out" / "calls.csv")
     assert list(found.calls["call"]) == list(calls["call"])
+    assert str(found).count("\n") == 2
+    assert "<" not in str(found)
     shares = [column for column in calls if column.startswith("p_")]
     assert np.allclose(found.calls[shares], calls[shares], atol=1e-4)
 
@@ -129,6 +131,10 @@ def test_arrays_that_cannot_be_are_value_errors() -> None:
         calib.answer(values, table["diagnosis"], batch=["1", "2"])
     with pytest.raises(ValueError, match="no plate with labels"):
         calib.answer(values, [None] * len(values), batch=table["plate"])
+    with pytest.raises(ValueError, match="positive='sick' is not one of the classes case, control"):
+        calib.answer(values, table["diagnosis"], batch=table["plate"], positive="sick")
+    with pytest.raises(ValueError, match="X has columns that hold no numbers: 'patient', 'well'"):
+        calib.answer(table.drop(columns=["plate", "diagnosis"]), table["diagnosis"], batch=table["plate"])
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_words_of_a_study_become_its_settings(file: Path, tmp_path: Path) -> Non
 def test_a_column_may_have_any_name(file: Path, name: str) -> None:
     if "," in name or name == "[1]":  # a list of names, as in a YAML file
         name = f'"{name}"'
-    config = compose(CONF, *parse([str(file), f"batch={name}"], COMMAND).overrides)
+    config = compose(CONF, *parse([str(file), f"batch={name}", "label=y"], COMMAND).overrides)
     assert str(config.dataset.batch) == name.strip('"')
 
 
@@ -52,7 +52,7 @@ def test_files_of_a_kind_are_one_study(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.csv", "b's.csv")]
     for one in files:
         one.write_text("x\n")
-    config = compose(CONF, *parse([*map(str, files), "batch=null"], COMMAND).overrides)
+    config = compose(CONF, *parse([*map(str, files), "batch=null", "label=y"], COMMAND).overrides)
     assert config.dataset.path == list(map(str, files))
     assert config.dataset.batch is None
 
@@ -60,7 +60,7 @@ def test_files_of_a_kind_are_one_study(tmp_path: Path) -> None:
 def test_kinds_of_files_and_studies_by_name(tmp_path: Path) -> None:
     made = tmp_path / "cells.h5ad"
     made.write_bytes(b"")
-    assert parse([str(made)], COMMAND).overrides[0] == "dataset=h5ad"
+    assert parse([str(made), "batch=a", "label=b"], COMMAND).overrides[0] == "dataset=h5ad"
     assert parse(["dataset=mi"], COMMAND).overrides == ("dataset=mi",)
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "mine.yaml").write_text(
@@ -76,6 +76,12 @@ def test_kinds_of_files_and_studies_by_name(tmp_path: Path) -> None:
     [
         ([], "needs a file, such as: calib answer cohort.csv"),
         (["nowhere.csv"], "There is no file nowhere.csv"),
+        (["FILE.x"], "did you mean 'my cohort.csv'"),
+        (["FILE", "batch=plate"], "Say which column holds the diagnosis: label=<column>."),
+        (
+            ["FILE"],
+            "Say which column holds the plate (batch=null: every file is one) and which the diagnosis",
+        ),
         (["FILE", "bach=plate"], "bach=plate is no setting of calib answer; did you mean 'batch'"),
         (["FILE", "batch=a", "batch=b"], "batch= is given twice, 'a' and 'b'"),
         (["FILE", "error=2"], "error=2 is no share between 0 and 1"),
@@ -123,3 +129,8 @@ def test_a_compared_method_is_the_same_in_a_notebook(one: object) -> None:
     protocol = settings.pop("protocol", "paper")
     config = compose(CONF, "dataset=table", "dataset.path=arrays", *one.overrides)  # type: ignore[attr-defined]
     assert method_settings(configured(method, protocol, settings)) == method_settings(config)
+
+
+def test_a_look_takes_no_methods(file: Path) -> None:
+    with pytest.raises(CalibError, match="methods= has no effect on calib check"):
+        parse([str(file), "batch=a", "label=b", "methods=all"], "calib check")
