@@ -111,6 +111,18 @@ def one_labelled_plate() -> Answer:
     return made_answer(labelled=1)
 
 
+def labelled_in_part() -> Answer:
+    """Return an answer whose one blank plate is a part of a labelled one, and whose choice gains nothing."""
+    labels = (
+        "Pooled by batch size, logistic regression",
+        "Standardised to the sources' mix, logistic regression",
+        "Standardised, plain network",
+    )
+    return made_answer(
+        ("MI", "control"), ("1", "2", "3", "3 (unlabelled)"), 3, labels, level=0.849, gain=0.001, floor=0.55
+    )
+
+
 def nothing_to_call() -> Answer:
     """Return an answer for plates that all have labels."""
     return made_answer(labelled=5)
@@ -242,6 +254,7 @@ def _choice(
         floor,
         level > floor,
         ["With 3 labelled plates an interval for a further plate is wide."],
+        "Every batch to mean 0 and standard deviation 1, then logistic regression.",
     )
 
 
@@ -314,7 +327,7 @@ def _calls(rng: np.random.Generator, rows: pd.DataFrame, classes: Sequence[str])
         }
         table.append(
             {"plate": row.plate, "sample": row.sample, "subject": row.subject, "call": call, "answer": answer,
-             "set": members, "unusual": False, **values}
+             "set": members, "unusual": row.sample.endswith("_007"), **values}
         )  # fmt: skip
     return pd.DataFrame(
         table, columns=[*columns, *(f"{k}_{name}" for k in ("calibrated", "p") for name in classes)]
@@ -325,7 +338,9 @@ def _of_subjects(calls: pd.DataFrame) -> pd.DataFrame:
     """Return the calls of the first sample of each subject as the subject's."""
     counts = calls.groupby(["plate", "subject"], sort=False).size().reset_index(name="samples")
     first = calls.drop_duplicates(["plate", "subject"]).drop(columns="sample")
-    return first.merge(counts, on=["plate", "subject"]).assign(agree=1.0, unusual=False)
+    table = first.merge(counts, on=["plate", "subject"]).drop(columns="unusual")
+    odd = calls.groupby(["plate", "subject"])["unusual"].any().reset_index()
+    return table.merge(odd, on=["plate", "subject"]).assign(agree=np.where(table.index % 9, 1.0, 0.5))
 
 
 def _mixes(rng: np.random.Generator, unknown: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:

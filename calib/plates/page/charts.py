@@ -31,6 +31,9 @@ MOST_METHODS = 15
 MOST_GROUPS = 20
 """Most groups of features in the chart of importances."""
 
+SHADE = 0.03
+"""Least balanced accuracy that is shown of what shuffled labels reach."""
+
 EMPTY = Markup("")
 
 
@@ -49,7 +52,8 @@ def forest(answer: Answer) -> Markup:
     rows = []
     if choice:
         rows.append(_choice_row(choice))
-        ends += [choice.next_plate.low, choice.next_plate.high, choice.nested.value, choice.floor]
+        ends += [choice.next_plate.low, choice.next_plate.high, choice.nested.value]
+        ends.append(choice.floor - SHADE)
     for item in records(shown):
         value, low, high = (float(item[name]) for name in columns)
         chosen = choice is not None and item["method"] == choice.method
@@ -70,7 +74,7 @@ def forest(answer: Answer) -> Markup:
         notes.append((floor, f"shaded: up to {number(floor, 2)} with shuffled labels"))
     if math.isfinite(none):
         notes.append((none, f"dashed: no calibration, {number(none, 2)}"))
-    title = "Balanced accuracy of the methods on plates that were left out of their training"
+    title = "Balanced accuracy of the methods on plates whose labels were left out of their training"
     return RowChart(
         "forest",
         title,
@@ -82,6 +86,7 @@ def forest(answer: Answer) -> Markup:
         "balanced accuracy on left-out plates",
         behind,
         notes,
+        numbers="mean (95 % interval)",
     ).draw()
 
 
@@ -116,12 +121,11 @@ def _choice_row(choice: Choice) -> Row:
         parts.append(mark(3, scale(nested.value), y, "point hollow", 1.25))
         return EMPTY.join(parts)
 
-    tip = f"The choice, judged on the plate it did not see: {ranged(nested.value, nested.low, nested.high)}"
+    tip = f"Picked by the other plates: {ranged(nested.value, nested.low, nested.high)}"
     if math.isfinite(following.low):
         tip += f"; a single further plate: {number(following.low, 2)} to {number(following.high, 2)}"
-    return Row(
-        "The choice itself (nested)", ranged(nested.value, nested.low, nested.high), draw, tip, strong=True
-    )
+    value = ranged(nested.value, nested.low, nested.high)
+    return Row("Picked by the other plates", value, draw, tip, strong=True)
 
 
 def _interval_row(label: str, value: float, low: float, high: float, chosen: bool) -> Row:
@@ -131,7 +135,7 @@ def _interval_row(label: str, value: float, low: float, high: float, chosen: boo
 
     tip = f"{short(label, 80)}: {ranged(value, low, high)}" + (", the chosen method" if chosen else "")
     return Row(
-        f"{label} (chosen)" if chosen and len(label) < 24 else label,
+        f"{label} (chosen)" if chosen else label,
         ranged(value, low, high),
         draw,
         tip,
@@ -176,13 +180,13 @@ def plate_dots(answer: Answer) -> Markup:
     return RowChart(
         "plates",
         "Balanced accuracy on each labelled plate",
-        "A row a plate: the choice of the other plates, no calibration, all methods; a table has the "
-        "numbers.",
+        "A row a plate: the pick of the other plates, no calibration, all methods; a table has the numbers.",
         [row(item) for item in records(choice.by_plate)],
         low,
         high,
         "balanced accuracy on the plate",
         grid,
+        numbers="the pick, its gain over no calibration",
     ).draw()
 
 
@@ -228,6 +232,7 @@ def class_counts(answer: Answer) -> Markup:
         float(max(plates["samples"].max(), 1)),
         "samples",
         grid,
+        numbers="samples",
     ).draw()
 
 

@@ -60,7 +60,9 @@ def page(answer: Answer) -> str:
         script_hash=script_hash,
         links={one_line(name): (quote(name), what) for name, what in answer.files.items()},
         dash=MISSING,
-        percent=said.percent,
+        rules=said.rules(answer),
+        terms=said.terms(answer.choice.summary) if answer.choice else "",
+        version=answer.facts.get("Versions", {}).get("calib", ""),
         most_methods=charts.MOST_METHODS,
         short=short,
         most_head=tables.HEAD,
@@ -97,16 +99,19 @@ def _charts(answer: Answer) -> dict[str, Any]:
 
 def _tables(answer: Answer) -> dict[str, Any]:
     """Return the tables; None for those that have nothing to show."""
-    trust, calls = answer.trust, answer.calls
+    trust, calls, looked = answer.trust, answer.calls, answer.design.tables
     of_units, unit = said.units(answer)
     refused = [item for item in charts.records(answer.methods) if item["refusal"]]
     return {
         "plates": tables.plates_table(answer),
         "checks": [
-            tables.data_table(f"check-{i}", name, table)
-            for i, (name, table) in enumerate(answer.design.tables.items(), 1)
+            tables.data_table(f"check-{i}", tables.CHECKS.get(name, name), table)
+            for i, (name, table) in enumerate(looked.items(), 1)
+            if len(table)
         ],
+        "empty_checks": [tables.CHECKS.get(name, name) for name, table in looked.items() if table.empty],
         "methods": tables.methods_table(answer) if len(answer.methods) else None,
+        "intervals": tables.intervals_table(answer) if len(answer.methods) else None,
         "refused": [(item["label"], item["refusal"]) for item in refused],
         "by_plate": tables.by_plate_table(answer),
         "every_plate": tables.every_plate_table(answer),
@@ -118,9 +123,9 @@ def _tables(answer: Answer) -> dict[str, Any]:
         "markers": tables.markers_table(answer),
         "called": tables.called_table(of_units, answer.classes, unit) if len(calls) else None,
         "mixes": tables.mixes_table(answer),
-        "calls": tables.calls_table(of_units, answer.classes, unit) if len(calls) else None,
+        "calls": tables.calls_table(of_units, answer.classes, unit, trust) if len(calls) else None,
         "sample_calls": (
-            tables.calls_table(calls, answer.classes, "sample", answer.sample_trust)
+            tables.calls_table(calls, answer.classes, "sample", answer.sample_trust, single=True)
             if len(calls) and unit == "subject"
             else None
         ),

@@ -1,7 +1,7 @@
 """The tables of the page of a study, as text; the template gives them their look, a script sorts them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,11 +9,12 @@ import pandas as pd
 
 from calib.plates.answer import METRICS, Answer, Trust
 from calib.plates.page.charts import direction, gained, records
-from calib.plates.page.said import percent
+from calib.plates.page.said import likeliest, percent, telling_digits
 from calib.report.exhibits import MISSING
 from calib.report.numbers import number
 from calib.report.page.intervals import ranged
 from calib.report.page.svg import class_look
+from calib.runs.outcome import ABSTAINED
 from calib.shown import one_line
 
 MOST_CALLS = 500
@@ -28,16 +29,38 @@ MOST_GROUPS = 100
 LEAST = 22
 """Most letters that a column of names keeps on a line for sure."""
 
+FEW_PLATES = 3
+"""Most plates without labels that are columns in the summary of the calls."""
+
 HEAD = 28
 """Columns of type that a heading may take; class names are headings, too."""
 
 
+CHECKS = {
+    "layout": "samples and subjects of each class on each plate",
+    "association": "how far class and plate go together",
+    "copies": "samples that were measured twice",
+    "columns": "columns that are hardly measurements",
+    "detection": "missing values and zeros",
+    "order": "drift along the order of measurement",
+    "outlying_samples": "samples far from the middle of their plate",
+    "outlying_plates": "plates far from the others",
+    "sizes": "what so many samples can show",
+    "mixes": "the class mix of each plate",
+}
+"""Check of the design -> what its table is about; others keep their names."""
+
+HEADS = {"v": "Cramér's V (0: unrelated, 1: the same)"}
+"""Column of a check's table -> its heading, where the name alone says too little."""
+
+
 @dataclass(frozen=True)
 class Cell:
-    """A cell with a look of its own: its text, and the CSS class of its mark."""
+    """A cell with a look of its own: its text, the CSS class of its mark, and lines below the text."""
 
     text: str
     mark: str
+    more: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +143,8 @@ def data_table(ident: str, title: str, table: pd.DataFrame) -> Grid:
     rows = [
         [_any(value) for value in row] for row in table.head(MOST_CALLS).itertuples(index=False, name=None)
     ]
-    return Grid(ident, title, [str(name) for name in table.columns], rows, numeric)
+    heads = [HEADS.get(str(name), str(name).replace("_", " ")) for name in table.columns]
+    return Grid(ident, title, heads, rows, numeric)
 
 
 def _any(value: object) -> str:
@@ -134,30 +158,62 @@ def _any(value: object) -> str:
 
 
 def methods_table(answer: Answer) -> Grid:
-    """Return the comparison: each method's metrics, its gain and its time; refused ones last."""
-    present = [name for name in METRICS if name in answer.methods and answer.methods[name].notna().any()]
-    heads = ["method", *(METRICS[name] for name in present), "seconds"]
-    heads.insert(2, "gain in balanced accuracy")
+    """Return the comparison: each method's metrics and its gain; refused ones last."""
+    present = _present(answer)
+    heads = ["method", *(METRICS[name] for name in present)]
+    heads.insert(2, "gain over no calibration")
     rows, faded = [], []
     for i, item in enumerate(records(answer.methods)):
-        label = str(item["label"])
-        if answer.choice and item["method"] == answer.choice.method:
-            label += " (chosen)"
-        row = [label]
+        row = [_name_of(answer, item)]
         for name in present:
-            row.append(ranged(float(item[name]), float(item[f"{name}_low"]), float(item[f"{name}_high"])))
+            row.append(_ranged(item, name) if name == "balanced_accuracy" else number(item[name], 2))
         row.insert(2, _gain(float(item["gain"]), float(item["gain_low"]), float(item["gain_high"])))
-        row.append(number(item["seconds"], 1))
         if item["refusal"]:
             faded.append(i)
         rows.append(row)
-    note = (
-        "In brackets 95\N{NO-BREAK SPACE}% intervals, which draw subjects anew. Brier score: lower is "
-        "better; "
-        "calibration slope: 1 is right, below 1 is too sure. The gain is that over no calibration, on the "
-        "same subjects."
-    )
+    note = " ".join([
+        "In brackets 95\N{NO-BREAK SPACE}% intervals, which draw subjects anew.",
+        "The gain is in balanced accuracy, on the same subjects.",
+        *(MEANINGS[name] for name in present if name in MEANINGS),
+    ])  # fmt: skip
     return Grid("methods", "All methods", heads, rows, _last(1, heads), note, faded=frozenset(faded))
+
+
+MEANINGS = {
+    "balanced_accuracy": "Balanced accuracy: share of right calls, mean over the classes.",
+    "auc": "AUC: how often a sample of a class gets a higher probability of it than one of another class; "
+    "0.5 is chance.",
+    "mcc": "MCC: correlation of call and class; 0 is chance.",
+    "sensitivity": "Sensitivity and specificity: share of right calls in the positive and in the negative "
+    "class.",
+    "brier": "Brier score: squared distance of the probabilities from the truth; 0 is best.",
+    "slope": "Calibration slope: 1 where probabilities mean what they say, below 1 where they are too sure.",
+}
+"""Metric -> what it is, where it first appears."""
+
+
+def intervals_table(answer: Answer) -> Grid:
+    """Return the comparison's other metrics with their intervals, and the time of a run."""
+    present = [name for name in _present(answer) if name != "balanced_accuracy"]
+    heads = ["method", *(METRICS[name] for name in present), "seconds a run"]
+    some = [item for item in records(answer.methods) if not item["refusal"]]
+    rows = [
+        [_name_of(answer, item), *(_ranged(item, name) for name in present), number(item["seconds"], 1)]
+        for item in some
+    ]
+    title = "The other metrics with 95\N{NO-BREAK SPACE}% intervals"
+    return Grid("method-intervals", title, heads, rows, _last(1, heads))
+
+
+def _present(answer: Answer) -> list[str]:
+    """Return the metrics that some method has."""
+    return [name for name in METRICS if name in answer.methods and answer.methods[name].notna().any()]
+
+
+def _name_of(answer: Answer, item: Mapping[str, object]) -> str:
+    """Return the name of a method, with a word where it is the chosen one."""
+    chosen = answer.choice is not None and item["method"] == answer.choice.method
+    return f"{item['label']} (chosen)" if chosen else str(item["label"])
 
 
 def _gain(value: float, low: float, high: float) -> str:
@@ -170,13 +226,13 @@ def by_plate_table(answer: Answer) -> Grid | None:
     """Return what the other plates choose for each plate, and what it reaches there."""
     if answer.choice is None or answer.choice.by_plate.empty:
         return None
-    heads = ["plate", "chosen by the others", "balanced accuracy", "no calibration", "difference"]
+    heads = ["plate", "picked by the others", "balanced accuracy", "no calibration", "difference"]
     rows = []
     for item in records(answer.choice.by_plate):
         value, none = float(item["balanced_accuracy"]), float(item["none"])
         numbers = [number(value, 2), number(none, 2), gained(value - none)]
         rows.append([str(item["plate"]), str(item["label"]), *numbers])
-    return Grid("by-plate", "The choice on each plate", heads, rows, _last(2, heads))
+    return Grid("by-plate", "The pick of the other plates on each plate", heads, rows, _last(2, heads))
 
 
 def every_plate_table(answer: Answer) -> Grid | None:
@@ -200,12 +256,12 @@ def trust_table(trust: Trust) -> Grid:
     heads = [
         "plate",
         f"{trust.unit}s",
-        "slope",
+        "calibration slope",
         "Brier score",
         "answered",
         "wrong of these",
-        "in the set",
-        "set size",
+        "true class not ruled out",
+        "classes not ruled out",
     ]
     rows = [
         [
@@ -218,10 +274,10 @@ def trust_table(trust: Trust) -> Grid:
         for item in records(trust.plates)
     ]
     note = (
-        "Each row is measured with what the other labelled plates have set. Slope: 1 is right, below 1 is "
-        "too "
-        f"sure. Stated are {percent(trust.error)} wrong of the answers, and {percent(1 - trust.miss)} in "
-        f"the set."
+        "Each row is measured with what the other labelled plates have set. Stated are "
+        f"{percent(trust.error)} wrong of the answers, and the true class not ruled out for "
+        f"{percent(1 - trust.miss)} of the {trust.unit}s. The last column is the mean number of classes that "
+        "cannot be ruled out."
     )
     return Grid("trust-plates", "What was stated, and what happened", heads, rows, _last(1, heads), note)
 
@@ -256,7 +312,9 @@ def values_table(trust: Trust, positive: str) -> Grid | None:
         for item in records(trust.values)
     ]
     note = (
-        f"What a call of {one_line(positive)[:60]} means depends on how common it is where it is used. "
+        f"How often a call of {one_line(positive)[:60]} is right depends on how common that class is where "
+        "the call is used: its prevalence. Without prevalence= this is the study's own share of the class; "
+        "prevalence=0.1 sets another. The calls, and the probabilities in calls.csv, are not moved to it. "
         "In brackets 95\N{NO-BREAK SPACE}% intervals."
     )
     return Grid("values", "Predictive values by prevalence", heads, rows, _last(0, heads), note)
@@ -320,22 +378,34 @@ def markers_table(answer: Answer) -> Grid | None:
 
 
 def called_table(calls: pd.DataFrame, classes: Sequence[str], unit: str) -> Grid:
-    """Return how many got which answer on each plate without labels."""
-    few = len(classes) <= FEW_CLASSES
-    heads = ["plate", f"{unit}s", "no answer", *(classes if few else ["most frequent answers"])]
+    """Return how many got which answer on each plate without labels.
+
+    A few plates are columns, which leaves names room; of many each is a row.
+    """
+    title = "Answers on the plates without labels"
+    plates = [(str(name), here["answer"].astype(str)) for name, here in calls.groupby("plate", sort=False)]
+    if len(plates) <= FEW_PLATES and len(classes) <= FEW_CLASSES:
+        heads = ["answer", *(name for name, _ in plates)]
+        rows = [[str(name), *(str((here == str(name)).sum()) for _, here in plates)] for name in classes]
+        rows.append(["no answer", *(_silent(here) for _, here in plates)])
+        rows.append([f"all {unit}s", *(str(len(here)) for _, here in plates)])
+        return Grid("called", title, heads, rows, _last(1, heads))
+    heads = ["plate", f"{unit}s", "no answer", "answers" if len(classes) <= 3 else "most frequent answers"]
     rows = []
-    for plate, here in calls.groupby("plate", sort=False):
-        counts = here["answer"].astype(str).value_counts()
-        silent = int((here["answer"] == "abstained").sum())
-        row = [str(plate), str(len(here)), f"{silent} ({percent(silent / len(here))})"]
-        if few:
-            row += [str(int(counts.get(str(name), 0))) for name in classes]
-        else:
-            named = counts.drop("abstained", errors="ignore")
-            row.append(", ".join(f"{name} {count}" for name, count in named.head(3).items()) or MISSING)
-        rows.append(row)
-    numeric = _last(1, heads) if few else frozenset({1, 2})
-    return Grid("called", "Answers on the plates without labels", heads, rows, numeric)
+    for name, here in plates:
+        counts = here[here != ABSTAINED].value_counts(sort=False)
+        counts = counts.sort_values(ascending=False, kind="stable").head(3)
+        named = ", ".join(
+            f"{count}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{answer}" for answer, count in counts.items()
+        )
+        rows.append([name, str(len(here)), _silent(here), named or MISSING])
+    return Grid("called", title, heads, rows, frozenset({1, 2}))
+
+
+def _silent(answers: pd.Series) -> str:
+    """Return how many have no answer."""
+    silent = int((answers == ABSTAINED).sum())
+    return f"{silent} ({percent(silent / len(answers))})" if silent else "0"
 
 
 def mixes_table(answer: Answer) -> Grid | None:
@@ -352,54 +422,82 @@ def mixes_table(answer: Answer) -> Grid | None:
         ]
         for item in records(answer.mixes.head(MOST_CALLS))
     ]
-    note = "The shares are estimated from all probabilities of a plate, those of units without an answer too."
+    note = "The shares are estimated from all probabilities of a plate, also where there is no answer."
     return Grid("mixes", "Estimated mix of the classes", heads, rows, frozenset({2, 3}), note, filtered=0)
 
 
-def calls_table(calls: pd.DataFrame, classes: Sequence[str], unit: str, own: Trust | None = None) -> Grid:
+def calls_table(
+    calls: pd.DataFrame, classes: Sequence[str], unit: str, own: Trust | None, *, single: bool = False
+) -> Grid:
     """Return the calls, at most ``MOST_CALLS``, of each plate as many as of the others.
 
     Args:
-        own: what sets the limits of these calls, where it is not that of the page.
+        own: what sets the limits of these calls.
+        single: whether these limits are not those of the page.
     """
     shown = evenly(calls, MOST_CALLS)
-    few = len(classes) <= FEW_CLASSES
-    with_subject = unit == "sample" and bool((shown["subject"].astype(str) != "").any())
-    heads = ["plate", *(["subject"] if with_subject or unit == "subject" else [])]
-    heads += ["samples"] if unit == "subject" else ["sample"]
-    heads.append("answer")
+    few, by_subject = len(classes) <= FEW_CLASSES, unit == "subject"
+    several = calls["plate"].nunique() > 1
+    with_subject = not by_subject and bool((shown["subject"].astype(str) != "").any())
+    named = list(classes) if few else []
+    heads = [*(["plate"] if several else []), unit, "answer"]
     first = len(heads)
-    heads += [f"P({name})" for name in classes] if few else ["P(likeliest)"]
+    heads += [f"P({name})" for name in named] or ["P(likeliest)"]
+    numeric = frozenset(range(first, len(heads)))
     heads.append("cannot be ruled out")
+    heads += ["samples that agree"] if by_subject else ["subject"] if with_subject else []
+    numeric |= {len(heads) - 1} if by_subject else frozenset()
     index = {str(name): i for i, name in enumerate(classes)}
+    limit = own.confidence if own is not None else math.nan
+    digits = telling_digits(limit, likeliest(calls, classes))
     rows, faded = [], []
     for i, item in enumerate(records(shown)):
-        row: list[str | Cell] = [str(item["plate"])]
-        row += [str(item["subject"])] if "subject" in heads else []
-        row.append(_whole(item["samples"]) if unit == "subject" else str(item["sample"]))
-        call = str(item["call"])
-        if item["answer"] == "abstained":
-            faded.append(i)
-            row.append(Cell(f"no answer (likeliest: {call})", "abstained"))
+        call, silent = str(item["call"]), item["answer"] == ABSTAINED
+        faded += [i] if silent else []
+        odd = ["unusual sample"] if item["unusual"] else []
+        row: list[str | Cell] = [str(item["plate"])] if several else []
+        row.append(str(item[unit]))
+        if silent:
+            row.append(Cell("no answer", "abstained", [f"likeliest: {call}", *odd]))
         else:
-            row.append(Cell(call, f"fill {class_look(index.get(call, 0))[1]}"))
-        row += [number(item[f"calibrated_{name}"], 2) for name in (classes if few else [call])]
-        rows.append([*row, str(item["set"]) or MISSING])
-    numeric = frozenset(range(first, len(heads) - 1)) | ({2} if unit == "subject" else frozenset())
-    note = (
+            row.append(Cell(call, f"fill {class_look(index.get(call, 0))[1]}", odd))
+        row += [_beside(float(item[f"calibrated_{name}"]), limit, digits) for name in named or [call]]
+        row.append(str(item["set"]) or MISSING)
+        if by_subject:
+            row.append(f"{round(item['samples'] * item['agree'])} of {item['samples']}")
+        elif with_subject:
+            row.append(str(item["subject"]))
+        rows.append(row)
+    note = [
         f"All {len(calls)} {unit}s."
         if len(shown) == len(calls)
         else f"{len(shown)} of {len(calls)} {unit}s, of each plate as many."
-    )
-    if own is not None and own.confidence <= 1:
-        note += (
-            f" Single {unit}s have limits of their own, set by {unit}s: a call stands from "
-            f"{percent(own.confidence)} on."
+    ]
+    note.append("P is the calibrated probability of a class.")
+    if by_subject:
+        note.append("4 of 5: of five samples of a subject, four are called as the subject is.")
+    if bool(shown["unusual"].astype(bool).any()):
+        note.append(
+            "Unusual sample: one lies far from the middle of its plate (Design), so look at its measurement "
+            "before you use the call."
         )
-    elif own is not None:
-        note += f" No call of a single {unit} stands: none keeps the stated share of errors."
+    if single and own is not None and own.confidence <= 1:
+        note.append(
+            f"Single {unit}s have limits of their own, set by {unit}s: a call stands from "
+            f"{percent(own.confidence, digits - 2)} on."
+        )
+    elif single and own is not None:
+        note.append(f"No call of a single {unit} stands: none keeps the stated share of errors.")
     title = f"Calls of the {unit}s"
-    return Grid(f"calls-{unit}", title, heads, rows, numeric, note, filtered=0, faded=frozenset(faded))
+    filtered = 0 if several else None
+    return Grid(
+        f"calls-{unit}", title, heads, rows, numeric, " ".join(note), filtered, faded=frozenset(faded)
+    )
+
+
+def _beside(value: float, limit: float, digits: int) -> str:
+    """Return a probability, with so many digits where two would make it look like the limit of an answer."""
+    return number(value, digits if f"{value:.2f}" == f"{limit:.2f}" else 2)
 
 
 def evenly(calls: pd.DataFrame, most: int) -> pd.DataFrame:

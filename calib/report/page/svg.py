@@ -29,6 +29,9 @@ BROAD = "mwMW@%—…"
 CONTRAST = 3.0
 """Least contrast of a mark with its paper (WCAG 2.1, 1.4.11)."""
 
+LINE = 14.0
+"""Pixels from a line of a name to the next."""
+
 WIDE, NARROW = 720, 358
 """Widths of charts in pixels. A phone of 390 pixels shows a narrow one as it is, with legible type."""
 
@@ -156,6 +159,18 @@ def mark(shape: int, x: float, y: float, look: str, scale: float = 1.0, tip: str
     return tag("path", d=SHAPES[shape % len(SHAPES)], transform=place, class_=look, data_tip=tip)
 
 
+def two_lines(name: object, most: int, second: int) -> list[str]:
+    """Return a name on one line of so many middling letters, or with a second one, which ``short`` cuts."""
+    text = short(name, 2 * (most + second))
+    if short(text, most) == text:
+        return [text]
+    words_of = text.split(" ")
+    fit = [n for n in range(1, len(words_of)) if not short(" ".join(words_of[:n]), most).endswith("…")]
+    if not fit:
+        return [short(text, most)]
+    return [" ".join(words_of[: fit[-1]]), short(" ".join(words_of[fit[-1] :]), second)]
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of a chart by rows.
@@ -198,6 +213,7 @@ class RowChart:
         behind: returns what lies behind the rows, between two heights.
         notes: lines of text above the rows, each at a place of the scale.
         wide: the measures of the wide drawing.
+        numbers: what the numbers at the ends of the rows are.
     """
 
     ident: str
@@ -210,32 +226,35 @@ class RowChart:
     behind: Callable[[Scale, float, float], Markup] = lambda scale, top, bottom: Markup("")
     notes: Sequence[tuple[float, str]] = ()
     wide: Wide = Wide()
+    numbers: str = ""
 
     def draw(self) -> Markup:
         """Return both drawings; the page shows the one that fits."""
         return self._one(wide=True) + self._one(wide=False)
 
     def _one(self, *, wide: bool) -> Markup:
-        width, step = (self.wide.width, 23.0) if wide else (NARROW, 38.0)
+        width, least = (self.wide.width, 23.0) if wide else (NARROW, 38.0)
         start, end = (self.wide.start, self.wide.end) if wide else (10.0, 348.0)
         scale = Scale(self.low, self.high, start, end)
-        top = 6.0 + 16.0 * len(self.notes)
-        bottom = top + step * len(self.rows) + 4
+        top = 6.0 + 16.0 * (len(self.notes) + bool(self.numbers))
+        names = [self._name(row, wide=wide) for row in self.rows]
+        steps = [least + LINE * (len(lines) - 1) for lines in names]
+        bottom = top + sum(steps) + 4
         parts = [self.behind(scale, top - 4, bottom)]
         for place, (value, text) in enumerate(self.notes):
             parts.append(_note(text, scale(value), 12.0 + 16.0 * place, scale))
-        for i, row in enumerate(self.rows):
-            y = top + step * i
-            middle = y + (step / 2 if wide else 28.0)
+        if self.numbers:
+            parts.append(words(self.numbers, width, top - 8.0, "tick", "end"))
+        y = top
+        for row, lines, step in zip(self.rows, names, steps, strict=True):
+            middle = y + (step / 2 if wide else step - 10.0)
             look = "name strong" if row.strong else "name"
-            if wide:
-                named = [words(short(row.label, self.wide.letters - 4 * row.strong), 0, middle + 4, look)]
-                named.append(words(row.number, width, middle + 4, "value", "end"))
-            else:
-                named = [words(short(row.label, 47 - len(row.number)), 0, y + 15, look)]
-                named.append(words(row.number, width, y + 15, "value", "end"))
+            first = middle + 4 - LINE / 2 * (len(lines) - 1) if wide else y + 15
+            named = [words(text, 0, first + LINE * i, look) for i, text in enumerate(lines)]
+            named.append(words(row.number, width, middle + 4 if wide else first, "value", "end"))
             ground = box(0.0, y, float(width), y + step, "ground")
             parts.append(tag("g", ground, *named, row.draw(scale, middle), class_="row", data_tip=row.tip))
+            y += step
         axis = [line(scale.start, bottom, scale.end, bottom, "axis")]
         for value in scale.ticks(6 if wide else 5):
             axis.append(line(scale(value), bottom, scale(value), bottom + 4, "axis"))
@@ -244,6 +263,11 @@ class RowChart:
         axis.append(words(self.axis, middle, bottom + 34, "axis-name", "middle"))
         ident, look = (f"{self.ident}-wide", "wide") if wide else (f"{self.ident}-narrow", "narrow")
         return svg(ident, width, bottom + 40, self.title, self.description, *parts, *axis, look=look)
+
+    def _name(self, row: Row, *, wide: bool) -> list[str]:
+        """Return the lines of a row's name; in a narrow chart the number stands beside the first."""
+        second = (self.wide.letters if wide else 47) - 4 * row.strong
+        return two_lines(row.label, second if wide else second - len(row.number), second)
 
 
 def _note(text: str, x: float, y: float, scale: Scale) -> Markup:
