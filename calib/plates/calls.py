@@ -79,11 +79,9 @@ def flagged(called: Called, design: Design) -> Called:
         return called
     table = design.tables["outlying_samples"]
     far = set(zip(table["plate"], table["sample"], strict=True))
-    named = [f"'{name}'" for name in samples["sample"]]
-    numbered = [f"sample {name}" for name in samples["sample"]]
-    keys = [named, numbered]
     samples["unusual"] = [
-        any((plate, one[i]) in far for one in keys) for i, plate in enumerate(samples["plate"])
+        (plate, name.strip("'")) in far or (plate, f"sample {name}") in far  # as the check has names, numbers
+        for plate, name in zip(samples["plate"], samples["sample"].astype(str), strict=True)
     ]
     if len(subjects):
         by_subject = dict(iter(samples.groupby(["plate", "subject"])))
