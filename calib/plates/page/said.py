@@ -205,7 +205,7 @@ def rules(answer: Answer) -> list[str]:
         digits = telling_digits(trust.confidence, likeliest(calls, answer.classes))
         text = (
             f"A {unit} gets an answer where the probability of its likeliest class is at least "
-            f"{percent(trust.confidence, digits - 2)}: then about {wrong} of the answers should be wrong."
+            f"{percent(trust.confidence, digits - 2)}: then at most about {wrong} of the answers should be wrong."
         )
     return [
         text,
