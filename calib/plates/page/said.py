@@ -147,7 +147,8 @@ def _calls(answer: Answer) -> Sentence:
     silent = f" and {whole - len(answered)} none" if len(answered) < whole else ""
     errors = answer.trust.plates["error"].dropna() if len(answer.trust.plates) else pd.Series(dtype=float)
     seen = f"; on left-out plates {_span(errors)} were" if len(errors) else ""
-    return Markup("{} {} {} an answer ({}){}. About {} of the answers will be wrong if {}{}{}").format(
+    said = "{} {} {} an answer ({}){}. At most about {} of the answers will be wrong if {}{}{}"
+    return Markup(said).format(
         Markup(few),
         where,
         "gets" if len(answered) == 1 else "get",
@@ -205,7 +206,8 @@ def rules(answer: Answer) -> list[str]:
         digits = telling_digits(trust.confidence, likeliest(calls, answer.classes))
         text = (
             f"A {unit} gets an answer where the probability of its likeliest class is at least "
-            f"{percent(trust.confidence, digits - 2)}: then at most about {wrong} of the answers should be wrong."
+            f"{percent(trust.confidence, digits - 2)}: then at most about {wrong} of the answers should be "
+            "wrong."
         )
     return [
         text,
