@@ -150,7 +150,9 @@ def test_the_answer_in_three_sentences() -> None:
     assert re.match(
         r"\d+ of 58 subjects on 2 plates without labels get an answer \(\d+ × control, \d+ × case\)", calls
     )
-    assert "At most about 10 % of the answers will be wrong if these plates are like the labelled ones" in calls
+    assert (
+        "At most about 10 % of the answers will be wrong if these plates are like the labelled ones" in calls
+    )
 
 
 def test_what_is_not_known_is_said() -> None:
