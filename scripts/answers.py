@@ -111,6 +111,7 @@ def answered(study: Study, blank: str, folder: Path, methods: str) -> Answer:
         why=False,
         out=folder if methods != NONE else folder / NONE,
         jobs=1,
+        name=study.name,
     )
 
 

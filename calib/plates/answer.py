@@ -3,7 +3,6 @@
 ``calib answer`` writes them as files and as a page; ``calib.answer`` returns them. A plate is a batch.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -205,6 +204,7 @@ class Answer:
         command: the command line, or "".
         later: the command that judges a later plate by the saved model, or "".
         files: names of the files beside the page that it links to -> what they hold.
+        sentences: the answer in three sentences, as the page begins.
     """
 
     study: str
@@ -225,12 +225,11 @@ class Answer:
     command: str = ""
     later: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    sentences: Sequence[str] = ()
 
     def __str__(self) -> str:
         """Return the answer in three sentences, as the page begins."""
-        from calib.plates.page.said import answer_in_three  # which reads answers
-
-        return "\n".join(re.sub(r"<[^<>]*>", "", str(sentence)) for sentence in answer_in_three(self))
+        return "\n".join(self.sentences)
 
     def __repr__(self) -> str:
         chosen = None if self.choice is None else self.choice.method

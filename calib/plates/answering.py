@@ -3,11 +3,13 @@
 import logging
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from omegaconf import ListConfig, OmegaConf
 from tqdm import tqdm
 
@@ -30,6 +32,7 @@ from calib.plates.design import look
 from calib.plates.features import features
 from calib.plates.methods import Compared, compared, estimator_settings
 from calib.plates.options import ARRAYS, Request, for_shell
+from calib.plates.page.said import answer_in_three
 from calib.plates.trust import trust
 from calib.records.provenance import hardware, revision, versions
 
@@ -102,7 +105,7 @@ def answer(request: Request) -> Answer:
     called = flagged(call(request, study, chosen, believed, of_samples), design)
     log.info("5 of 5: the features that carry the answer")
     carried = _features(request, study, chosen) if request.why and choice is not None else None
-    return Answer(
+    found = Answer(
         study=study.name,
         classes=list(study.classes),
         design=design,
@@ -121,6 +124,7 @@ def answer(request: Request) -> Answer:
         command=request.command,
         later=_later(request, study, called, believed),
     )
+    return replace(found, sentences=[Markup(one).striptags() for one in answer_in_three(found)])
 
 
 def _mixes(design: Design) -> pd.DataFrame:

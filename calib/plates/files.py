@@ -97,6 +97,7 @@ def summary(answer: Answer) -> dict[str, Any]:
     choice, trust = answer.choice, answer.trust
     return {
         "study": answer.study,
+        "sentences": list(answer.sentences),
         "classes": list(answer.classes),
         "findings": [asdict(one) for one in answer.design.findings],
         "choice": None

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 from calib.plates.answer import Answer, Design, Finding
 from calib.plates.files import findings_table
-from calib.plates.page.said import answer_in_three
 from calib.plates.scores import BALANCED
 from calib.records.record import Record
 from calib.shown import one_line
@@ -40,7 +38,7 @@ def answer_lines(answer: Answer, folder: Path) -> list[str]:
     lines = [*finding_lines(serious), ""] if serious else []
     if len(answer.methods):
         lines += [*_table(_methods(answer)), ""]
-    lines += [one_line(Markup(sentence).striptags()) for sentence in answer_in_three(answer)]
+    lines += [one_line(sentence) for sentence in answer.sentences]
     return [*lines, "", f"All tables are in {folder}, the page is"]
 
 

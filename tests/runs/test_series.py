@@ -224,14 +224,7 @@ def test_a_study_that_cannot_be_downloaded_is_left_out_and_named(
     assert len(list(out.rglob(RESULT))) == 3 + 1  # the runs, and the correction that they share
     page = (out / "report" / "index.html").read_text()
     assert missing in unescape(page)
-    assert (
-        "| pancreas | as printed | 12 | 3 | printed |"
-        in (out / "report" / "tables" / "table_3_paper.md").read_text()
-    )
-    assert (
-        reproduce("--series", "both", "--out", str(out), "--studies", "demo,pancreas", "--report-only") == 1
-    )
-    assert f"Failed: {missing}" in capsys.readouterr().out
+    assert not (out / "report" / "tables" / "table_3_paper.md").exists()  # no frame of what was not run
 
 
 @pytest.mark.slow
