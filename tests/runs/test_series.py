@@ -225,6 +225,10 @@ def test_a_study_that_cannot_be_downloaded_is_left_out_and_named(
     page = (out / "report" / "index.html").read_text()
     assert missing in unescape(page)
     assert not (out / "report" / "tables" / "table_3_paper.md").exists()  # no frame of what was not run
+    assert (
+        reproduce("--series", "both", "--out", str(out), "--studies", "demo,pancreas", "--report-only") == 1
+    )
+    assert f"Failed: {missing}" in capsys.readouterr().out
 
 
 @pytest.mark.slow
