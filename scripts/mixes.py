@@ -37,7 +37,7 @@ def main(out: Path) -> None:
     with TemporaryDirectory() as folder:
         for drawn in mixes.draw(Path(folder)).drawn:
             for name in drawn.files:
-                if name.endswith(".png"):
+                if name.endswith(".png") and not name.endswith("_stacked.png"):
                     shutil.copy(Path(folder) / name, FIGURES / name)
     say(RESULTS, BORNE, FIGURES)
 
