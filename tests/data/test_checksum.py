@@ -30,7 +30,9 @@ def study(batch: Batch, **settings: object) -> Study:
 
 def test_every_attribute_of_a_batch_decides_the_checksum() -> None:
     unseen = {"order"}  # no method and no file of the record has it
-    assert {one.name for one in fields(Batch)} - unseen == set(OTHER), "give the new attribute another value here"
+    assert {one.name for one in fields(Batch)} - unseen == set(OTHER), (
+        "give the new attribute another value here"
+    )
     whole = study(WHOLE).sha256()
     changed = {name: study(replace(WHOLE, **{name: value})).sha256() for name, value in OTHER.items()}
     missing = [study(replace(WHOLE, **{name: None})).sha256() for name in ("names", "replicate", "subject")]

@@ -28,7 +28,7 @@ COMMON = {
     "suppress_health_check": list(HealthCheck),
 }
 FEW = settings(max_examples=40, **COMMON)
-MANY = settings(max_examples=200, **COMMON)
+MANY = settings(max_examples=120, **COMMON)
 
 outcomes: Counter[tuple[str, str]] = Counter()
 """Kind of oddity, or "all", and outcome -> number of tables."""

@@ -19,6 +19,7 @@ from tests.without_files import load_without_files
 
 PROTOCOLS = ("paper", "released", "corrected")
 ALIKE = {
+    "arrays": "table",
     **dict.fromkeys(("pancreas_500", "pancreas_1000", "pancreas_1000_three"), "pancreas_mini"),
     **dict.fromkeys(("autism", "cellmix", "ecoli", "mtbls79", "pbmc", "quartet", "stemcells"), "crc"),
 }
@@ -26,6 +27,7 @@ ALIKE = {
 
 FILES = {
     "table": ["dataset.path=x"],
+    "arrays": ["dataset.path=x"],
     "h5ad": ["dataset.path=x"],
     "matrix": ["dataset.values=x", "dataset.table=y"],
 }

@@ -172,7 +172,7 @@ CHANGES: tuple[Any, ...] = (
 """Values in the place of a setting; KeyError: the setting is left out."""
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_changed_setting_ends_in_a_sentence_or_changes_nothing(count: int, received: Path) -> None:
     good, rng = settings(received), random.Random(0)
     refused = 0

@@ -286,7 +286,8 @@ def test_an_interrupted_reproduction_goes_on_and_gives_the_same_tables(tmp_path:
     assert {file: file.stat().st_mtime_ns for file in stamps} == stamps
     for file in sorted((whole / "report" / "tables").iterdir()):
         if "cost" not in file.name and "claims" not in file.name:  # these files contain times
-            assert file.read_bytes() == (broken / "report" / "tables" / file.name).read_bytes(), file.name
+            again = (broken / "report" / "tables" / file.name).read_bytes()
+            assert file.read_bytes() == again.replace(bytes(broken), bytes(whole)), file.name
 
 
 def test_an_interruption_is_said_in_one_sentence(tmp_path: Path) -> None:
