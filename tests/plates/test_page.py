@@ -17,11 +17,12 @@ import pytest
 
 from calib.errors import CalibError
 from calib.plates.answer import Answer, Expected
+from calib.plates.page.call_tables import evenly
+from calib.plates.page.grid import MOST_CALLS
 from calib.plates.page.page import page, write_page
 from calib.plates.page.said import answer_in_three, rules
 from calib.plates.page.sample_map import MOST_POINTS
 from calib.plates.page.squares import wilson
-from calib.plates.page.tables import MOST_CALLS, evenly
 from calib.report.figures.style import BATCH_COLOURS, CLASS_COLOURS
 from calib.report.page.svg import (
     CONTRAST,

@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from calib.plates.answer import Answer
-from calib.plates.page import charts, said, squares, tables
+from calib.plates.page import call_tables, charts, grid, said, squares, tables, trust_tables
 from calib.plates.page.sample_map import sample_map
 from calib.records.record import Record
 from calib.report.exhibits import MISSING
@@ -65,7 +65,7 @@ def page(answer: Answer) -> str:
         version=answer.facts.get("Versions", {}).get("calib", ""),
         most_methods=charts.MOST_METHODS,
         short=short,
-        most_head=tables.HEAD,
+        most_head=grid.HEAD,
         **_charts(answer),
         **_tables(answer),
     )
@@ -115,17 +115,17 @@ def _tables(answer: Answer) -> dict[str, Any]:
         "refused": [(item["label"], item["refusal"]) for item in refused],
         "by_plate": tables.by_plate_table(answer),
         "every_plate": tables.every_plate_table(answer),
-        "trust_plates": tables.trust_table(trust) if trust else None,
-        "reliability_numbers": tables.reliability_table(trust) if trust else None,
-        "values": tables.values_table(trust, answer.classes[-1]) if trust else None,
-        "benefit_numbers": tables.benefit_table(trust) if trust else None,
+        "trust_plates": trust_tables.trust_table(trust) if trust else None,
+        "reliability_numbers": trust_tables.reliability_table(trust) if trust else None,
+        "values": trust_tables.values_table(trust, answer.classes[-1]) if trust else None,
+        "benefit_numbers": trust_tables.benefit_table(trust) if trust else None,
         "groups": tables.groups_table(answer),
         "markers": tables.markers_table(answer),
-        "called": tables.called_table(of_units, answer.classes, unit) if len(calls) else None,
-        "mixes": tables.mixes_table(answer),
-        "calls": tables.calls_table(of_units, answer.classes, unit, trust) if len(calls) else None,
+        "called": call_tables.called_table(of_units, answer.classes, unit) if len(calls) else None,
+        "mixes": call_tables.mixes_table(answer),
+        "calls": call_tables.calls_table(of_units, answer.classes, unit, trust) if len(calls) else None,
         "sample_calls": (
-            tables.calls_table(calls, answer.classes, "sample", answer.sample_trust, single=True)
+            call_tables.calls_table(calls, answer.classes, "sample", answer.sample_trust, single=True)
             if len(calls) and unit == "subject"
             else None
         ),
