@@ -26,9 +26,10 @@ def main(words: list[str]) -> None:
     if not words or set(words) & {"-h", "--help"}:
         say(*str(__doc__).splitlines())
         return
-    from calib.plates.answering import check, refuse_serious
+    from calib.plates.answering import check
+    from calib.plates.files import write_design
     from calib.plates.options import parse
-    from calib.plates.told import design_lines, write_design
+    from calib.plates.told import design_lines
 
     request = parse(words, "calib check")
     logging.basicConfig(level=logging.WARNING, handlers=[terminal_handler()])
@@ -41,7 +42,6 @@ def main(words: list[str]) -> None:
         say(*design_lines(design))
     if request.out is not None:
         write_design(design, request.out)
-    refuse_serious(request, design)
 
 
 def command_line() -> None:

@@ -68,6 +68,18 @@ def findings_table(design: Design) -> pd.DataFrame:
     return pd.DataFrame([asdict(one) for one in design.findings])
 
 
+def write_design(design: Design, folder: Path) -> None:
+    """Write the plates and the findings of a design, as an answer has them.
+
+    Raises:
+        CalibError: the folder cannot be written to.
+    """
+    record = Record(folder)
+    record.make_folder()
+    for name, table in (("plates.csv", design.plates), ("findings.csv", findings_table(design))):
+        record.write_table(name, table, digits=DIGITS)
+
+
 def write_answer(answer: Answer, folder: Path) -> Path:
     """Write the tables, the summary and the page of an answer into a folder, and return the page.
 

@@ -14,6 +14,7 @@ from scipy.stats import t as student
 
 from calib.data.study import FloatArray, IntArray
 from calib.evaluation.jackknife import class_scores, groups_of
+from calib.evaluation.trust import brier
 from calib.plates.answer import METRICS, Expected, Judged, LeftOut
 from calib.plates.slope import slope as calibration_slope
 
@@ -142,11 +143,11 @@ def _numbers(p: FloatArray, y: IntArray, recalls: FloatArray | None) -> _Numbers
     two = p.shape[1] == 2
     values = {
         BALANCED: float(own[present].mean()),
-        "auc": _mean(auc[np.isfinite(auc)]),
+        "auc": _mean(auc),
         "mcc": mcc,
         "sensitivity": float(own[1]) if two else np.nan,
         "specificity": float(own[0]) if two else np.nan,
-        "brier": float(np.square(p - np.eye(p.shape[1])[y]).sum(axis=1).mean()),
+        "brier": brier(p, y),
         "slope": calibration_slope(p, y),
     }
     return _Numbers(values, own)

@@ -6,9 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from calib.plates.answer import Answer, Design, Finding
-from calib.plates.files import findings_table
 from calib.plates.scores import BALANCED
-from calib.records.record import Record
 from calib.shown import one_line
 
 MOST = 12
@@ -40,18 +38,6 @@ def answer_lines(answer: Answer, folder: Path) -> list[str]:
         lines += [*_table(_methods(answer)), ""]
     lines += [one_line(sentence) for sentence in answer.sentences]
     return [*lines, "", f"All tables are in {folder}, the page is"]
-
-
-def write_design(design: Design, folder: Path) -> None:
-    """Write the plates and the findings as tables.
-
-    Raises:
-        CalibError: the folder cannot be written to.
-    """
-    record = Record(folder)
-    record.make_folder()
-    record.write_table("plates.csv", design.plates, digits=6)
-    record.write_table("findings.csv", findings_table(design), digits=6)
 
 
 def _plates(design: Design) -> pd.DataFrame:
