@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import re
 import shlex
 import shutil
@@ -32,7 +33,9 @@ def dry(command: str) -> list[str]:
     """Return the last command line that ``make`` would carry out, as words, without carrying it out."""
     words = shlex.split(command)
     assert words[0] == "make"
-    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=True)
+    # The make that runs the tests leaves its options in the environment: with them, this one would name its folder.
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     return shlex.split(done.stdout.strip().splitlines()[-1])
 
 
