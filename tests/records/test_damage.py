@@ -130,7 +130,7 @@ def test_a_damaged_correction_is_made_again(
     assert read_arrays(file)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
+@pytest.mark.parametrize("damage", ["cut", "flip"])
 def test_a_damaged_map_is_made_again(
     damage: str, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, study: object
 ) -> None:

@@ -115,8 +115,11 @@ def test_a_killed_run_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert results(tmp_path) | before == results(tmp_path)
 
 
-@pytest.mark.parametrize("script_of", [sweep, script], ids=["run.py", "reproduce.py"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("number", "script_of"),
+    [(signal.SIGTERM, sweep), (signal.SIGKILL, script)],
+    ids=["SIGTERM-run.py", "SIGKILL-reproduce.py"],
+)
 def test_children_end_with_their_parent(
     number: signal.Signals, script_of: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -172,25 +172,24 @@ CHANGES: tuple[Any, ...] = (
 """Values in the place of a setting; KeyError: the setting is left out."""
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_changed_setting_ends_in_a_sentence_or_changes_nothing(count: int, received: Path) -> None:
+def test_a_changed_setting_ends_in_a_sentence_or_changes_nothing(received: Path) -> None:
     good, rng = settings(received), random.Random(0)
     refused = 0
     for place in places(good):
-        for change in rng.sample(CHANGES, count):
-            changed = deepcopy(good)
-            holder = changed
-            for key in place[:-1]:
-                holder = holder[key]
-            if change is KeyError:
-                del holder[place[-1]]
-            else:
-                holder[place[-1]] = change
-            write(received, changed)
-            try:
-                predict(received, received / "new.csv")
-            except CalibError:
-                refused += 1
+        change = rng.choice(CHANGES)
+        changed = deepcopy(good)
+        holder = changed
+        for key in place[:-1]:
+            holder = holder[key]
+        if change is KeyError:
+            del holder[place[-1]]
+        else:
+            holder[place[-1]] = change
+        write(received, changed)
+        try:
+            predict(received, received / "new.csv")
+        except CalibError:
+            refused += 1
     assert refused > 10
 
 
