@@ -69,7 +69,7 @@ class Correction:
                 "corrected after them; make it an unlabelled batch of the study."
             )
         with self._damage_named(samples.name):
-            made = self._corrector.follow(self.learnt, _without_label(samples), self._quiet())
+            made = self._corrector.follow(self.learnt, without_label(samples), self._quiet())
         return finite(self._corrector, {samples.name: made})[samples.name]
 
     @contextmanager
@@ -108,10 +108,10 @@ class Correction:
 
 def _unlabelled(task: Task | LabelledTask) -> list[Samples]:
     """Return all batches of a task without their labels, sources first."""
-    return [_without_label(batch) for batch in task.batches]
+    return [without_label(batch) for batch in task.batches]
 
 
-def _without_label(batch: Samples) -> Samples:
+def without_label(batch: Samples) -> Samples:
     """Return a batch without its labels, if it has any."""
     return Samples(batch.name, batch.x, replicate=batch.replicate, reference=batch.reference)
 

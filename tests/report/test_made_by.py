@@ -34,8 +34,12 @@ def dry(command: str) -> list[str]:
     words = shlex.split(command)
     assert words[0] == "make"
     # The make that runs the tests leaves its options in the environment: with them, this one would name its folder.
-    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    env = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    }
+    done = subprocess.run(
+        ["make", "-n", *words[1:]], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    )
     return shlex.split(done.stdout.strip().splitlines()[-1])
 
 
