@@ -18,7 +18,7 @@ from calib.files import safe_name
 from calib.registry import CONF
 
 OWN = {
-    "methods": "fast (a dozen), all, or names between commas",
+    "methods": "fast (thirteen), all, or names between commas",
     "out": "folder of everything that is written; default answers/<name of the study>",
     "error": "share of errors that is allowed among the answers; 0.1 unless set",
     "miss": "share of sets of classes that may miss the true one; 0.1 unless set",

@@ -103,7 +103,7 @@ def test_no_calibration_is_always_compared() -> None:
         "combat",
         "standardise_network",
     ]
-    assert len(compared("fast")) == 12
+    assert len(compared("fast")) == 13
     assert [one.name for one in compared("fast,joint_plus")] == [
         *(one.name for one in compared("fast")),
         "joint_plus",

@@ -12,6 +12,7 @@ from calib.report.assemble import write_report
 from calib.report.docs.archived import Archived
 from calib.report.docs.blocks import NOT_ARCHIVED, renewed
 from calib.report.groups import group_jobs
+from calib.report.zoo import best
 from calib.report.zoo.forest import forest_figure
 from calib.report.zoo.properties import SPELLED, correlations
 from calib.report.zoo.ranks import rank_figure, ranked, wilcoxon_p
@@ -85,6 +86,25 @@ def test_tables_have_every_method_and_study(zoo: Zoo) -> None:
     assert first[:6] == ["stemcells", "4", "125", "15", "400", "3"]
     autism = tables["zoo_studies"].rows[-1]
     assert autism[-1] == "0 of 4"  # nothing is surely above chance
+
+
+def test_no_method_surely_above_the_one_that_is_recommended(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert best.best_table(zoo.studies, zoo.parts, ()) is None  # no run of it here
+    monkeypatch.setattr(best, "BEST", ("baseline", "logistic"))
+    table = best.best_table(zoo.studies, zoo.parts, ("combat_logistic",))
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["stemcells", "ecoli (c)", "autism (c)"]
+    assert {row[5] for row in table.rows} == {"2"}  # standardised and rank-normal
+    gains = zoo.numbers.set_index(["study", "method"])
+    for one in table.numbers.to_dict("records"):
+        method = "standardise_logistic" if "Standard" in one["method"] else "rank_normal_logistic"
+        own = gains.loc[(one["study"], method)]
+        assert one["difference"] == pytest.approx(-own["balanced_accuracy_gain"])
+        assert one["high"] == pytest.approx(-own["balanced_accuracy_gain_low"])
+    ecoli = dict(zip(table.heads, table.rows[1], strict=True))
+    assert ecoli["surely above best"] == "Standardised, logistic regression; Rank-normal, logistic regression"
 
 
 def test_the_report_has_the_section_and_no_maps_of_these_studies(jobs: list[Job], tmp_path: Path) -> None:

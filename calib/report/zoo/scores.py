@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from calib.data.replicates import over_replicates
 from calib.data.study import Study
 from calib.evaluation.intervals import Estimate
 from calib.evaluation.jackknife import METRICS, Metric, Scored, over_batches, scored
@@ -81,29 +82,47 @@ def uncalibrated(methods: Sequence[Entry]) -> Entry | None:
     return next((one for one in methods if one.key == UNCALIBRATED and one.metrics), None)
 
 
-def _metrics(group: Group) -> dict[str, Metric]:
-    """Return the metrics of a method's complete seeds."""
+def over_replicates_too(entry: Entry) -> Entry:
+    """Return a method with one answer for all measurements of a sample, where these are known."""
+    group = entry.group
+    if not entry.metrics or not group.knows_replicates or group.averages_replicates:
+        return entry
+    return Entry(group, _metrics(group, together=True))
+
+
+def _metrics(group: Group, together: bool = False) -> dict[str, Metric]:
+    """Return the metrics of a method's complete seeds; ``together`` as in ``_of_run``."""
     runs: dict[int, dict[str, list[Scored]]] = {}
     for seed, pairs in group.records.items():
         runs[seed] = {}
         for job, record in pairs:
-            for batch, found in _of_run(record, job.run.study).items():
+            for batch, found in _of_run(record, job.run.study, together).items():
                 runs[seed].setdefault(batch, []).append(found)
     runs = {seed: batches for seed, batches in runs.items() if batches}
     return {metric: over_batches(runs, metric, group.uses_seed) for metric in METRICS} if runs else {}
 
 
-def _of_run(record: Finished, study: Study) -> dict[str, Scored]:
-    """Return the metrics of every labelled target of a run."""
+def _of_run(record: Finished, study: Study, together: bool) -> dict[str, Scored]:
+    """Return the metrics of every labelled target of a run.
+
+    Args:
+        record: the run.
+        study: its study.
+        together: whether all measurements of a sample get one answer.
+    """
     predictions = record.predictions(study.classes)
     found = {}
     for name in dict.fromkeys(predictions.table["batch"]):
         part = predictions.of_batch(name)
         if (part.y < 0).any():
             continue
-        subject = part.table["subject"]
+        probability, subject = part.probability, part.table["subject"]
+        replicate = study.batches[name].replicate if together else None
+        if replicate is not None:
+            rows = part.table["row"].astype(int).to_numpy()
+            probability = over_replicates(probability, np.asarray(replicate)[rows])
         unknown = bool((subject == "").any())
-        found[str(name)] = scored(part.probability, part.y, None if unknown else subject.to_numpy(str))
+        found[str(name)] = scored(probability, part.y, None if unknown else subject.to_numpy(str))
     return found
 
 

@@ -12,6 +12,7 @@ from calib.report.figures.gallery import Gallery, both
 from calib.report.groups import Group, group_jobs
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
+from calib.report.zoo.best import best_table
 from calib.report.zoo.cards import card_table
 from calib.report.zoo.forest import forest_figure
 from calib.report.zoo.properties import correlations, study_numbers
@@ -108,6 +109,7 @@ class Zoo:
                 for metric in ("balanced_accuracy", "mcc", "auc")
             ),
             None if found is None else rank_table(found, self.numbers),
+            best_table(self.studies, self.parts, (FLOOR,)),
             claim_table(self.studies),
             correlation_table(correlations(self._methods, self.properties)),
             refusal_table(self.studies),
