@@ -105,11 +105,14 @@ class Best(Method):
         return FittedBest(self, self._fitted(task, runtime), mixture, mix, runtime)
 
     def _fitted(self, task: Task, runtime: Runtime) -> dict[str, Fitted]:
-        """Return the members, trained on a task, each with random numbers of its own."""
-        fitted = {}
-        for name, member in self.members.items():
+        """Return the members, trained on a task, each with random numbers of its own.
+
+        Those that scale a batch by itself are given no target of one sample, and are not asked about it.
+        """
+        fitted, scaled = {}, replace(task, targets=[one for one in task.targets if len(one) > 1])
+        for (name, member), by_itself in zip(self.members.items(), self.own_scale, strict=True):
             own = replace(runtime, seed=runtime.derived_seed(name) % SEEDS, history=[])
-            fitted[name] = member.fit(task, own)
+            fitted[name] = member.fit(scaled if by_itself else task, own)
             runtime.history += [{**row, "training": f"{row['training']}, {name}"} for row in own.history]
         return fitted
 

@@ -149,6 +149,11 @@ def test_a_single_sample_is_answered_without_them() -> None:
     assert one.predict_proba(alone).shape == (1, 2)
 
 
+def test_a_target_of_a_single_sample_is_answered() -> None:
+    alone = Samples("alone", batch(9, "t").x[:1])
+    assert np.isfinite(fitted(alone).predict_proba(alone)).all()
+
+
 def test_replicates_have_one_answer() -> None:
     target = replace(unlabelled(batch(9, "t")), replicate=np.repeat(np.arange(25), 4))
     found = fitted(target).predict_proba(target).reshape(25, 4, 2)
