@@ -13,12 +13,9 @@ from tqdm import tqdm
 
 from calib.errors import CalibError, DivergedError, check_choice
 from calib.shown import one_line
+from calib.units import PAPERS_UNIT
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-
-PAPERS_UNIT = 100.0
-"""Value by which arcsinh divides in the paper's studies, intensities of MALDI mass spectrometry."""
 
 
 class StoredCorrections(Protocol):

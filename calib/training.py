@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calib.adam import Adam
-from calib.data.matrix import Matrix, Rows
+from calib.data.matrix import Matrix
+from calib.data.tensors import Rows
 from calib.errors import CalibError, check_choice, check_flag, check_number
 from calib.runtime import Runtime
 

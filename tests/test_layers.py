@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 LAYERS = (
     ("calib.shown",),  # what may reach a terminal
-    ("calib.errors",),  # sentences for users
+    ("calib.errors", "calib.units"),  # sentences for users; the unit of measured values
     (
         "calib.failures",
         "calib.files",

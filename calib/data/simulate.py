@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from calib.data.study import Batch, Study, in_unit
 from calib.errors import CalibError, check_number
-from calib.runtime import PAPERS_UNIT
+from calib.units import PAPERS_UNIT
 
 Array = NDArray[np.float64]
 

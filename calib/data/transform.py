@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from scipy import sparse
 from calib.data.matrix import BLOCK, Matrix, blocks, dense, infinite_feature
 from calib.data.study import Batch, Samples, Study
 from calib.errors import DataError
-from calib.runtime import PAPERS_UNIT, Runtime
+from calib.units import PAPERS_UNIT
+
+if TYPE_CHECKING:
+    from calib.runtime import Runtime
 
 Array = NDArray[np.floating]
 Transform = Literal["none", "arcsinh", "log2"]
@@ -129,7 +132,7 @@ def checked(
 
 
 def prepared_batch(
-    batch: Batch | Samples, transform: Transform, scale: BatchScale, runtime: Runtime
+    batch: Batch | Samples, transform: Transform, scale: BatchScale, runtime: "Runtime"
 ) -> Matrix:
     """Return the data of a batch ``prepared`` within a method, after ``check_varies`` where they are scaled.
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.matrix import Matrix, by_blocks
+from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, Samples, Task
+from calib.data.tensors import by_blocks
 from calib.data.transform import BatchScale, Transform, prepared_batch
 from calib.errors import check_choice, check_number, check_widths
 from calib.layers import default_linear

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples
+from calib.data.tensors import by_blocks
 from calib.data.transform import check_varies
 from calib.losses import classification_loss
 from calib.methods.base import State

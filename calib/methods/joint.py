@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, Samples, Task
+from calib.data.tensors import by_blocks
 from calib.data.transform import check_varies
 from calib.errors import check_flag, check_number
 from calib.layers import BatchNorm

@@ -14,8 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, Samples
+from calib.data.tensors import by_blocks
 from calib.errors import CalibError, check_number
 from calib.layers import BatchNorm, Linear
 from calib.mmd import mmd2_matrix, mmd2_sum

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.matrix import Rows, by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples
+from calib.data.tensors import Rows, by_blocks
 from calib.errors import check_number, check_widths
 from calib.layers import BatchNorm, Dropout, Noise, default_linear
 from calib.losses import classification_loss

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calib.data.matrix import by_blocks
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
+from calib.data.tensors import by_blocks
 from calib.errors import check_number
 from calib.layers import BatchNorm, chain, default_linear, orthogonal_linear
 from calib.losses import classification_loss, reconstruction_loss

@@ -26,7 +26,8 @@ from calib.records.record import Record
 from calib.registry import METHOD, PROTOCOL
 from calib.runs.received import read_settings
 from calib.runs.run import method_settings
-from calib.runtime import PAPERS_UNIT, Runtime, torchs_own_defaults
+from calib.runtime import Runtime, torchs_own_defaults
+from calib.units import PAPERS_UNIT
 
 MODEL = "model.npz"
 FEATURES, CLASSES, UNITS = "study/features", "study/classes", "study/units"

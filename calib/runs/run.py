@@ -22,7 +22,8 @@ from calib.protocol import Protocol
 from calib.records.record import Record, run_record
 from calib.registry import LOADER, METHOD, PROTOCOL
 from calib.runs.loading import read
-from calib.runtime import DTYPES, PAPERS_UNIT, named_device
+from calib.runtime import DTYPES, named_device
+from calib.units import PAPERS_UNIT
 
 RECORD_VERSION = 2
 """Raised when a change to code that all methods share (training, metrics, distances) gives other numbers."""

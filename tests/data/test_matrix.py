@@ -6,8 +6,10 @@ import torch
 from scipy import sparse
 
 import calib.data.matrix
-from calib.data.matrix import Rows, as_floats, blocks, by_blocks, feature_means, infinite_feature
+import calib.data.tensors
+from calib.data.matrix import as_floats, blocks, feature_means, infinite_feature
 from calib.data.study import Batch, Study
+from calib.data.tensors import Rows, by_blocks
 from calib.data.transform import BatchScale, Transform, prepared
 from calib.runtime import Runtime
 
@@ -77,7 +79,7 @@ def test_the_checksum_does_not_depend_on_storage_or_blocks(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("merged", [0, 10**6])
 def test_rows_are_the_same_from_every_kind_of_batch(merged: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calib.data.matrix, "MERGED", merged)
+    monkeypatch.setattr(calib.data.tensors, "MERGED", merged)
     batches = [sparse_values(rows, seed=rows) for rows in (30, 1, 17)]
     kinds = [
         batches,
@@ -95,7 +97,7 @@ def test_rows_are_the_same_from_every_kind_of_batch(merged: int, monkeypatch: py
 
 
 def test_large_batches_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calib.data.matrix, "MERGED", 0)
+    monkeypatch.setattr(calib.data.tensors, "MERGED", 0)
     batches = [sparse_values(rows) for rows in (5, 6)]
     rows = Rows(batches, Runtime(0))
     batches[1][3] = -1

@@ -14,7 +14,8 @@ from calib.errors import CalibError, DataError
 from calib.runs.experiment import run
 from calib.runs.predict import predict
 from calib.runs.run import load, units_in
-from calib.runtime import PAPERS_UNIT, Runtime
+from calib.runtime import Runtime
+from calib.units import PAPERS_UNIT
 from tests.conftest import SMALL, compose, fast
 
 X = np.random.default_rng(0).gamma(2, 500, (6, 3))

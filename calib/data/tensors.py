@@ -1,0 +1,76 @@
+"""The rows of data matrices as tensors, for training and for predictions block by block."""
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from calib.data.matrix import Matrix, blocks, dense
+from calib.runtime import Runtime
+
+MERGED = 2**27
+"""Most numbers (512 MB in float32) that are copied into one tensor, from which rows are gathered fastest."""
+
+
+class Rows:
+    """The rows of several batches, numbered from the first batch to the last, as tensors on demand.
+
+    Sparse batches stay sparse, and large batches stay separate. Only the rows that are taken are made dense
+    and copied.
+    """
+
+    def __init__(self, x: Sequence[Matrix], runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._features = x[0].shape[1]
+        all_dense = not any(map(sparse.issparse, x))
+        if all_dense and (runtime.device.type != "cpu" or sum(prod(part.shape) for part in x) <= MERGED):
+            x = [np.ascontiguousarray(np.concatenate(x))]  # pandas keeps tables column by column
+        self._parts = [runtime.tensor(part) if isinstance(part, np.ndarray) else part for part in x]
+        self._ends = np.cumsum([part.shape[0] for part in x]).tolist()
+
+    def take(self, index: Tensor) -> Tensor:
+        """Return the rows with these numbers, ``(len(index), features)``, on the run's device."""
+        if len(self._parts) == 1:
+            return self._part(0, index)
+        rows = torch.empty(len(index), self._features, dtype=self._runtime.dtype, device=self._runtime.device)
+        owner = torch.bucketize(index, torch.tensor(self._ends, device=index.device), right=True)
+        for number in owner.unique().tolist():
+            here = (owner == number).nonzero()[:, 0]
+            start = self._ends[number - 1] if number else 0
+            rows[here] = self._part(number, index[here] - start)
+        return rows
+
+    def _part(self, number: int, index: Tensor) -> Tensor:
+        """Return rows of one batch, by their numbers within it."""
+        part = self._parts[number]
+        if isinstance(part, Tensor):
+            return part.index_select(0, index)
+        return self._runtime.tensor(part[index.cpu().numpy()].toarray())
+
+
+@torch.inference_mode()
+def by_blocks(
+    judge: Callable[[Tensor], Tensor], x: Matrix, runtime: Runtime, whole: bool = False
+) -> NDArray[np.floating]:
+    """Apply a trained network to every row of a batch, and return its outputs ``(rows, ...)``.
+
+    Args:
+        judge: the network; takes rows as ``(1, rows, features)`` and returns ``(1, rows, ...)``.
+        x: the batch ``(rows, features)``.
+        runtime: gives the device and the number type.
+        whole: whether to pass all rows at once, for networks whose output for a row depends on the others.
+    """
+    out = None
+    for rows in [slice(0, x.shape[0])] if whole else blocks(x):
+        part = judge(runtime.tensor(dense(x[rows]))[None])[0].cpu().numpy()
+        if len(part) == x.shape[0]:
+            return part
+        if out is None:
+            out = np.empty((x.shape[0], *part.shape[1:]), part.dtype)
+        out[rows] = part
+    assert out is not None  # there is at least one block
+    return out
