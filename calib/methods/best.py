@@ -48,7 +48,7 @@ class Best(Method):
         prior: number of left-out sources that equal weights count as.
         half: number of samples of a batch at which ``own_scale`` members count half.
         tolerance: distance of a batch's class mix from the sources', half the sum of the differences between
-            shares, at which they count exp(-1/2).
+            shares, at which they count 1/e; of half of it little is seen, since the estimate is not so exact.
 
     Raises:
         CalibError: a setting is of the wrong kind or out of its range, or no member is left.
@@ -210,7 +210,7 @@ class FittedBest:
             return np.where(own, 0.0, 1.0)  # one sample has no scale of its own
         shares = self.mix.estimate(replace(samples, x=_even(samples, self.runtime))).shares
         distance = np.abs(shares - self.mix.reference).sum() / 2
-        by_mix = np.exp(-np.square(distance / self.method.tolerance) / 2)
+        by_mix = np.exp(-((distance / self.method.tolerance) ** 4))
         return np.where(own, by_mix * samples.distinct / (samples.distinct + self.method.half), 1.0)
 
 
