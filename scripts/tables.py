@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT / "docs" / "results" / "archive"
 FIGURE = ROOT / "docs" / "figures" / "averages.png"
 README = ROOT / "README.md"
-PAGES: tuple[Path, ...] = tuple(ROOT / "docs" / f"{name}.md" for name in ("answer", "best", "class-mix", "zoo"))
+PAGES: tuple[Path, ...] = tuple(
+    ROOT / "docs" / f"{name}.md" for name in ("answer", "best", "class-mix", "zoo")
+)
 """Pages that quote the archive; the others still quote docs/results/*.csv (scripts/notes.py)."""
 
 
