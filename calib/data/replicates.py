@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib.data.matrix import Matrix, dense
+from calib.data.study import Samples
 from calib.data.transform import prepared
 
 PUBLISHED = 5
@@ -75,6 +76,14 @@ def infer_subjects(labels: NDArray[np.integer], replicates: int = PUBLISHED) -> 
     run_start = np.repeat(starts, np.diff(starts, append=len(labels)))
     new_subject = (np.arange(len(labels)) - run_start) % replicates == 0
     return np.cumsum(new_subject) - 1
+
+
+def one_answer(probability: NDArray[np.floating], samples: Samples) -> NDArray[np.floating]:
+    """Return ``over_replicates`` of a batch's probabilities ``(rows, classes)``.
+
+    They stay as they are if the study does not name the measurements of a sample.
+    """
+    return probability if samples.replicate is None else over_replicates(probability, samples.replicate)
 
 
 def over_replicates(probability: NDArray[np.floating], sample: NDArray) -> NDArray[np.floating]:

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from calib.data.matrix import Matrix, dense
-from calib.data.replicates import over_replicates
+from calib.data.replicates import one_answer
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared_batch
 from calib.errors import CalibError, check_choice, check_number
@@ -221,8 +221,7 @@ def _even(batch: Samples, runtime: Runtime) -> FloatArray:
 
 def _answer(fitted: Fitted, samples: Samples) -> FloatArray:
     """Return a member's probabilities ``(samples, classes)``, with one answer for a sample's replicates."""
-    probability = fitted.predict_proba(samples)
-    return probability if samples.replicate is None else over_replicates(probability, samples.replicate)
+    return one_answer(fitted.predict_proba(samples), samples)
 
 
 def _leaving_out(task: Task, folds: int) -> Iterator[tuple[Task, list[LabelledSamples]]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from calib.data.replicates import over_replicates
+from calib.data.replicates import one_answer
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import CalibError
 from calib.methods.base import State, part_of
@@ -141,10 +141,7 @@ class FittedOverReplicates:
 
         They stay as they are if the study does not name the measurements of a sample.
         """
-        probability = self._fitted.predict_proba(samples)
-        if samples.replicate is None:
-            return probability
-        return over_replicates(probability, samples.replicate)
+        return one_answer(self._fitted.predict_proba(samples), samples)
 
 
 class ShuffledLabels(Around):

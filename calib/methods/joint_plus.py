@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from calib.data.replicates import over_replicates
+from calib.data.replicates import one_answer
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared_batch
 from calib.errors import check_flag, check_number
@@ -184,6 +184,4 @@ class FittedJointPlus:
         """
         ready = self.prepare(samples)
         mean: FloatArray = np.mean([member.predict_proba(ready) for member in self.members], axis=0)
-        if self._method.average_replicates and samples.replicate is not None:
-            return over_replicates(mean, samples.replicate)
-        return mean
+        return one_answer(mean, samples) if self._method.average_replicates else mean
