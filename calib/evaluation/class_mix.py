@@ -12,7 +12,7 @@ docs/class-mix.md shows how the numbers were chosen, how far off the estimate is
 and what the estimators of ``evaluation.label_shift`` give instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,9 @@ GRID = (np.arange(CELLS) + 0.5) / CELLS
 """Shares at which the posterior is computed, in the middle of cells of equal width."""
 
 LEVEL = 0.95
+
+SMALLEST = 1e-6
+"""Least spread of a model that is restored, as smaller ones give no finite densities."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,22 @@ class MixModel:
             reference=np.mean(shares, axis=0),
             weights=np.array([assumed.temper, assumed.prior]),
         )
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, NDArray[np.floating]], features: int, classes: int) -> "MixModel":
+        """Return the model whose attributes are given by name.
+
+        Raises:
+            ValueError, TypeError: one is missing, does not fit the others, or holds values out of range.
+        """
+        known = cls(**arrays)
+        shapes = {"directions": (classes, features), "widths": (classes, 2), "weights": (2,)}
+        if any(np.shape(part) != shapes.get(name, (classes,)) for name, part in vars(known).items()):
+            raise ValueError("the arrays that tell a class mix do not fit each other")
+        spreads, shares = np.append(known.widths, known.offsets), np.append(known.reference, known.weights[0])
+        if spreads.min() < SMALLEST or shares.min() < 0 or shares.max() > 1 or known.weights[1] < 0:
+            raise ValueError("the arrays that tell a class mix hold values out of their range")
+        return known
 
     def estimate(self, batch: Samples) -> MixEstimate:
         """Estimate the mix of a batch, with values on the same scale; its labels, if any, are not used."""

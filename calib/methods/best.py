@@ -10,7 +10,7 @@ further the batch's estimated mix (``evaluation.class_mix``) is from the sources
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -160,10 +160,7 @@ class Best(Method):
             name: member.restore(part_of(state, f"{name}/"), features, n_classes, runtime)
             for name, member in self.members.items()
         }
-        kept = part_of(state, MIX)
-        mix = MixModel(*(np.asarray(kept[field.name], np.float64) for field in fields(MixModel)))
-        if mix.directions.shape != (n_classes, features) or mix.reference.shape != (n_classes,):
-            raise ValueError("its model of class mixes has another number of features or classes")
+        mix = MixModel.restored(part_of(state, MIX), features, n_classes)
         return FittedBest(self, fitted, Mixture.restored(part_of(state, MIXTURE), len(fitted)), mix, runtime)
 
 
@@ -180,7 +177,7 @@ class FittedBest:
     def state(self) -> State:
         """Return the arrays of all members, of the mixture and of the model of class mixes."""
         made = {MIXTURE + key: value for key, value in self.mixture.arrays().items()}
-        made |= {MIX + field.name: getattr(self.mix, field.name) for field in fields(MixModel)}
+        made |= {MIX + key: value for key, value in vars(self.mix).items()}
         for name, member in self.members.items():
             assert isinstance(member, Savable)
             made |= {f"{name}/{key}": value for key, value in member.state().items()}

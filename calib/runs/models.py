@@ -37,9 +37,6 @@ ROWS = "training/"
 """Prefix of the arrays that hold checksums of the training's samples (``familiar.TrainingRows``)."""
 MIX = "mix/"
 """Prefix of the arrays that tell the class mix of later batches (``class_mix.MixModel``)."""
-SMALLEST = 1e-6
-"""Least spread that such an array may hold, as smaller ones give no finite densities."""
-
 
 READING = (
     *("batch", "label", "subject", "sample", "reference", "layer"),
@@ -132,7 +129,7 @@ def load_model(folder: Path, changes: Mapping[str, str] | None = None) -> Model:
         )
         known = _statistics(statistics, len(features)) if statistics else None
         samples = _training_rows(rows) if rows else None
-        mix = _mix_model(mixes, len(features), len(classes)) if mixes else None
+        mix = MixModel.restored(mixes, len(features), len(classes)) if mixes else None
     config = read_settings(files[1])
     config.protocol.update(changes or {})
     with _damage_named(files[1]):
@@ -223,22 +220,6 @@ def _training_rows(arrays: Mapping[str, Any]) -> TrainingRows:
     shapes = [np.shape(part) for part in (known.names, known.source, known.sizes, known.rows)]
     if shapes != [batches, batches, batches, (int(np.sum(known.sizes)),)] or np.min(known.sizes) < 0:
         raise ValueError(f"the arrays {ROWS}* do not fit each other")
-    return known
-
-
-def _mix_model(arrays: Mapping[str, Any], features: int, classes: int) -> MixModel:
-    """Return what an archive holds of the class mix of later batches.
-
-    Raises:
-        ValueError, TypeError: an array is missing, does not fit the others, or holds values out of range.
-    """
-    known = MixModel(**arrays)
-    shapes = {"directions": (classes, features), "widths": (classes, 2), "weights": (2,)}
-    if any(np.shape(part) != shapes.get(name, (classes,)) for name, part in vars(known).items()):
-        raise ValueError(f"the arrays {MIX}* do not fit each other")
-    spreads, shares = np.append(known.widths, known.offsets), np.append(known.reference, known.weights[0])
-    if spreads.min() < SMALLEST or shares.min() < 0 or shares.max() > 1 or known.weights[1] < 0:
-        raise ValueError(f"the arrays {MIX}* hold values out of their range")
     return known
 
 

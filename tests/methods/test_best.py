@@ -197,7 +197,7 @@ def test_a_restored_method_gives_the_same_answers() -> None:
     again = one.method.restore(one.state(), FEATURES, 2, EXACT)
     np.testing.assert_allclose(again.predict_proba(target), one.predict_proba(target), atol=1e-12)
     wrong = one.state() | {"told_mix/reference": np.ones(3)}
-    with pytest.raises(ValueError, match="another number"):
+    with pytest.raises(ValueError, match="do not fit each other"):
         one.method.restore(wrong, FEATURES, 2, EXACT)
 
 
