@@ -25,7 +25,7 @@ LINES = (
     ("standardise_mix_logistic", ""),
     ("pooled_logistic", ""),
     ("joint_plus", "one_model"),
-    ("joint_plus_mix", "one_model"),
+    ("standardise_mix_network", ""),
 )
 """Method and variant of each line; the table has all methods."""
 
