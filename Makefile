@@ -29,7 +29,8 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) $(PAR
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data reproduce-all zoo report status search archive restore tables notes bench clean
+.PHONY: help setup demo test test-slow lint data reproduce-all zoo report status search archive restore tables notes bench \
+	build check-build sbom dependencies clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +93,19 @@ notes: setup  ## collect the records in outputs/ into docs/results/ and renew th
 bench: setup  ## trainings over their matrix products, seeds together, large studies (a quarter of an hour)
 	$(BIN)/python scripts/bench
 
+build: setup  ## wheel and sdist, in dist/
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+check-build: setup  ## contents, commands and tests of what is in dist/, in an environment outside the checkout
+	$(BIN)/python scripts/check_build.py dist --packages "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+sbom: setup  ## the software bill of materials, in dist/
+	$(BIN)/python scripts/sbom.py dist/calib-omics.cdx.json
+
+dependencies: setup  ## renew the licences in docs/dependencies.md
+	$(BIN)/python scripts/dependencies.py
+
 clean:  ## delete the environment and the caches, keep outputs/
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -32,33 +32,45 @@ HEADER = """\
 """
 
 
-def locked() -> str:
-    """Return the versions of ``constraints.txt`` with their checksums, in pip's format.
+def uv(*arguments: str | Path) -> str:
+    """Return what uv prints, from a temporary environment.
 
     Raises:
-        CalledProcessError: uv cannot be installed, or finds no such version.
+        CalledProcessError: uv cannot be installed, or fails.
     """
     public = {key: value for key, value in os.environ.items() if not key.startswith("UV_")}
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         programs = Path(folder, "Scripts" if os.name == "nt" else "bin")
         subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", UV], check=True)
-        options = (
-            "--no-config",
-            "--quiet",
-            "--universal",
-            "--python-version=3.11",
-            "--no-deps",
-            "--generate-hashes",
-        )
         done = subprocess.run(
-            [programs / "uv", "pip", "compile", *options, "--no-header", "--no-annotate", PINS],
+            [programs / "uv", *arguments, "--no-config", "--quiet"],
             check=True,
             stdout=subprocess.PIPE,
             text=True,
             env=public,
         )
     return done.stdout
+
+
+def pinned(form: str, *options: str) -> str:
+    """Return the versions of ``constraints.txt`` as uv finds them in the index, in one of its forms.
+
+    Args:
+        form: ``requirements.txt``, or ``pylock.toml``, which has sizes as well.
+        options: more options of ``uv pip compile``.
+    """
+    fixed = ("--universal", "--python-version=3.11", "--no-deps", "--no-header", f"--format={form}")
+    return uv("pip", "compile", *fixed, *options, PINS)
+
+
+def locked() -> str:
+    """Return the versions of ``constraints.txt`` with their checksums, in pip's format.
+
+    Raises:
+        CalledProcessError: uv cannot be installed, or finds no such version.
+    """
+    return pinned("requirements.txt", "--generate-hashes", "--no-annotate")
 
 
 def main() -> None:
