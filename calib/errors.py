@@ -46,8 +46,8 @@ class DivergedError(CalibError):
 def not_installed(doing: str, package: object, extra: str) -> CalibError:
     """Return the error for a package that is needed for something and comes with an extra of this one."""
     return CalibError(
-        f"{doing} needs the package {package}, which is not installed: pip install 'calib[{extra}]', or in "
-        f"the folder of the repository pip install -c constraints.txt -e '.[{extra}]'."
+        f"{doing} needs the package {package}, which is not installed: "
+        f"pip install 'calib-omics[{extra}]', or in the folder of the repository pip install -c constraints.txt -e '.[{extra}]'."
     )
 
 

@@ -96,18 +96,22 @@ def check_contents(wheel: Path, unpacked: Path) -> None:
     say(f"contents: {len(inside)} files in the sdist, {len(wanted)} of them in the wheel")
 
 
-def environment(folder: Path, wheel: Path, packages: Path | None, unpacked: Path) -> Path:
+def environment(folder: Path, wheel: Path, unpacked: Path, packages: Path | None, torch: str | None) -> Path:
     """Make an environment with the wheel and return the folder of its programs.
 
     Args:
         folder: where to make it.
         wheel: the wheel.
-        packages: a folder of installed packages to use; None installs them by hash.
         unpacked: the sdist, which has the lock.
+        packages: a folder of installed packages to use; None installs them by hash.
+        torch: the index to install torch from before; None takes that of the lock.
     """
     venv.create(folder, with_pip=True)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     pip = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if packages is None and torch:
+        pins = unpacked / "constraints.txt"
+        called([*pip, "--no-deps", "-c", pins, "--index-url", torch, "torch"], folder)
     if packages is None:
         called([*pip, "--require-hashes", "-r", unpacked / "requirements.lock"], folder)
     called([*pip, "--no-deps", wheel], folder)
@@ -178,7 +182,9 @@ def main(options: argparse.Namespace) -> None:
         called(["tar", "-xzf", sdist.resolve()], folder)
         unpacked = folder / sdist.name.removesuffix(".tar.gz")
         check_contents(wheel, unpacked)
-        programs = environment(folder / "environment", wheel.resolve(), options.packages, unpacked)
+        programs = environment(
+            folder / "environment", wheel.resolve(), unpacked, options.packages, options.torch_index
+        )
         (folder / "work").mkdir()
         check_commands(programs, folder / "work")
         if options.tests != "none":
@@ -193,6 +199,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--packages", type=Path, help="a folder of installed packages to use instead of installing"
     )
+    made.add_argument("--torch-index", help="the index of a torch without CUDA, as TORCH_INDEX of make setup")
     made.add_argument("--tests", default="tests", help="arguments of pytest; none for no tests")
     return made
 

@@ -142,6 +142,7 @@ def licence(package: Distribution) -> str:
     return name
 
 
+@cache
 def licences() -> dict[str, str]:
     """Return the licence of every pinned package by its normal name.
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("[!R]*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = "calib|conf|docs|hydra_plugins|scripts|tests"
 CODE = re.compile(rf"(?<![\w/.<>-])((?:{FOLDERS})/(?:[\w./-]+\.(?:py|yaml|md|csv|html|png)|[\w/-]+/(?=`)))")

@@ -295,5 +295,5 @@ def test_packages_that_are_not_installed(package: str, made: Path, monkeypatch: 
     with pytest.raises(CalibError) as error:
         load(made)
     assert str(error.value) == (
-        f"Reading x.h5ad needs the package {package}, which is not installed: pip install 'calib[single-cell]', or in the folder of the repository pip install -c constraints.txt -e '.[single-cell]'."
+        f"Reading x.h5ad needs the package {package}, which is not installed: pip install 'calib-omics[single-cell]', or in the folder of the repository pip install -c constraints.txt -e '.[single-cell]'."
     )
