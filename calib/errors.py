@@ -47,7 +47,8 @@ def not_installed(doing: str, package: object, extra: str) -> CalibError:
     """Return the error for a package that is needed for something and comes with an extra of this one."""
     return CalibError(
         f"{doing} needs the package {package}, which is not installed: "
-        f"pip install 'calib-omics[{extra}]', or in the folder of the repository pip install -c constraints.txt -e '.[{extra}]'."
+        f"pip install 'calib-omics[{extra}]', or in the folder of the repository "
+        f"pip install -c constraints.txt -e '.[{extra}]'."
     )
 
 
