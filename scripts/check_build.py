@@ -1,8 +1,8 @@
 """Check the wheel and the sdist of a folder outside the checkout: what they hold, the commands, the tests.
 
 A new environment gets the packages of requirements.lock and the wheel, or the wheel alone beside --packages.
-The sdist is unpacked, and the folders of the packages are taken out of it: so its tests import what was
-installed. Left out are the tests that read the source files themselves.
+The sdist is unpacked. The tests that read its files run as they are; then the folders of the packages are taken
+out of it, so that all other tests import what was installed.
 
   python scripts/check_build.py dist
   python scripts/check_build.py dist --packages .venv/lib/python3.12/site-packages --tests tests/runs
@@ -28,9 +28,13 @@ from calib.shown import say
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("calib", "hydra_plugins")
 OF_SOURCES = (
-    "tests/test_project.py", "tests/test_release.py", "tests/test_layers.py", "tests/test_docs.py",
-    "tests/test_notebook.py", "tests/report/test_made_by.py", "tests/data/test_cautions.py",
-)  # fmt: skip
+    "tests/test_project.py",
+    "tests/test_release.py",
+    "tests/test_layers.py",
+    "tests/test_docs.py",
+    "tests/report/test_made_by.py",
+    "tests/data/test_cautions.py",
+)
 """Tests that look at the files of the checkout, not at what the package does."""
 
 PLATES = """\
@@ -157,17 +161,19 @@ def check_commands(programs: Path, folder: Path) -> None:
 
 
 def check_tests(programs: Path, unpacked: Path, tests: str) -> None:
-    """Run the tests of the sdist on the installed package.
+    """Run the tests of sources on the sdist, and the others on the installed package.
 
     Raises:
         CalibError: one fails.
     """
+    pytest = [programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    said = called([*pytest, *OF_SOURCES], unpacked, OMP_NUM_THREADS="1")
+    say(f"tests of the sdist: {said.strip().splitlines()[-1]}")
     for package in PACKAGES:
         shutil.rmtree(unpacked / package)
     skipped = [f"--ignore={file}" for file in OF_SOURCES]
-    pytest = [programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
     said = called([*pytest, *skipped, *shlex.split(tests)], unpacked, OMP_NUM_THREADS="1")
-    say(f"tests: {said.strip().splitlines()[-1].strip('= ')}")
+    say(f"tests of the wheel: {said.strip().splitlines()[-1]}")
 
 
 def main(options: argparse.Namespace) -> None:
