@@ -1,8 +1,8 @@
 """Check the wheel and the sdist of a folder outside the checkout: what they hold, the commands, the tests.
 
 A new environment gets the packages of requirements.lock and the wheel, or the wheel alone beside --packages.
-The sdist is unpacked. The tests that read its files run as they are; then the folders of the packages are taken
-out of it, so that all other tests import what was installed.
+The sdist is unpacked. The tests that read its files run as they are; then the folders of the packages are
+taken out of it, so that all other tests import what was installed.
 
   python scripts/check_build.py dist
   python scripts/check_build.py dist --packages .venv/lib/python3.12/site-packages --tests tests/runs
@@ -65,19 +65,18 @@ def single(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def called(arguments: Sequence[str | Path], cwd: Path, **settings: str) -> str:
-    """Return what a program prints, started outside the checkout.
+def called(arguments: Sequence[str | Path], cwd: Path, shown: bool = False) -> str:
+    """Return what a program prints, started outside the checkout; or show it as it comes, and return nothing.
 
     Raises:
         CalibError: it fails; the message has what it said.
     """
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        arguments, cwd=cwd, env={**inherited, **settings}, capture_output=True, text=True, check=False
-    )  # fmt: skip
+    done = subprocess.run(arguments, cwd=cwd, env=inherited, capture_output=not shown, text=True, check=False)
     if done.returncode:
-        raise CalibError(f"{shlex.join(map(str, arguments))} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
+        said = "" if shown else f":\n{done.stdout}{done.stderr}"
+        raise CalibError(f"{shlex.join(map(str, arguments))} failed{said}")
+    return done.stdout or ""
 
 
 def check_contents(wheel: Path, unpacked: Path) -> None:
@@ -167,13 +166,13 @@ def check_tests(programs: Path, unpacked: Path, tests: str) -> None:
         CalibError: one fails.
     """
     pytest = [programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
-    said = called([*pytest, *OF_SOURCES], unpacked, OMP_NUM_THREADS="1")
-    say(f"tests of the sdist: {said.strip().splitlines()[-1]}")
+    say("tests of the sdist")
+    called([*pytest, *OF_SOURCES], unpacked, shown=True)
     for package in PACKAGES:
         shutil.rmtree(unpacked / package)
     skipped = [f"--ignore={file}" for file in OF_SOURCES]
-    said = called([*pytest, *skipped, *shlex.split(tests)], unpacked, OMP_NUM_THREADS="1")
-    say(f"tests of the wheel: {said.strip().splitlines()[-1]}")
+    say("tests of the wheel")
+    called([*pytest, *skipped, *shlex.split(tests)], unpacked, shown=True)
 
 
 def main(options: argparse.Namespace) -> None:
