@@ -98,7 +98,8 @@ build: setup  ## wheel and sdist, in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 check-build: setup  ## contents, commands and tests of what is in dist/, in an environment outside the checkout
-	$(BIN)/python scripts/check_build.py dist --packages "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/check_build.py dist --tests "tests -n 2" \
+		--packages "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 sbom: setup  ## the software bill of materials, in dist/
 	$(BIN)/python scripts/sbom.py dist/calib-omics.cdx.json
