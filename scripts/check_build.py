@@ -125,7 +125,7 @@ def environment(folder: Path, wheel: Path, unpacked: Path, packages: Path | None
     )
     if packages is not None:
         (own / "packages.pth").write_text(f"{packages.resolve()}\n", encoding="utf-8")
-    called([programs / "python", "-m", "pip", "check"], folder)  # the wheel's requirements are met by the pins
+    called([programs / "python", "-m", "pip", "check"], folder)  # the requirements are met
     place = called([programs / "python", "-c", "import calib; print(calib.__file__)"], folder).strip()
     if not Path(place).is_relative_to(own):
         raise CalibError(f"calib is imported from {place}, not from the wheel in {own}.")
