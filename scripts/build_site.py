@@ -109,8 +109,11 @@ def results_page() -> str:
     return "\n\n".join(["# Results", text, "\n".join(lines)]) + "\n"
 
 
-def main() -> None:
+def main(site: Path = SITE) -> None:
     """Build the site.
+
+    Args:
+        site: folder for it; the pages are laid out in ``source`` there, and the site is in ``html``.
 
     Raises:
         CalibError: Sphinx is not installed, or found a fault in the pages.
@@ -119,8 +122,9 @@ def main() -> None:
         from sphinx.cmd.build import build_main
     except ImportError as error:
         raise CalibError("The site needs Sphinx: pip install -c constraints.txt -e '.[docs]'.") from error
-    shutil.rmtree(SITE, ignore_errors=True)
-    source, html = SITE / "source", SITE / "html"
+    source, html = site / "source", site / "html"
+    for folder in (source, html):
+        shutil.rmtree(folder, ignore_errors=True)
     source.mkdir(parents=True)
     lay_out(source)
     options = ["--builder=html", "--fail-on-warning", "--conf-dir", str(OWN), "--quiet"]
