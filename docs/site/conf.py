@@ -17,6 +17,8 @@ python_maximum_signature_line_length = 90  # a parameter a line in longer ones
 napoleon_numpy_docstring = False
 napoleon_attr_annotations = False  # of data classes they stand in the signature
 
+smartquotes = False  # --help is no dash
+
 html_theme = "furo"  # its fonts are those of the reader's machine, and it loads nothing from other places
 html_title = f"calib {__version__}"
 html_static_path = ["style.css"]
