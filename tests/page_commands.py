@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 
 from calib.commands import COMMANDS
+from calib.commands.predict import OPTIONS
 from calib.plates.options import parse
 from calib.runs.comments import bases, content
 from tests.conftest import CONF, ROOT
@@ -33,7 +34,6 @@ OURS = ("calib", "python", ".venv/bin/python", "make", "source")
 SPOKEN = "".join(f"function {name} {{ printf '%s\\x1f' {name} \"$@\"; printf '\\x1e'; }}\n" for name in OURS)
 """A shell's functions that print the words of a command, between signs that no command has."""
 
-PREDICT = ("run", "data", "only", "out", "statistics", "temperature", "abstain", "batch", "label", "subject")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -124,7 +124,7 @@ def faults(words: Sequence[str]) -> Iterator[str]:
         if rest[0] == "run":
             yield from _unknown(rest[1:])
         elif rest[0] == "predict":
-            yield from (f"no {word}" for word in rest[1:] if word.split("=")[0] not in PREDICT)
+            yield from (f"no {word}" for word in rest[1:] if word.split("=")[0] not in OPTIONS)
         elif rest[0] in ("answer", "check"):
             with tempfile.TemporaryDirectory() as folder:  # a file is a word without "="
                 files = {word: Path(folder, word) for word in rest[1:] if "=" not in word}
