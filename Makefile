@@ -29,7 +29,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) $(PAR
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data reproduce-all zoo report status search archive restore tables notes bench \
+.PHONY: help setup demo test test-slow lint data reproduce-all zoo report status search archive restore tables notes docs bench \
 	build check-build sbom dependencies clean
 
 help:  ## print this list
@@ -89,6 +89,9 @@ tables: setup  ## every table and verdict of README and docs from docs/results/a
 
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py
+
+docs: setup  ## the site of all pages in build/site/html; a dead link is an error (a minute)
+	$(BIN)/python scripts/build_site.py
 
 bench: setup  ## trainings over their matrix products, seeds together, large studies (a quarter of an hour)
 	$(BIN)/python scripts/bench

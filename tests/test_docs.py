@@ -1,18 +1,23 @@
-"""README and docs: their links lead somewhere, and the files that they name exist."""
+"""README and docs: links lead somewhere, files that are named exist, and commands run or say why not."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from tests import page_commands
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("[!R]*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = "calib|conf|docs|hydra_plugins|scripts|tests"
 CODE = re.compile(rf"(?<![\w/.<>-])((?:{FOLDERS})/(?:[\w./-]+\.(?:py|yaml|md|csv|html|png)|[\w/-]+/(?=`)))")
+RUN = [ROOT / "docs" / "ten-minutes.md"]
+"""Pages whose commands a test runs, but for marked ones."""
 OWN = ("cohort", "mine", "mycluster", "median_centre", "mean_alignment")
 """Names of files that a reader would write."""
+LIKE = {"dataset=cohort": "dataset=table"} | {f"method={name}": "method=baseline" for name in OWN}
+"""A choice of such a file -> one that has the same settings."""
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -44,10 +49,35 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert (ROOT / name).exists() or Path(name).stem in OWN, f"{page.name}: {name}"
 
 
+@pages
+def test_every_command_block_is_run_or_says_why_not(page: Path) -> None:
+    """Check the marks; and of commands that no test runs, that what they name is there."""
+    for block in page_commands.blocks(page):
+        assert block.kind, f"{page.name}: a block without a language:\n{block.text}"
+        assert block.kind not in ("sh", "shell", "console"), f"{page.name}: call it bash:\n{block.text}"
+        if block.kind != "bash":
+            continue
+        assert page in RUN or not block.runs, (
+            f"{page.name}: no test runs this, and it has no mark:\n{block.text}"
+        )
+        if not block.runs:
+            for words in page_commands.commands(block.text, ROOT):
+                known = [LIKE.get(word, word) for word in words]
+                assert not list(page_commands.faults(known)), f"{page.name}: {' '.join(words)}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page_commands.run(page, tmp_path)
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
     assert {page.relative_to(ROOT).as_posix() for page in PAGES[1:]} <= linked
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("<!-- ")]) <= 120

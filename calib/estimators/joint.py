@@ -25,8 +25,8 @@ class JointCalibrator(BatchClassifier):
     Args:
         epochs: number of epochs, or a rule as in ``training.Schedule``; None: 100, or more until there are
             1000 iterations.
-        batch_size, lr, learning_step, weight_decay, alpha1, beta, alpha2, gamma, lambda1, lambda2,
-            dropout, reconstruct_targets: as in ``calib.methods.joint.Joint``.
+        batch_size, lr, learning_step, weight_decay, dropout: as in ``calib.methods.joint.Joint``.
+        alpha1, beta, alpha2, gamma, lambda1, lambda2, reconstruct_targets: likewise.
         protocol: ``"paper"`` (the text), ``"released"`` (what the authors' code does) or a ``Protocol``.
         unit: value by which the protocol's arcsinh, if it has one, divides the data; None: that of the data
             themselves (``calib.data.transform.own_unit``).

@@ -4,13 +4,13 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from calib.config import compose
+from calib.runs.comments import card, comments, first_sentences
 
 WIDTH = 100
 
@@ -63,19 +63,19 @@ def help_text(conf: Path, overrides: Sequence[str]) -> str:
     for group, default, meaning in re.findall(r"(?m)^  - (\w+): (\w+) +# (.*)$", main):
         chosen[group] = next((o.split("=")[1] for o in overrides if o.startswith(f"{group}=")), default)
         lines += ["", f"{group}=<name>: {meaning} (without it: {default})"]
-        lines += _methods(conf) if group == "method" else _described(_first_sentences(conf, group))
+        lines += _methods(conf) if group == "method" else _described(first_sentences(conf, group))
     for group, meaning in PARTS.items():
-        lines += ["", meaning, *_described(_first_sentences(conf, group))]
+        lines += ["", meaning, *_described(first_sentences(conf, group))]
     own = main[main.index("\nsplit:") : main.index("\nhydra:")]
     lines += ["", "SETTINGS", "", *_commented(list(_own_settings(own)))]
     for group in ("dataset", "method", "protocol"):
         lines += ["", f"Settings of {group}={chosen[group]}"]
-        comments = _comments(conf, group, chosen[group])
+        told = comments(conf, group, chosen[group])
         for part, place, name in re.findall(r"(?m)^(\w+)@method\.([\w.]+)=(\w+)$", "\n".join(overrides)):
             if group == "method":
-                comments |= {f"{place}.{key}": text for key, text in _comments(conf, part, name).items()}
+                told |= {f"{place}.{key}": text for key, text in comments(conf, part, name).items()}
         settings = _settings(config[group], group)
-        lines += _commented([(line, comments.get(key, "")) for key, line in settings])
+        lines += _commented([(line, told.get(key, "")) for key, line in settings])
     return "\n".join([*lines, "", "Hydra's own flags: python run.py --hydra-help"])
 
 
@@ -89,31 +89,12 @@ def _own_settings(text: str) -> Iterator[tuple[str, str]]:
 
 def _methods(conf: Path) -> Iterator[str]:
     """Return the list of methods, by the kind that their cards name, each with its card's summary."""
-    cards = {file.stem: _card(conf, file.stem) for file in sorted((conf / "method").glob("*.yaml"))}
+    cards = {file.stem: card(conf, file.stem) for file in sorted((conf / "method").glob("*.yaml"))}
     for kind, meaning in KINDS.items():
-        summaries = {name: card["summary"] for name, card in cards.items() if card.get("kind", "") == kind}
+        summaries = {name: one["summary"] for name, one in cards.items() if one.get("kind", "") == kind}
         if summaries:
             yield f"  {meaning}"
             yield from _described(summaries, indent=4)
-
-
-def _card(conf: Path, method: str) -> dict[str, Any]:
-    """Return a method's card with what it takes over from the method that it is based on."""
-    card: dict[str, Any] = {}
-    file: Any = OmegaConf.load(conf / "method" / f"{method}.yaml")
-    for group, name, place in _defaults(file, "method"):
-        card |= _card(conf, name) if (group, place) == ("method", "") else {}
-    return card | dict(file.get("card", {}))
-
-
-def _first_sentences(conf: Path, group: str) -> dict[str, str]:
-    """Return the first sentence of each file's comment in a group, by the file's name."""
-    found = {}
-    for file in sorted((conf / group).glob("*.yaml")):
-        lines = file.read_text(encoding="utf-8").removeprefix("# @package _global_\n").splitlines()
-        comment = " ".join(line.removeprefix("# ") for line in takewhile(lambda s: s.startswith("# "), lines))
-        found[file.stem] = re.split(r"(?<=[.]) (?=[A-Z])", comment)[0]
-    return found
 
 
 def _described(texts: Mapping[str, str], indent: int = 2) -> Iterator[str]:
@@ -161,33 +142,3 @@ def _leaves(written: Any, values: Any, hidden: Sequence[str], place: str = "") -
             yield from _leaves(parts, value, hidden, f"{place}{key}.")
         else:
             yield f"{place}{key}", value
-
-
-def _comments(conf: Path, group: str, name: str) -> dict[str, str]:
-    """Return the comment of each setting in a file of a group and in the files that it is based on."""
-    file = conf / group / f"{name}.yaml"
-    found: dict[str, str] = {}
-    for other, base, place in _defaults(OmegaConf.load(file), group):
-        prefix = f"{place}." if place else ""
-        found |= {f"{prefix}{key}": text for key, text in _comments(conf, other, base).items()}
-    keys: list[str] = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if setting := re.match(r"( *)\"?(\w+)\"?:(?:.*?\s# (.*))?", line):
-            keys = [*keys[: len(setting[1]) // 2], setting[2]]
-            if setting[3]:
-                found[".".join(keys)] = setting[3]
-    return found
-
-
-def _defaults(file: Any, group: str) -> Iterator[tuple[str, str, str]]:
-    """Return the files that a file is based on: group, name and the setting that it is put at, or ""."""
-    for entry in file.get("defaults", []):
-        if entry == "_self_":
-            continue
-        if isinstance(entry, str):  # such as baseline, or combat@corrector
-            name, _, place = entry.partition("@")
-            yield group, name, place
-        else:  # such as /classifier@classifier: svm
-            ((key, name),) = entry.items()
-            other, _, place = key.removeprefix("/").partition("@")
-            yield other, name, place

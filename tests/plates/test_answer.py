@@ -1,8 +1,6 @@
 """From a file to an answer and its files: ``calib answer``, ``calib check`` and ``calib.answer``."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +10,11 @@ import pytest
 import calib
 from calib.commands.answer import main as answer_main
 from calib.commands.check import main as check_main
+from calib.commands.predict import main as predict_main
 from calib.errors import CalibError
 from calib.plates.answering import answer
 from calib.plates.files import TABLES, write_answer
 from calib.plates.options import parse
-from tests.conftest import ROOT
 from tests.plates.made_plates import COLUMNS, made_file, made_study, made_table
 
 METHODS = "methods=standardise_logistic"
@@ -95,9 +93,7 @@ def test_a_later_plate_is_judged_by_the_printed_command(folder: Path, tmp_path: 
     later = table[table["plate"].astype(str) == "4"].assign(plate="5")
     later.to_csv(tmp_path / "plate_5.csv", index=False)
     given = [word.replace("plate.csv", str(tmp_path / "plate_5.csv")) for word in words[2:]]
-    command = [sys.executable, "-m", "calib.commands", "predict", *given, f"out={tmp_path / 'p.csv'}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
+    predict_main([*given, f"out={tmp_path / 'p.csv'}"])
     found = pd.read_csv(tmp_path / "p_subjects.csv")
     before = pd.read_csv(folder / "out" / "calls_subjects.csv")
     chosen = [column for column in found if column.startswith("calibrated_")]
