@@ -54,11 +54,12 @@ class Case:
         """Return the number of every sample's plate ``(samples,)``."""
         return np.repeat(np.arange(len(self.task.batches)), [len(batch) for batch in self.task.batches])
 
-    @property
-    def scaled(self) -> FloatArray:
-        """Return arcsinh of the intensities, as z-scores over all plates together ``(samples, features)``."""
+    def scaled(self, by_plate: bool = False) -> FloatArray:
+        """Return arcsinh of the intensities, as z-scores over all plates, or by plate."""
         x = np.arcsinh(self.x / UNIT)
-        return ((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32)
+        parts = np.split(x, np.flatnonzero(np.diff(self.plate)) + 1) if by_plate else [x]
+        scaled = np.concatenate([(part - part.mean(axis=0)) / part.std(axis=0) for part in parts])
+        return scaled.astype(np.float32)
 
 
 Work = Callable[[], FloatArray]
@@ -100,7 +101,7 @@ def harmony(case: Case) -> Work:
     from sklearn.linear_model import LogisticRegression
 
     def work() -> FloatArray:
-        x, y = case.scaled, case.y
+        x, y = case.scaled(), case.y
         codes = PCA(min(COMPONENTS, *x.shape), random_state=case.seed).fit_transform(x)
         found = harmonypy.run_harmony(
             codes, {"plate": case.plate}, "plate", verbose=False, random_state=case.seed, ncores=1
@@ -119,7 +120,7 @@ class Layers(nn.Sequential):
         return super().forward(x)
 
 
-def skada(case: Case, **settings: Any) -> Work:
+def skada(case: Case, by_plate: bool = False, **settings: Any) -> Work:
     """Return DeepCORAL of skada, with other settings than its defaults where some are given."""
     from skada.deep import DeepCoral
 
@@ -127,7 +128,7 @@ def skada(case: Case, **settings: Any) -> Work:
         settings |= {"max_epochs": 1}
 
     def work() -> FloatArray:
-        x, y = case.scaled, case.y
+        x, y = case.scaled(by_plate), case.y
         first = [nn.Linear(x.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(0.5)]
         second = [nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Dropout(0.5)]
         net = Layers(*first, *second, nn.Linear(HIDDEN, 2))

@@ -3,8 +3,8 @@
 It takes ten minutes, and so is no part of ``make bench``. Every program gets the same three plates, the
 labels of the two sources alone, one seed and one thread. Nothing is tuned: this project's methods have their
 published settings, those of others (``peers.py``) the defaults of their packages. Those of skada train too
-little here, so it has a second line, with optimiser and epochs of this project's ``deep_coral``. A program
-whose package is not installed is left out, with a sentence.
+little here, so it has a second line, with input, optimiser and epochs of this project's ``deep_coral``. A
+program whose package is not installed is left out, with a sentence.
 
 Seconds are those of the processor, from the loaded plates to the probabilities of the target's samples,
 without the imports of packages. Each program runs once. Scores are this project's.
@@ -78,7 +78,8 @@ class Program:
     package: str = ""
 
 
-RAW, SCALED = "intensities as they are", "arcsinh, z-scores over all plates"
+RAW = "intensities as they are"
+SCALED, BY_PLATE = "arcsinh, z-scores over all plates", "arcsinh, z-scores by plate"
 ONE = "method.epochs=1"
 PROGRAMS = {
     "joint": Program("joint, rules of the text", RAW, ours("method=joint", quick=ONE)),
@@ -86,9 +87,7 @@ PROGRAMS = {
     "released": Program(
         "joint, rules of the released code", RAW, ours("method=joint", "protocol=released", quick=ONE)
     ),
-    "joint_plus": Program(
-        "Joint+", "arcsinh, z-scores by plate", ours("method=joint_plus", quick="method.joint.epochs=1")
-    ),
+    "joint_plus": Program("Joint+", BY_PLATE, ours("method=joint_plus", quick="method.joint.epochs=1")),
     "best": Program("`best`", "each member its own", ours("method=best", quick="method.size=small")),
     "scanvi": Program("scANVI (scvi-tools)", "intensities, those below 0 as 0", peers.scanvi, "scvi"),
     "harmony": Program(
@@ -99,9 +98,9 @@ PROGRAMS = {
     ),
     "skada": Program("DeepCORAL (skada)", SCALED, peers.skada, "skada"),
     "skada_longer": Program(
-        "DeepCORAL (skada), AdamW, 30 epochs",
-        SCALED,
-        partial(peers.skada, optimizer=torch.optim.AdamW, lr=1e-3, max_epochs=30),
+        "DeepCORAL (skada), set as `deep_coral`",
+        BY_PLATE,
+        partial(peers.skada, by_plate=True, optimizer=torch.optim.AdamW, lr=1e-3, max_epochs=30),
         "skada",
     ),
 }
