@@ -68,10 +68,8 @@ def train(
     features, sources = x[0].shape[1], len(y)
     c, d = calibrator(features, dropout), Discriminator(inplace=False, features=features)
     rs = [reconstructor(features, dropout) for _ in y]
-    step_a = torch.optim.Adam([*c.parameters(), *d.parameters()], lr, weight_decay=5e-5)
-    step_b = torch.optim.Adam(
-        [*c.parameters(), *(p for r in rs for p in r.parameters())], lr, weight_decay=5e-5
-    )
+    networks = nn.ModuleList([c, d, *rs])
+    adam = torch.optim.Adam(networks.parameters(), lr, weight_decay=5e-5)  # a network without gradient rests
     labels = [*y, *(torch.zeros(len(rows)) for rows in x[sources:])]  # a target's labels are never used
     loaders = [
         endless(DataLoader(TensorDataset(*batch), batch_size, shuffle=True, drop_last=True))
@@ -88,14 +86,14 @@ def train(
         l_d = torch.stack(
             [binary_cross_entropy(d(z[k]), drawn[k][1], reduction="sum") for k in range(sources)]
         ).mean()
-        step_a.zero_grad()
+        adam.zero_grad()
         (alpha1 * calibration(z) + beta * l_d).backward()
-        step_a.step()
+        adam.step()
 
         drawn = [next(loader) for loader in loaders]
         z = [c(rows) for rows, _ in drawn]
         l_r = torch.stack([((rs[k](z[k]) - drawn[k][0]) ** 2).mean() for k in range(sources)]).mean()
-        step_b.zero_grad()
+        adam.zero_grad()
         (alpha2 * calibration(z) + gamma * l_r).backward()
-        step_b.step()
+        adam.step()
     return c.eval(), d.eval()

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from calib.plates.checklist import items
 from tests import page_commands
 from tests.conftest import ROOT
+from tests.renew_reforms import ITEM, renewed
+from tests.renew_reforms import PAGE as REFORMS
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("[!R]*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -76,6 +79,17 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
     assert {page.relative_to(ROOT).as_posix() for page in PAGES[1:]} <= linked
+
+
+def test_every_item_of_reforms_is_answered_with_a_link() -> None:
+    page = REFORMS.read_text(encoding="utf-8")
+    assert renewed() == page, "python -m tests.renew_reforms renews it"
+    asked = items("reforms.csv")
+    given = ITEM.findall(page)
+    assert [number for number, _, _ in given] == [item["item"] for item in asked]
+    assert not [number for number, _, answer in given if not LINK.search(answer)]
+    parts = re.findall(r"^## (.+)$", page, flags=re.MULTILINE)
+    assert parts == list(dict.fromkeys(item["section"] for item in asked))
 
 
 def test_the_readme_is_short() -> None:

@@ -38,7 +38,7 @@ def checklist(answer: Answer) -> str:
     for file, (name, doi) in CHECKLISTS.items():
         rows = [
             (item["item"], item["section"], item["asks"], known[file].get(item["item"], YOURS))
-            for item in _items(file)
+            for item in items(file)
         ]
         filled = sum(row[-1] != YOURS for row in rows)
         parts.append(f"## {name} ([doi {doi}](https://doi.org/{doi}))")
@@ -47,7 +47,7 @@ def checklist(answer: Answer) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _items(file: str) -> list[dict[str, str]]:
+def items(file: str) -> list[dict[str, str]]:
     """Return the items of a checklist."""
     with Path(__file__).with_name(file).open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
