@@ -83,14 +83,14 @@ def test_what_is_recorded_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_a_seed_that_diverges_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit_seeds = Joint.fit_seeds
+    fit_together = Joint.fit_together
 
-    def diverging(self: Joint, task: Task, runtimes: list[Runtime]) -> list:
+    def diverging(self: Joint, tasks: list[Task], runtimes: list[Runtime]) -> list:
         if any(runtime.seed == 1 for runtime in runtimes):
             raise DivergedError("a loss is no longer a finite number in epoch 2")
-        return fit_seeds(self, task, runtimes)
+        return fit_together(self, tasks, runtimes)
 
-    monkeypatch.setattr(Joint, "fit_seeds", diverging)
+    monkeypatch.setattr(Joint, "fit_together", diverging)
     with pytest.raises(DivergedError, match="epoch 2"):
         run(small_run("joint", tmp_path, "seed='0,1,2'", "batch_seeds=true"))
     assert set(recorded(tmp_path)) == {0, 2}
