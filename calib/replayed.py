@@ -30,7 +30,6 @@ class Replayed:
         self, iterate: Callable[[Tensor, float | Tensor], None], generators: Sequence[torch.Generator]
     ) -> None:
         self._iterate, self._generators = iterate, list(dict.fromkeys(generators))
-        self._stream = torch.cuda.Stream()
         self._warm = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -43,14 +42,16 @@ class Replayed:
         if not self._warm:
             self._minibatches = minibatches.clone()
             self._lr = torch.empty((), device=minibatches.device)
+            self._stream = torch.cuda.Stream(minibatches.device)
         self._minibatches.copy_(minibatches)
         self._lr.fill_(lr)
         if self._warm < WARM_UP:
             self._warm += 1
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):  # as the recording, which is made on a stream of its own
+            usual = torch.cuda.current_stream(minibatches.device)
+            self._stream.wait_stream(usual)
+            with torch.cuda.stream(self._stream):  # where the recording is made, too
                 self._iterate(self._minibatches, self._lr)
-            torch.cuda.current_stream().wait_stream(self._stream)
+            usual.wait_stream(self._stream)
             return
         if self._graph is None:
             self._graph = self._recorded()
