@@ -24,12 +24,17 @@ class Replayed:
     Args:
         iterate: takes mini-batches on a GPU and the learning rate, which is a tensor here.
         generators: random streams on the GPU from which it draws.
+        parameters: what it trains.
     """
 
     def __init__(
-        self, iterate: Callable[[Tensor, float | Tensor], None], generators: Sequence[torch.Generator]
+        self,
+        iterate: Callable[[Tensor, float | Tensor], None],
+        generators: Sequence[torch.Generator],
+        parameters: Sequence[Tensor],
     ) -> None:
         self._iterate, self._generators = iterate, list(dict.fromkeys(generators))
+        self._parameters = parameters
         self._warm = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -60,6 +65,7 @@ class Replayed:
     def _recorded(self) -> torch.cuda.CUDAGraph:
         """Return the graph of one iteration, which is recorded here and not carried out."""
         graph = torch.cuda.CUDAGraph()
+        self._before = [one.grad for one in self._parameters]  # a replay sets them to zero: they must stay
         try:
             for generator in self._generators:
                 graph.register_generator_state(generator)

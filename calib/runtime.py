@@ -92,7 +92,7 @@ class Runtime:
     last_digits_may_differ: bool = False
     """Whether trainings are made as one, too, where that changes their last digits (``calib.together``)."""
     unlike_alone: list[str] = field(default_factory=list)
-    """Trainings whose last digits are not those that they have alone; runtimes made of this one share it."""
+    """What has changed the last digits from those of a run alone; runtimes made of this one share it."""
     cuda_graphs: bool = False
     """Whether iterations are recorded and replayed on a GPU (``calib.replayed``)."""
 

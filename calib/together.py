@@ -129,7 +129,7 @@ def train_together(
     if loosely and all(np.allclose(one.losses, other.losses, rtol=CLOSE) for one, other in pairs):
         log.info("Trained together, these runs get other last digits than alone; their records say so.")
         for problem in problems:
-            problem.runtime.unlike_alone.append("joint training")
+            problem.runtime.unlike_alone.append("trained together")
         return list(train(problems, None))
     log.info("Trained together, these runs would differ in the last digits: they are trained in turn.")
     return [train([problem], None)[0] for problem in problems]

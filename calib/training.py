@@ -222,7 +222,8 @@ def train_stack(
     carry_out: Callable[[Tensor, float], None] = iterate
     noise = [step.noise for step in steps if step.noise is not None]
     if first.runtime.cuda_graphs and len(noise) == len(steps):
-        carry_out = Replayed(iterate, list(chain(*noise)))
+        parameters = [one for module in modules for one in module.parameters()]
+        carry_out = Replayed(iterate, list(chain(*noise)), parameters)
 
     def draw() -> Tensor:
         """Return the mini-batches of an epoch: rows ``(iterations, draws, networks, batches, rows)``."""

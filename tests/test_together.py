@@ -156,7 +156,7 @@ def test_a_replayed_training_is_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
         recording.clear()
 
     class Replayed(calib.replayed.Replayed):
-        def __init__(self, iterate: Callable, generators: Sequence[torch.Generator]) -> None:
+        def __init__(self, iterate: Callable, generators: Sequence[torch.Generator], *rest: object) -> None:
             assert len(generators) > 1
 
             def iterated(*given: torch.Tensor) -> None:
@@ -165,7 +165,7 @@ def test_a_replayed_training_is_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
                 else:
                     iterate(*given)
 
-            super().__init__(iterated, generators)
+            super().__init__(iterated, generators, *rest)
 
     stream = type("Stream", (), {"wait_stream": lambda self, other: None})()
     for name, fake in {
