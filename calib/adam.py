@@ -35,8 +35,14 @@ class Adam:
             else:
                 parameter.grad = None
 
+    def begin_anew(self) -> None:
+        """Forget all moments, as a new optimiser would; the memory stays where it is."""
+        for _, *state in self._states:
+            for tensor in state:
+                tensor.zero_()
+
     @torch.no_grad()
-    def step(self, lr: float) -> None:
+    def step(self, lr: float | Tensor) -> None:
         """Move the parameters that have a gradient, at this learning rate."""
         moved = [state for state in self._states if state[0].grad is not None]
         parameters, means, squares, steps = (list(column) for column in zip(*moved, strict=True))

@@ -1,6 +1,7 @@
 """The surroundings of a training: device, number type, random streams and the history of losses."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,18 @@ def named_device(device: object) -> torch.device:
         raise CalibError(f"device={device} is no device; set device=cpu, or cuda for a GPU.") from error
 
 
+def repeat_on(device: torch.device) -> None:
+    """Have PyTorch take algorithms that give the same numbers again on a GPU, where it has such ones.
+
+    It warns of an operation that has none. A processor gives the same numbers again by itself.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may add up in another order
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # all is filled
+
+
 @dataclass
 class Runtime:
     """Device, number type, seed, history, stored corrections and unit of one run.
@@ -76,6 +89,12 @@ class Runtime:
     stage: str = ""
     unit: float = PAPERS_UNIT
     """Value of the data by which arcsinh divides them, where a method takes it (``data.transform``)."""
+    last_digits_may_differ: bool = False
+    """Whether trainings are made as one, too, where that changes their last digits (``calib.together``)."""
+    unlike_alone: list[str] = field(default_factory=list)
+    """What has changed the last digits from those of a run alone; runtimes made of this one share it."""
+    cuda_graphs: bool = False
+    """Whether iterations are recorded and replayed on a GPU (``calib.replayed``)."""
 
     def within(self, stage: str) -> "Runtime":
         """Return this runtime for one of several trainings, named ``stage`` in random streams and history."""

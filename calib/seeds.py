@@ -1,64 +1,15 @@
-"""Training of networks of the same shape, one for each seed, side by side as one network.
-
-Each network gets the same results as when it is trained alone. PyTorch's exp2, sigmoid and fused Adam compute
-the last few numbers of an array in another way than the rest, so a network's results would depend on the
-networks beside it. Training therefore avoids exp2 and sigmoid, and the optimiser moves the parameters of each
-network separately. The library may also add up one matrix product in another order than several at once;
-``train_seeds`` compares the two and trains one seed after another where they differ.
-"""
+"""Networks of the same shape side by side as one network, for trainings that are made together."""
 
 import copy
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from calib.layers import BatchNorm, Linear, derivatives, product
-from calib.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-TRIAL_ITERATIONS = 3
-"""Iterations after which networks and gradients of a joint training are compared with those of each alone."""
-
-
-def train_seeds(
-    train: Callable[[Sequence[Runtime], int | None], Sequence[AnyModule]], runtimes: Sequence[Runtime]
-) -> list[AnyModule]:
-    """Return a trained network for each seed.
-
-    The seeds are trained together where a trial gives the same bytes as training each alone. Otherwise they
-    are trained one after another.
-
-    Args:
-        train: makes fresh networks and trains them together for that many iterations (None: to the end).
-        runtimes: one for each seed.
-    """
-    if len(runtimes) > 1:
-
-        def trial(chosen: Sequence[Runtime]) -> list[list[Tensor]]:
-            quiet = [replace(runtime, history=[], progress=False) for runtime in chosen]
-            return [
-                [
-                    *network.state_dict().values(),
-                    *(p.grad for p in network.parameters() if p.grad is not None),
-                ]
-                for network in train(quiet, TRIAL_ITERATIONS)
-            ]
-
-        alone = [trial([runtime])[0] for runtime in runtimes]
-        for beside_others, by_itself in zip(trial(runtimes), alone, strict=True):
-            if not all(map(torch.equal, beside_others, by_itself)):
-                log.info(
-                    "Seeds trained together would differ in the last digit here: they are trained in turn."
-                )
-                return [train([runtime], None)[0] for runtime in runtimes]
-    return list(train(runtimes, None))
 
 
 def stacked(networks: Sequence[AnyModule]) -> AnyModule:

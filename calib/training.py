@@ -1,21 +1,20 @@
 """The paper's training in steps (Eq. 4), with mini-batches drawn from all batches in lockstep."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import inf
 from typing import Literal, get_args, get_origin, get_type_hints
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calib.adam import Adam
-from calib.data.matrix import Matrix
-from calib.data.tensors import Rows
+from calib.data.tensors import to_device
 from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.minibatches import lockstep
+from calib.replayed import Replayed
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -138,47 +137,14 @@ class Step:
     """One step of the training: the modules that it updates, its number of repeats, and its losses.
 
     ``losses`` takes the rows of a mini-batch of every seed, ``(seeds, batches, batch_size)``, and returns
-    values ``(seeds,)``.
+    values ``(seeds,)``. ``noise`` has the random streams that they draw from, if they depend on nothing else
+    that changes from one iteration to the next; otherwise it is None, and no CUDA graph is made.
     """
 
     modules: Sequence[nn.Module]
     repeats: int
     losses: Callable[[Tensor], Losses]
-
-
-class Pool:
-    """Data and labels of several batches on the run's device, for mini-batches.
-
-    Args:
-        x: data of each batch ``(rows, features)``, source batches first.
-        y: class indices of each source batch ``(rows,)``.
-        runtime: gives the device and the number type.
-        members: the positions of the batches that each network of a stack takes; None: all batches, for each.
-    """
-
-    def __init__(
-        self,
-        x: Sequence[Matrix],
-        y: Sequence[NDArray[np.integer]],
-        runtime: Runtime,
-        members: Sequence[Sequence[int]] | None = None,
-    ) -> None:
-        self.sizes = [rows.shape[0] for rows in x]
-        self._x = Rows(x, runtime)
-        self._y = torch.as_tensor(np.concatenate(y)).to(runtime.device)
-        starts = np.cumsum([0, *self.sizes[:-1]])
-        chosen = starts if members is None else starts[np.asarray(members)]
-        self._starts = torch.as_tensor(chosen, device=runtime.device)[..., None]
-        self._sources = len(y)
-
-    def x(self, rows: Tensor) -> Tensor:
-        """Return data ``(seeds, batches, batch_size, features)`` of ``rows (seeds, batches, batch_size)``."""
-        flat = (rows + self._starts).flatten()
-        return self._x.take(flat).unflatten(0, rows.shape)
-
-    def y(self, rows: Tensor) -> Tensor:
-        """Return the labels ``(seeds, sources, batch_size)`` of the sources' part of ``rows``."""
-        return self._y[rows[:, : self._sources] + self._starts[..., : self._sources, :]]
+    noise: Sequence[torch.Generator] | None = None
 
 
 @dataclass(frozen=True)
@@ -251,30 +217,33 @@ def train_stack(
         log.warning("The smallest batch has %d rows: they repeat in its mini-batches.", smallest)
     for module in modules:
         module.train()
-    optimizers = _optimizers(steps, schedule, rules)
-    keep_gradients = rules.idle_gradient == "zero" and len(steps) > 1  # a single step leaves no network idle
-    draws = iterations * (sum(step.repeats for step in steps) if rules.redraw_each_repetition else 1)
-    for epoch in (bar := first.runtime.epochs(epochs, first.training)):
-        if rules.rebuild_optimizer_each_epoch:
-            optimizers = _optimizers(steps, schedule, rules)
+    iterate = _Iteration(steps, schedule, rules)
+    device = first.runtime.device
+    carry_out: Callable[[Tensor, float], None] = iterate
+    noise = [step.noise for step in steps if step.noise is not None]
+    if first.runtime.cuda_graphs and len(noise) == len(steps):
+        parameters = [one for module in modules for one in module.parameters()]
+        carry_out = Replayed(iterate, list(chain(*noise)), parameters)
+
+    def draw() -> Tensor:
+        """Return the mini-batches of an epoch: rows ``(iterations, draws, networks, batches, rows)``."""
         drawn = [
             torch.stack(
-                list(islice(lockstep(one.sizes, rows, generator, rules.discard_first_shuffle), draws))
+                list(islice(lockstep(one.sizes, rows, generator, rules.discard_first_shuffle), count))
             )
             for one, generator in zip(streams, sampling, strict=True)
+            for count in [iterations * iterate.draws]
         ]
-        minibatches = iter(torch.stack(drawn, dim=1).to(first.runtime.device))
-        totals: dict[str, Tensor] = {}
-        for iteration in range(iterations):
-            lr = schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, rules.lr_decay)
-            shared = None if rules.redraw_each_repetition else next(minibatches)
-            for step, optimizer in zip(steps, optimizers, strict=True):
-                for _ in range(step.repeats):
-                    losses = step.losses(next(minibatches) if shared is None else shared)
-                    _minimise(losses, optimizer, lr, keep_gradients)
-                for name, (_, value) in losses.items():
-                    totals[name] = totals.get(name, 0) + value.detach()
-        means = {name: (total / iterations).tolist() for name, total in totals.items()}
+        return to_device(torch.stack(drawn, dim=1).unflatten(0, (iterations, iterate.draws)), device)
+
+    minibatches = draw()
+    for epoch in (bar := first.runtime.epochs(epochs, first.training)):
+        iterate.new_epoch()
+        for iteration, chosen in enumerate(minibatches):
+            carry_out(chosen, schedule.lr_at(epoch, (epoch - 1) * iterations + iteration, rules.lr_decay))
+        if epoch < epochs:
+            minibatches = draw()  # while a GPU is still busy with this epoch
+        means = iterate.means(iterations)
         for number, one in enumerate(streams):
             one.runtime.report(
                 bar, epoch, {name: values[number] for name, values in means.items()}, one.training
@@ -283,7 +252,49 @@ def train_stack(
         module.eval()
 
 
-def _minimise(losses: Losses, optimizer: Adam, lr: float, keep_gradients: bool) -> None:
+class _Iteration:
+    """One iteration of a training: each step ``repeats`` times, in turn. It adds up the losses of an epoch.
+
+    Attributes:
+        draws: number of mini-batches that an iteration takes.
+    """
+
+    def __init__(self, steps: Sequence[Step], schedule: Schedule, rules: Rules) -> None:
+        self._steps, self._rules = steps, rules
+        self._optimizers = _optimizers(steps, schedule, rules)
+        self._keep_gradients = rules.idle_gradient == "zero" and len(steps) > 1  # one step leaves none idle
+        self._totals: dict[str, Tensor] = {}
+        self.draws = sum(step.repeats for step in steps) if rules.redraw_each_repetition else 1
+
+    def __call__(self, minibatches: Tensor, lr: float | Tensor) -> None:
+        """Train on mini-batches ``(draws, networks, batches, rows)``, at this learning rate."""
+        waiting = iter(minibatches)
+        shared = None if self._rules.redraw_each_repetition else next(waiting)
+        for step, optimizer in zip(self._steps, self._optimizers, strict=True):
+            for _ in range(step.repeats):
+                losses = step.losses(next(waiting) if shared is None else shared)
+                _minimise(losses, optimizer, lr, self._keep_gradients)
+            for name, (_, value) in losses.items():
+                if name in self._totals:
+                    self._totals[name] += value.detach()
+                else:
+                    self._totals[name] = value.detach().clone()
+
+    def new_epoch(self) -> None:
+        """Begin the sums anew, and the optimisers where the rules say so; all memory stays where it is."""
+        for total in self._totals.values():
+            total.zero_()
+        if self._rules.rebuild_optimizer_each_epoch:
+            for optimizer in self._optimizers:
+                optimizer.begin_anew()
+
+    def means(self, iterations: int) -> dict[str, list[float]]:
+        """Return each loss's mean over the iterations of the epoch, one for each network."""
+        sums = torch.stack(list(self._totals.values()))  # a GPU is waited for once
+        return dict(zip(self._totals, (sums / iterations).tolist(), strict=True))
+
+
+def _minimise(losses: Losses, optimizer: Adam, lr: float | Tensor, keep_gradients: bool) -> None:
     """Carry out one optimiser step on the weighted sum of the losses."""
     optimizer.clear(keep_gradients)
     total = torch.stack([weight * value for weight, value in losses.values()]).sum()  # over losses and seeds
@@ -302,31 +313,3 @@ def _optimizers(steps: Sequence[Step], schedule: Schedule, rules: Rules) -> list
         return [adam(step.modules) for step in steps]
     modules = dict.fromkeys(module for step in steps for module in step.modules)
     return [adam(list(modules))] * len(steps)
-
-
-def lockstep(
-    sizes: Sequence[int], batch_size: int, generator: torch.Generator, discard_first: bool
-) -> Iterator[Tensor]:
-    """Yield mini-batches of all batches without end: row indices ``(len(sizes), batch_size)``.
-
-    Each batch is shuffled, cut into full mini-batches and shuffled again when they are used up. Rows
-    left over wait for another shuffle. With ``discard_first`` the first mini-batch comes from a shuffle
-    of its own, as in the released code, which makes new iterators right after it.
-    """
-
-    def stream(size: int) -> Iterator[Tensor]:
-        passes = (part for _ in iter(int, 1) for part in _one_pass(size, batch_size, generator))
-        first = _one_pass(size, batch_size, generator)[:1] if discard_first else []
-        return chain(first, passes)
-
-    return (torch.stack(parts) for parts in zip(*map(stream, sizes), strict=True))
-
-
-def _one_pass(size: int, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
-    """Return one shuffle of ``size`` rows, cut into full mini-batches.
-
-    A batch smaller than a mini-batch is shuffled several times, until one is full.
-    """
-    shuffles = [torch.randperm(size, generator=generator) for _ in range(-(-batch_size // size))]
-    rows = torch.cat(shuffles)
-    return rows[: max(len(rows) // batch_size, 1) * batch_size].view(-1, batch_size).unbind()

@@ -40,6 +40,19 @@ def test_seeds_together_are_trained(protocol: Protocol) -> None:
         assert np.isfinite(fitted.predict_proba(given.targets[0])).all()
 
 
+def test_a_cuda_graph_gives_the_same_losses(protocol: Protocol) -> None:
+    method, given = joint(protocol, epochs=3, batch_size=8), task(40)
+    recorded, eager = (runtimes("cuda", 2) for _ in range(2))
+    for one in recorded:
+        one.cuda_graphs = True
+    for chosen in (recorded, eager):
+        method.fit_seeds(given, chosen)
+    for ours, theirs in zip(recorded, eager, strict=True):
+        for row, expected in zip(ours.history, theirs.history, strict=True):
+            numbers = [[v for v in one.values() if isinstance(v, float)] for one in (row, expected)]
+            np.testing.assert_allclose(*numbers, rtol=1e-5)
+
+
 def test_no_iteration_waits_for_the_device(protocol: Protocol) -> None:
     def waits(rows: int) -> int:
         with warnings.catch_warnings(record=True) as caught:

@@ -22,10 +22,13 @@ LAYERS = (
         "calib.adam",
         "calib.layers",
         "calib.losses",
+        "calib.minibatches",
         "calib.mmd",
         "calib.nets",
         "calib.protocol",
+        "calib.replayed",
         "calib.seeds",
+        "calib.together",
         "calib.training",
     ),
     (

@@ -16,6 +16,7 @@ from calib.data.study import Study, Task
 from calib.errors import CalibError, DivergedError
 from calib.layers import BatchNorm, chain, default_linear
 from calib.methods.joint import Joint
+from calib.overrides import parsed
 from calib.runs.experiment import run
 from calib.runs.planner import Planner
 from calib.runs.run import load, make_run
@@ -24,8 +25,6 @@ from calib.runs.series import Series
 from calib.runtime import Runtime
 from calib.seeds import LinearStack, stacked
 from tests.conftest import CONF, SMALL, compose, fast, small_run
-
-TOGETHER = ("joint", "recon_t", "pairwise")
 
 
 def files(record: Path) -> dict[str, bytes]:
@@ -38,7 +37,7 @@ def recorded(out: Path) -> dict[int, Path]:
     return {json.loads(file.read_text())["seed"]: file.parent for file in out.glob("runs/*/*/*/result.json")}
 
 
-@pytest.mark.parametrize("method", [*TOGETHER, "baseline"])
+@pytest.mark.parametrize("method", ["joint", "baseline"])
 def test_seeds_together_write_the_bytes_of_each_alone(method: str, tmp_path: Path) -> None:
     several = run(
         small_run(method, tmp_path / "together", "seed='3,1,2'", "batch_seeds=true", "split='12_3'")
@@ -83,14 +82,14 @@ def test_what_is_recorded_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_a_seed_that_diverges_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit_seeds = Joint.fit_seeds
+    fit_together = Joint.fit_together
 
-    def diverging(self: Joint, task: Task, runtimes: list[Runtime]) -> list:
+    def diverging(self: Joint, tasks: list[Task], runtimes: list[Runtime]) -> list:
         if any(runtime.seed == 1 for runtime in runtimes):
             raise DivergedError("a loss is no longer a finite number in epoch 2")
-        return fit_seeds(self, task, runtimes)
+        return fit_together(self, tasks, runtimes)
 
-    monkeypatch.setattr(Joint, "fit_seeds", diverging)
+    monkeypatch.setattr(Joint, "fit_together", diverging)
     with pytest.raises(DivergedError, match="epoch 2"):
         run(small_run("joint", tmp_path, "seed='0,1,2'", "batch_seeds=true"))
     assert set(recorded(tmp_path)) == {0, 2}
@@ -104,6 +103,7 @@ def test_a_seed_that_diverges_takes_no_other_with_it(tmp_path: Path, monkeypatch
         (["seed='0,1'"], "seed=0,1 must be a whole number"),
         (["seed='0,x'", "batch_seeds=true"], "seed=x must be a whole number"),
         (["seed='0,1'", "batch_seeds=yes"], "batch_seeds=yes is not one of"),
+        (["cuda_graphs=true"], "cuda_graphs=true needs a GPU"),
     ],
 )
 def test_wrong_seeds_are_refused(changes: list[str], message: str, tmp_path: Path) -> None:
@@ -119,6 +119,14 @@ def test_the_planner_puts_seeds_together(tmp_path: Path) -> None:
     assert sorted(len(group) for group in groups) == [3, 3, 3]  # one group for each split
     assert {"seed='0,1,2'", "batch_seeds=true"} <= set(overrides(groups[0]))
     assert overrides(groups[0][:1]) == list(groups[0][0].job.overrides)
+    for item in scheduled:
+        item.job.run.config.device = "cuda"
+    (group,) = together(scheduled)
+    *_, seeds, splits, close = overrides(group)
+    assert (seeds, close) == ("seed='0,1,2'", "batch_seeds=close")
+    override = parsed(splits)
+    assert override is not None
+    assert sorted(override.value()) == ["12_3", "13_2", "23_1"]  # type: ignore[arg-type,call-overload]
 
 
 def test_the_planner_leaves_large_studies_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ from calib.adam import Adam
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.errors import CalibError, DivergedError
 from calib.methods.joint import Joint
+from calib.minibatches import Pool, lockstep
 from calib.protocol import Protocol
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
 from calib.seeds import stacked
-from calib.training import Pool, Schedule, Step, lockstep, train
+from calib.training import Schedule, Step, train
 from tests.conftest import compose
 
 

@@ -13,11 +13,12 @@ import calib.training
 from calib.data.split import make_task, parse_split
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.methods.joint import FittedJoint, Joint, Networks
+from calib.minibatches import Pool
 from calib.protocol import Protocol
 from calib.runs.run import load, make_run
 from calib.runtime import Runtime
 from calib.seeds import stacked
-from calib.training import Pool, train
+from calib.training import train
 from tests import reference
 from tests.conftest import compose
 

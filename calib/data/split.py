@@ -40,14 +40,15 @@ class Split:
 
 
 def parse_splits(text: object, study: Study) -> list[Split]:
-    """Return the splits that ``text`` names: one split, or every split for ``all``.
+    """Return the splits that ``text`` names: one split, those of a list, or every split for ``all``.
 
     Raises:
         SplitError: a batch is unknown or named twice, a side is empty, or the spelling is none of the three.
     """
     if text == "all":
         return all_splits(study)
-    return [parse_split(text, study)]
+    several = text if isinstance(text, Sequence) and not isinstance(text, str) else [text]
+    return list({split.label: split for split in (parse_split(one, study) for one in several)}.values())
 
 
 def all_splits(study: Study) -> list[Split]:

@@ -20,7 +20,8 @@ class Rows:
     """The rows of several batches, numbered from the first batch to the last, as tensors on demand.
 
     Sparse batches stay sparse, and large batches stay separate. Only the rows that are taken are made dense
-    and copied.
+    and copied. On a GPU all rows are made dense at once if they fill at most half of its free memory, since
+    rows that are taken from the processor's memory make the GPU wait.
     """
 
     def __init__(self, x: Sequence[Matrix], runtime: Runtime) -> None:
@@ -31,6 +32,8 @@ class Rows:
             x = [np.ascontiguousarray(np.concatenate(x))]  # pandas keeps tables column by column
         self._parts = [runtime.tensor(part) if isinstance(part, np.ndarray) else part for part in x]
         self._ends = np.cumsum([part.shape[0] for part in x]).tolist()
+        if runtime.device.type == "cuda" and not all_dense and _fits(x, runtime):
+            self._parts = [dense_rows(x, runtime)]
 
     def take(self, index: Tensor) -> Tensor:
         """Return the rows with these numbers, ``(len(index), features)``, on the run's device."""
@@ -50,6 +53,31 @@ class Rows:
         if isinstance(part, Tensor):
             return part.index_select(0, index)
         return self._runtime.tensor(part[index.cpu().numpy()].toarray())
+
+
+def _fits(x: Sequence[Matrix], runtime: Runtime) -> bool:
+    """Return whether all rows fill at most half of a GPU's free memory when they are dense."""
+    free, _ = torch.cuda.mem_get_info(runtime.device)
+    return 2 * sum(prod(part.shape) for part in x) * runtime.dtype.itemsize <= free
+
+
+def dense_rows(x: Sequence[Matrix], runtime: Runtime) -> Tensor:
+    """Return the rows of all batches on the run's device, dense; on the processor one block is at a time."""
+    rows = sum(part.shape[0] for part in x)
+    made = torch.empty(rows, x[0].shape[1], dtype=runtime.dtype, device=runtime.device)
+    start = 0
+    for part in x:
+        for block in blocks(part):
+            values = runtime.tensor(dense(part[block]))
+            made[start : start + len(values)] = values
+            start += len(values)
+    return made
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the processor on a device; neither waits for the other."""
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)
 
 
 @torch.inference_mode()

@@ -32,7 +32,7 @@ from calib.estimators.parameters import MethodEstimator
 from calib.estimators.settings import configured
 from calib.estimators.unlike import Unlike
 from calib.protocol import Protocol
-from calib.runs.experiment import task_of
+from calib.runs.fitting import task_of
 from calib.runs.input_checks import before_training
 from calib.runs.run import make_run, scaled, units_in
 from calib.runs.training_checks import after_training

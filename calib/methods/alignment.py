@@ -20,9 +20,10 @@ from calib.errors import check_choice, check_number, check_widths
 from calib.layers import default_linear
 from calib.methods.base import Method, State
 from calib.methods.network import NEVER, ORDINARY, FeatureNetwork
+from calib.minibatches import Pool
 from calib.nets import arrays, load_arrays, probabilities
 from calib.runtime import Runtime
-from calib.training import Epochs, Losses, Pool, Schedule, Step, train
+from calib.training import Epochs, Losses, Schedule, Step, train
 
 
 class AlignmentLoss(nn.Module):

@@ -118,8 +118,8 @@ class AnyMethod(ABC, Generic[AnyTask]):
 
     version: ClassVar[int] = 1
     uses_target_labels: ClassVar[bool] = False
-    trains_seeds_together: ClassVar[bool] = False
-    """Whether ``fit_seeds`` trains all seeds in one training, which is faster than one after another."""
+    trains_together: ClassVar[bool] = False
+    """Whether ``fit_together`` makes several trainings as one, which can be faster than one after another."""
     needs_targets: ClassVar[bool] = False
     """Whether the training is made for targets, so that there must be one."""
 
@@ -145,13 +145,17 @@ class AnyMethod(ABC, Generic[AnyTask]):
     def fit(self, task: AnyTask, runtime: Runtime) -> Fitted:
         """Train on the task; all randomness comes from ``runtime``."""
 
-    def fit_seeds(self, task: AnyTask, runtimes: Sequence[Runtime]) -> Sequence[Fitted]:
-        """Train once for every seed, with the same results as ``fit`` of each seed alone.
+    def fit_together(self, tasks: Sequence[AnyTask], runtimes: Sequence[Runtime]) -> Sequence[Fitted]:
+        """Train once for every task and the runtime beside it, with the results of ``fit`` of each alone.
 
         Raises:
-            DivergedError: one of the trainings diverged; fitting each seed alone shows which one.
+            DivergedError: one of the trainings diverged; fitting each alone shows which one.
         """
-        return [self.fit(task, runtime) for runtime in runtimes]
+        return [self.fit(task, runtime) for task, runtime in zip(tasks, runtimes, strict=True)]
+
+    def fit_seeds(self, task: AnyTask, runtimes: Sequence[Runtime]) -> Sequence[Fitted]:
+        """Train once for every seed; see ``fit_together``."""
+        return self.fit_together([task] * len(runtimes), runtimes)
 
     def most_weights(self, features: int, sources: int, batches: int) -> int:
         """Return about how many weights are trained at once, where networks are as wide as the data.

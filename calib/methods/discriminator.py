@@ -11,11 +11,12 @@ from calib.data.tensors import by_blocks
 from calib.data.transform import check_varies
 from calib.losses import classification_loss
 from calib.methods.base import State
+from calib.minibatches import Pool
 from calib.nets import Discriminator, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
 from calib.seeds import stacked
-from calib.training import Epochs, Losses, Pool, Schedule, Step, train
+from calib.training import Epochs, Losses, Schedule, Step, train
 
 
 class DiscriminatorClassifier:
@@ -73,7 +74,8 @@ class DiscriminatorClassifier:
             )
             return {"L_D": (1.0, l_d)}
 
-        train([Step([together], 1, losses)], pool.sizes, self.schedule, self.protocol, [runtime], training)
+        step = Step([together], 1, losses, noise=())
+        train([step], pool.sizes, self.schedule, self.protocol, [runtime], training)
         return FittedDiscriminator(network, runtime)
 
     def _network(self, features: int, n_classes: int, training: str, runtime: Runtime) -> Discriminator:

@@ -6,7 +6,6 @@ in ``calib.protocol``.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +17,13 @@ from calib.errors import check_flag, check_number
 from calib.layers import BatchNorm
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
 from calib.methods.base import Method, State
+from calib.minibatches import Pool
 from calib.nets import Calibrator, Discriminator, Reconstructor, arrays, load_arrays, probabilities
 from calib.protocol import Protocol
 from calib.runtime import Runtime
-from calib.seeds import stacked, train_seeds
-from calib.training import Epochs, Losses, Pool, Schedule, Step, train
+from calib.seeds import stacked
+from calib.together import Problem, in_stacks, train_together
+from calib.training import Epochs, Losses, Schedule, Step, Stream, train_stack
 
 
 class Networks(nn.Module):
@@ -51,7 +52,7 @@ class Joint(Method):
         CalibError: a value is no number or too small.
     """
 
-    trains_seeds_together = True
+    trains_together = True
 
     def __init__(
         self,
@@ -137,24 +138,32 @@ class Joint(Method):
             l_r = reconstruction_loss(x[:, : len(rs)], x_hat, protocol.reconstruction_over_sources)
             return {"L_C (B)": (self.alpha2, discrepancy(z)), "L_R": (self.gamma, l_r)}
 
-        return [Step([c, d], self.lambda1, step_a), Step([c, *rs], self.lambda2, step_b)]
+        return [Step([c, d], self.lambda1, step_a, noise), Step([c, *rs], self.lambda2, step_b, noise)]
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedJoint":
         """Train C, D and R on the task; targets take part without labels."""
-        (fitted,) = self.fit_seeds(task, [runtime])
+        (fitted,) = self.fit_together([task], [runtime])
         return fitted
 
-    def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedJoint"]:
-        """Train one model for each seed, all seeds at once; targets take part without labels."""
-        networks = train_seeds(partial(self._train, task), runtimes)
-        return [FittedJoint(one, runtime) for one, runtime in zip(networks, runtimes, strict=True)]
+    def fit_together(self, tasks: Sequence[Task], runtimes: Sequence[Runtime]) -> list["FittedJoint"]:
+        """Train a model for each task and seed, all of one shape at once; see ``together.in_stacks``."""
+        problems = [Problem(*pair) for pair in zip(tasks, runtimes, strict=True)]
+        first = tasks[0]
+        weights = self.most_weights(first.sources[0].x.shape[1], len(first.sources), len(first.batches))
+        networks: dict[int, Networks] = {}
+        for places in in_stacks(problems, self.schedule, weights):
+            trained = train_together(self._train, [problems[place] for place in places])
+            networks.update(zip(places, trained, strict=True))
+        return [FittedJoint(networks[place], runtime) for place, runtime in enumerate(runtimes)]
 
-    def _train(self, task: Task, runtimes: Sequence[Runtime], limit: int | None) -> list[Networks]:
-        """Return trained networks for each seed, after at most ``limit`` iterations if it is given."""
-        networks = [self.networks(task, runtime) for runtime in runtimes]
-        pool = Pool([b.x for b in task.batches], [b.y for b in task.sources], runtimes[0])
-        steps = self.steps(stacked(networks), pool, len(task.sources), runtimes)
-        train(steps, pool.sizes, self.schedule, self.protocol, runtimes, "joint training", limit)
+    def _train(self, problems: Sequence[Problem], limit: int | None) -> list[Networks]:
+        """Return trained networks for each problem, after at most ``limit`` iterations if it is given."""
+        tasks, runtimes = ([getattr(one, part) for one in problems] for part in ("task", "runtime"))
+        networks = [self.networks(*pair) for pair in zip(tasks, runtimes, strict=True)]
+        pool = Pool.of_tasks(tasks, runtimes[0])
+        steps = self.steps(stacked(networks), pool, len(tasks[0].sources), runtimes)
+        streams = [Stream(one.runtime, "joint training", one.sizes) for one in problems]
+        train_stack(steps, streams, self.schedule, self.protocol, limit)
         return networks
 
     @property

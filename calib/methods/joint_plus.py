@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from calib.data.matrix import Matrix
 from calib.data.replicates import one_answer
 from calib.data.study import FloatArray, LabelledSamples, Samples, Task
 from calib.data.transform import prepared_batch
@@ -40,6 +41,8 @@ class JointPlus(Method):
     Raises:
         CalibError: a value is no number, too small or too large.
     """
+
+    trains_together = True
 
     def __init__(
         self,
@@ -77,32 +80,74 @@ class JointPlus(Method):
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedJointPlus":
         """Train all members; then, ``rounds`` times, train again with the targets' confident predictions."""
-        prepare = _Preparation(self, self._correction(task, runtime), runtime)
-        ready = replace(
-            task,
-            sources=[prepare(batch) for batch in task.sources],
-            targets=[prepare(batch) for batch in task.targets],
-        )
+        (fitted,) = self.fit_together([task], [runtime])
+        return fitted
+
+    def fit_together(self, tasks: Sequence[Task], runtimes: Sequence[Runtime]) -> list["FittedJointPlus"]:
+        """Train as ``fit`` does for every task and seed; members of all are trained together."""
+        prepare = [
+            _Preparation(self, self._correction(task, runtime), runtime)
+            for task, runtime in zip(tasks, runtimes, strict=True)
+        ]
+        ready = self._ready(tasks, prepare)
         fitted = self._train(ready, prepare, "")
         for number in range(1, self.rounds + 1):
-            guessed = [self._pseudo_labelled(fitted, batch, task.n_classes) for batch in task.targets]
-            sources = [*ready.sources, *(one for one in guessed if one is not None)]
-            fitted = self._train(replace(ready, sources=sources), prepare, f", round {number}")
+            again = [
+                replace(task, sources=[*task.sources, *self._guessed(one, given)])
+                for task, given, one in zip(ready, tasks, fitted, strict=True)
+            ]
+            fitted = self._train(again, prepare, f", round {number}")
         return fitted
+
+    def _ready(self, tasks: Sequence[Task], prepare: Sequence["_Preparation"]) -> list[Task]:
+        """Return the tasks with prepared batches; a batch of several tasks is prepared once if it can be."""
+        known: dict[int, Matrix] = {}
+
+        def ready(batch: AnySamples, own: "_Preparation") -> AnySamples:
+            if self.corrector is not None:  # its corrections are those of one task and seed
+                return own(batch)
+            if id(batch.x) not in known:
+                known[id(batch.x)] = own(batch).x
+            return replace(batch, x=known[id(batch.x)])
+
+        return [
+            replace(
+                task,
+                sources=[ready(batch, own) for batch in task.sources],
+                targets=[ready(batch, own) for batch in task.targets],
+            )
+            for task, own in zip(tasks, prepare, strict=True)
+        ]
+
+    def _guessed(self, fitted: "FittedJointPlus", task: Task) -> list[LabelledSamples]:
+        """Return each target's confident samples, where they are enough, with their predicted classes."""
+        guessed = (self._pseudo_labelled(fitted, batch, task.n_classes) for batch in task.targets)
+        return [one for one in guessed if one is not None]
 
     def _correction(self, task: Task, runtime: Runtime) -> Correction | None:
         """Return the corrector fitted to a task, if there is one."""
         return None if self.corrector is None else Correction(self.corrector, task, runtime)
 
-    def _train(self, task: Task, prepare: "_Preparation", when: str) -> "FittedJointPlus":
+    def _train(
+        self, tasks: Sequence[Task], prepare: Sequence["_Preparation"], when: str
+    ) -> list["FittedJointPlus"]:
         """Train all members once; ``when`` ends the names of their seeds and of their trainings."""
-        runtime = prepare.runtime
         names = [f"member {number}{when}" for number in range(1, self.members + 1)]
-        own = [replace(runtime, seed=runtime.derived_seed(name), history=[]) for name in names]
-        fitted = self.joint.fit_seeds(task, own)
-        for name, one in zip(names, own, strict=True):
-            runtime.history += [{**row, "training": f"{row['training']}, {name}"} for row in one.history]
-        return FittedJointPlus(self, fitted, prepare)
+        own = [
+            replace(one.runtime, seed=one.runtime.derived_seed(name), history=[])
+            for one in prepare
+            for name in names
+        ]
+        members = self.joint.fit_together([task for task in tasks for _ in names], own)
+        fitted = []
+        for place, one in enumerate(prepare):
+            mine = slice(place * len(names), (place + 1) * len(names))
+            for name, trained in zip(names, own[mine], strict=True):
+                one.runtime.history += [
+                    {**row, "training": f"{row['training']}, {name}"} for row in trained.history
+                ]
+            fitted.append(FittedJointPlus(self, members[mine], one))
+        return fitted
 
     def _pseudo_labelled(
         self, fitted: "FittedJointPlus", batch: Samples, n_classes: int

@@ -169,7 +169,7 @@ def _step(network: PlainNetwork, x: Rows, y: Tensor, noise: torch.Generator) -> 
         logits = network(x.take(rows.flatten()).unflatten(0, rows.shape), noise)
         return {"cross_entropy": (1.0, classification_loss(logits, y[rows], multiclass="mean"))}
 
-    return Step([network], 1, losses)
+    return Step([network], 1, losses, [noise])
 
 
 class FittedNetworks:

@@ -20,11 +20,13 @@ from calib.errors import check_number
 from calib.layers import BatchNorm, chain, default_linear, orthogonal_linear
 from calib.losses import classification_loss, reconstruction_loss
 from calib.methods.base import Method
+from calib.minibatches import Pool
 from calib.mmd import PAPER_WIDTHS, mmd2_sum
 from calib.nets import probabilities
 from calib.runtime import Runtime
-from calib.seeds import BatchNormStack, LinearStack, train_seeds
-from calib.training import Losses, Pool, Rules, Schedule, Step, Stream, train_stack
+from calib.seeds import BatchNormStack, LinearStack
+from calib.together import Problem, train_together
+from calib.training import Losses, Rules, Schedule, Step, Stream, train_stack
 
 SLOPE = 0.2
 """Slope of every LeakyReLU for negative inputs."""
@@ -106,7 +108,7 @@ class Pairwise(Method):
         rules: how the original draws mini-batches and updates parameters.
     """
 
-    trains_seeds_together = True
+    trains_together = True
     needs_targets = True
 
     def __init__(
@@ -146,19 +148,31 @@ class Pairwise(Method):
             mmd2 = mmd2_sum(z, PAPER_WIDTHS) / 2  # the sum counts the pair in both orders
             return {"L_R": (self.alpha, l_r), "MMD": (self.beta, mmd2), "L_D": (self.gamma, l_d)}
 
-        return Step([networks], 1, losses)
+        return Step([networks], 1, losses, noise=())
 
     def fit(self, task: Task, runtime: Runtime) -> "FittedPairs":
         """Train a network for every pair of a source and a target."""
-        (fitted,) = self.fit_seeds(task, [runtime])
+        (fitted,) = self._fit_seeds(task, [runtime])
         return fitted
 
-    def fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedPairs"]:
+    def fit_together(self, tasks: Sequence[Task], runtimes: Sequence[Runtime]) -> list["FittedPairs"]:
+        """Train a network for every pair and seed; the seeds of a task are trained at once."""
+        places: dict[int, list[int]] = {}
+        for place, task in enumerate(tasks):
+            places.setdefault(id(task), []).append(place)
+        fitted: dict[int, FittedPairs] = {}
+        for same in places.values():
+            trained = self._fit_seeds(tasks[same[0]], [runtimes[place] for place in same])
+            fitted.update(zip(same, trained, strict=True))
+        return [fitted[place] for place in range(len(tasks))]
+
+    def _fit_seeds(self, task: Task, runtimes: Sequence[Runtime]) -> list["FittedPairs"]:
         """Train a network for every pair and seed; pairs of a source, and all seeds, are trained at once."""
         fitted: list[dict[tuple[str, str], PairNetworks]] = [{} for _ in runtimes]
+        problems = [Problem(task, runtime) for runtime in runtimes]
         for source in task.sources:
             for targets in self._together(source, task.targets):
-                trained = train_seeds(partial(self._train, source, targets, task.n_classes), runtimes)
+                trained = train_together(partial(self._train, source, targets, task.n_classes), problems)
                 for pairs, networks in zip(fitted, trained, strict=True):
                     names = [(source.name, target.name) for target in targets]
                     pairs.update(zip(names, networks.each, strict=True))
@@ -189,12 +203,12 @@ class Pairwise(Method):
         source: LabelledSamples,
         targets: Sequence[Samples],
         n_classes: int,
-        runtimes: Sequence[Runtime],
+        problems: Sequence[Problem],
         limit: int | None,
     ) -> list["Pairs"]:
         """Return each seed's trained networks, one a target, after at most ``limit`` iterations if given."""
         networks, streams, members = [], [], []
-        for runtime in runtimes:
+        for runtime in (problem.runtime for problem in problems):
             for position, target in enumerate(targets, start=1):
                 pair = f"pair {source.name} to {target.name}"
                 initial = runtime.generator(f"{pair}: initial weights")
@@ -202,7 +216,7 @@ class Pairwise(Method):
                 networks.append(network.to(runtime.device, runtime.dtype))
                 streams.append(Stream(runtime, pair, [len(source), len(target)]))
                 members.append([0, position])
-        pool = Pool([source.x, *(target.x for target in targets)], [source.y], runtimes[0], members)
+        pool = Pool([source.x, *(target.x for target in targets)], [source.y], problems[0].runtime, members)
         train_stack([self.step(PairStack(networks), pool)], streams, self.schedule, self.rules, limit)
         each = len(targets)
         return [Pairs(networks[k : k + each]) for k in range(0, len(networks), each)]

@@ -23,13 +23,17 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: str, threads: int) -> dict[str, str | int]:
-    """Return the names of the processor and of the accelerator, and the number of threads."""
+    """Return the names of the processor and of the accelerator, and the number of threads.
+
+    A GPU's ``algorithms`` say whether PyTorch took those that give the same numbers again.
+    """
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         processor = names[0].partition(":")[2].strip() if names else processor
-    return {"processor": processor, "device": device_name(device), "threads": threads}
+    gpu = {} if (name := device_name(device)) == "cpu" else {"algorithms": algorithms()}
+    return {"processor": processor, "device": name, "threads": threads, **gpu}
 
 
 def made_elsewhere(result: Mapping[str, Any], device: str) -> str:
@@ -62,6 +66,13 @@ def device_name(device: str) -> str:
     import torch  # takes seconds, and a run that is found again needs it for a GPU only
 
     return torch.cuda.get_device_name(device)
+
+
+def algorithms() -> str:
+    """Return the algorithms that PyTorch takes on a GPU: ``deterministic`` if it can, or ``fastest``."""
+    import torch
+
+    return "deterministic" if torch.are_deterministic_algorithms_enabled() else "fastest"
 
 
 def revision() -> dict[str, str | bool] | None:

@@ -54,7 +54,7 @@ def _main(task: Callable[[DictConfig], object], conf: Path, arguments: Sequence[
             overrides = [argument for argument in quote_splits(arguments) if not argument.startswith("-")]
             say(*help_text(conf, overrides).split("\n"))
             return
-        sys.argv[1:] = expand_all(join_seeds(quote_splits(choose_launch(arguments))), conf)
+        sys.argv[1:] = expand_all(join(quote_splits(choose_launch(arguments))), conf)
         with ending_in_order(), shown_safely(arguments):
             hydra.main(version_base="1.3", config_path=str(conf), config_name="config")(one_job(task))()
     except (CalibError, HydraException, OmegaConfBaseException) as error:
@@ -140,10 +140,23 @@ def quote_splits(arguments: Sequence[str]) -> list[str]:
     return [quoted(argument) for argument in arguments]
 
 
-def join_seeds(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with ``seed=0,1,2`` as one value if ``batch_seeds=true``, and not as a sweep."""
-    together = "batch_seeds=true" in (argument.lower() for argument in arguments)
-    return [re.sub(r"^seed=(\d+(,\d+)+)$", r"seed='\1'", a) if together else a for a in arguments]
+def join(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the values of runs that are trained together as one value, not as a sweep.
+
+    With ``batch_seeds=true`` these are the values of ``seed=0,1,2`` and, unless there is a sweep besides, of
+    ``split=12_3,13_2``.
+    """
+    if not any(re.fullmatch("batch_seeds=(true|close)", argument.lower()) for argument in arguments):
+        return list(arguments)
+    swept = any(argument in MULTIRUN for argument in arguments)
+
+    def joined(argument: str) -> str:
+        key, _, value = argument.partition("=")
+        if key == "split" and not swept and value[:1] != "[" and "," in ELEMENT.findall(value):
+            return f"split=[{value}]"
+        return re.sub(r"^seed=(\d+(,\d+)+)$", r"seed='\1'", argument)
+
+    return [joined(argument) for argument in arguments]
 
 
 def expand_all(arguments: Sequence[str], conf: Path) -> list[str]:

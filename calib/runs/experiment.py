@@ -1,11 +1,8 @@
 """One run, from configuration to record: ``run`` calls ``train``, ``outcome.judge`` and ``write``."""
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,17 +13,17 @@ from calib.config import written
 from calib.data.cautions import kept, logged
 from calib.data.checks import cautions
 from calib.data.matrix import Matrix
-from calib.data.split import make_labelled_task, make_task, parse_splits
-from calib.errors import CalibError, DivergedError
+from calib.data.split import parse_splits
+from calib.errors import CalibError
 from calib.evaluation.distances import summarise
 from calib.evaluation.familiar import training_rows
 from calib.evaluation.metrics import mean_over
 from calib.evaluation.novelty import training_statistics
-from calib.methods.base import Fitted, Savable
-from calib.records.corrections import Corrections
+from calib.methods.base import Savable
 from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
 from calib.runs.again import tell
+from calib.runs.fitting import Trained, runtime_of, task_of, train, train_together
 from calib.runs.input_checks import before_training
 from calib.runs.mixes import mix_model, mixes_of, unlike_sources
 from calib.runs.models import MODEL, reads_alike, save_model
@@ -38,12 +35,12 @@ from calib.runs.outcome import (
     predictions,
     subject_predictions,
 )
-from calib.runs.run import Run, as_loaded, each_seed, load, make_run, of_split, units_in
+from calib.runs.run import CLOSE, Run, as_loaded, each_seed, load, make_run, of_split, units_in
 from calib.runs.run_log import logged_to_record
 from calib.runs.selection import selection
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
-from calib.runtime import Runtime, torchs_own_defaults
+from calib.runtime import named_device, repeat_on, torchs_own_defaults
 from calib.shown import without_passwords
 
 log = logging.getLogger(__name__)
@@ -71,10 +68,16 @@ def run(config: DictConfig) -> list[Result]:
     logged(study.cautions)
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
+    repeat_on(named_device(config.device))
+    splits = parse_splits(config.split, study)
     results = []
-    for split in parse_splits(config.split, study):
-        drawn = of_split(config, study, data, split)
-        runs = [make_run(own, *drawn) for own in each_seed(config)]
+    for some in [splits] if config.batch_seeds else [[split] for split in splits]:
+        runs = [
+            make_run(own, *drawn)
+            for split in some
+            for drawn in [of_split(config, study, data, split)]
+            for own in each_seed(config)
+        ]
         done = {run.key: result for run in runs if (result := recorded(run)) is not None}
         with ExitStack() as locks:
             for run in sorted(runs, key=lambda run: run.record.path):  # the same order in every process
@@ -82,7 +85,8 @@ def run(config: DictConfig) -> list[Result]:
                     locks.enter_context(run.record.locked())
                     if (result := recorded(run)) is not None:  # another process has just carried it out
                         done[run.key] = result
-            done |= carry_out_seeds([run for run in runs if run.key not in done])
+            left = [run for run in runs if run.key not in done]
+            done |= carry_out_together(left, loosely=config.batch_seeds == CLOSE)
         for run in runs:
             log.info("%s\n", run.record.path)
             results.append(done[run.key])
@@ -106,23 +110,11 @@ def recorded(run: Run) -> Result | None:
     return None
 
 
-@dataclass(frozen=True)
-class Trained:
-    """The trained method of one run.
+def carry_out_together(runs: Sequence[Run], loosely: bool = False) -> dict[str, Result]:
+    """Carry out runs that differ in seed and split only, as one training if the method can make one of them.
 
-    Attributes:
-        seconds: time that the training took; an equal part of it where several seeds were trained together.
-        seeds: the seeds that were trained together, in most runs that of the run alone.
-    """
-
-    fitted: Fitted
-    runtime: Runtime
-    seconds: float
-    seeds: Sequence[int]
-
-
-def carry_out_seeds(runs: Sequence[Run]) -> dict[str, Result]:
-    """Carry out runs that differ in their seed only, as one training if the method can train seeds together.
+    Args:
+        loosely: whether one training is made of them, too, where that changes their last digits.
 
     Returns:
         The result of each by its key.
@@ -130,7 +122,8 @@ def carry_out_seeds(runs: Sequence[Run]) -> dict[str, Result]:
     Raises:
         CalibError: as ``carry_out``; when one fails, the others are carried out all the same.
     """
-    trained = train_together(runs) if len(runs) > 1 and runs[0].method.trains_seeds_together else {}
+    several = len(runs) > 1 and runs[0].method.trains_together
+    trained = train_together(runs, loosely) if several else {}
     results, errors = {}, []
     for run in runs:
         try:
@@ -146,13 +139,13 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
     """Train, judge and record one run; a failure leaves ``error.txt`` and no result in the record.
 
     Args:
-        trained: the trained method, if it has been trained together with those of other seeds.
+        trained: the trained method, if it has been trained together with those of other runs.
 
     Raises:
         CalibError: the sources are unfit, the output folder cannot be written, the training diverged.
     """
     task = task_of(run)
-    runtime = trained.runtime if trained else _runtime(run)
+    runtime = trained.runtime if trained else runtime_of(run)
     run.record.prepare()
     with logged_to_record(run, runtime):
         settings = OmegaConf.to_container(run.config, resolve=True)
@@ -169,33 +162,6 @@ def carry_out(run: Run, trained: Trained | None = None) -> Result:
         result = write(run, trained, outcome, code, warnings)
         log.info(result_table(result, run.config.protocol.reported_auc))
     return result
-
-
-def train(run: Run, task: Any, runtime: Runtime) -> Trained:
-    """Fit the method of one run to its task."""
-    started = time.perf_counter()
-    fitted = run.method.fit(task, runtime)
-    return Trained(fitted, runtime, time.perf_counter() - started, [run.config.seed])
-
-
-def train_together(runs: Sequence[Run]) -> dict[str, Trained]:
-    """Fit the methods of runs that differ in their seed in one training.
-
-    Returns:
-        The trained method of each run by its key; nothing if the training diverges, so that each run is then
-        trained alone.
-    """
-    runtimes, seeds = [_runtime(run) for run in runs], [run.config.seed for run in runs]
-    log.info("Training seeds %s together", ", ".join(map(str, seeds)))
-    started = time.perf_counter()
-    try:
-        fitted = runs[0].method.fit_seeds(task_of(runs[0]), runtimes)
-    except DivergedError as error:
-        log.warning("One of the seeds trained together diverged, so each is trained alone (%s)", error)
-        return {}
-    seconds = (time.perf_counter() - started) / len(runs)
-    together = zip(runs, fitted, runtimes, strict=True)
-    return {run.key: Trained(method, runtime, seconds, seeds) for run, method, runtime in together}
 
 
 def write(
@@ -268,29 +234,14 @@ def result_of(
             "total": trained.seconds + outcome.seconds,
         },
         "seeds_together": list(trained.seeds),
+        "splits_together": list(trained.splits),
+        "as_alone": not trained.runtime.unlike_alone,
         "peak_memory_mb": peak_memory_mb(),
         "versions": versions(),
         "hardware": hardware(config.device, config.threads),
         "git": code,
         **run.data,
     }
-
-
-def _runtime(run: Run) -> Runtime:
-    """Return the device, number type, seed and stored corrections of a run."""
-    config = run.config
-    runtime = Runtime.from_names(config.seed, config.device, config.dtype, config.progress)
-    runtime.unit = units_in(run.data)[1]
-    runtime.corrections = Corrections(Path(str(config.out)), run.study.name, run.data, config.force)
-    return runtime
-
-
-def task_of(run: Run) -> Any:
-    """Return the batches of a run as its method may see them: without the labels of targets, or with them."""
-    make = make_labelled_task if run.method.uses_target_labels else make_task
-    task = make(run.study, run.split)
-    run.method.check_task(task, run.config.method.name)
-    return task
 
 
 def _training_batches(run: Run) -> tuple[dict[str, Matrix], dict[str, Matrix]]:

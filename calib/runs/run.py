@@ -39,6 +39,9 @@ AS_PRINTED = "as_printed"
 KEPT = ("all", "predictions")
 """What a record keeps: everything, or no calibrated data and no distances, which take most of a short run."""
 
+CLOSE = "close"
+"""The choice of ``batch_seeds`` that trains together, too, where last digits then differ."""
+
 UNITS = "units"
 """Key of ``Run.data`` for the values by which arcsinh divides (``data.transform.own_unit``)."""
 
@@ -91,8 +94,11 @@ def check_settings(config: DictConfig) -> None:
     check_choice("keep", config.keep, KEPT)
     named_device(config.device)
     as_text("out", config.out)
-    for flag in ("force", "progress", "save_model", "batch_seeds"):
+    for flag in ("force", "progress", "save_model", "cuda_graphs"):
         check_flag(flag, config[flag])
+    if config.cuda_graphs and not str(config.device).startswith("cuda"):
+        raise CalibError(f"cuda_graphs=true needs a GPU, but device={config.device}; set device=cuda.")
+    check_choice("batch_seeds", config.batch_seeds, (True, False, CLOSE))
     mix_of(config)
     build(config.protocol, PROTOCOL)
 
@@ -159,7 +165,7 @@ def units_in(data: Mapping[str, str]) -> tuple[float, float]:
 
 
 def seeds_of(config: DictConfig) -> list[int]:
-    """Return the seed, or the seeds that are trained together.
+    """Return the seed, or the seeds of several runs.
 
     Raises:
         CalibError: a value is no seed, or there are several seeds without ``batch_seeds``.

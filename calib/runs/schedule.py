@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from calib.runs.planner import Job
+from calib.runs.run import CLOSE
 
 SECONDS = "seconds.yaml"
 """File of the configuration folder with guesses of the time that runs take."""
@@ -95,25 +96,43 @@ def _mean(
 
 
 def together(scheduled: Sequence[Scheduled]) -> list[list[Scheduled]]:
-    """Group runs that one training can make: runs that differ in their seed only, if that gains time."""
+    """Group runs that one training can make, if that gains time.
+
+    On a processor these are the seeds of a split of a small study, on a GPU all seeds and splits of a study.
+    """
     groups: dict[object, list[Scheduled]] = {}
     for item in scheduled:
-        seedless = [override for override in item.job.overrides if not override.startswith("seed=")]
-        run = item.job.run
+        run, gpu = item.job.run, _on_gpu(item)
+        alike = _without(item.job.overrides, "seed=", *(["split="] if gpu else []))
         small = len(run.study.features) * len(run.study.batches) <= SMALL
-        batched = small and run.method.trains_seeds_together
-        groups.setdefault(tuple(seedless) if batched else run.record.path, []).append(item)
+        batched = (gpu or small) and run.method.trains_together
+        groups.setdefault(tuple(alike) if batched else run.record.path, []).append(item)
     return list(groups.values())
 
 
 def overrides(group: Sequence[Scheduled]) -> list[str]:
     """Return the overrides that make all runs of a group."""
-    first, *rest = [item.job for item in group]
+    first, *rest = group
     if not rest:
-        return list(first.overrides)
-    seeds = ",".join(str(item.job.run.config.seed) for item in group)
-    seedless = [override for override in first.overrides if not override.startswith("seed=")]
-    return [*seedless, f"seed='{seeds}'", "batch_seeds=true"]
+        return list(first.job.overrides)
+    runs = [item.job.run for item in group]
+    seeds = ",".join(dict.fromkeys(str(run.config.seed) for run in runs))
+    if not _on_gpu(first):
+        return [*_without(first.job.overrides, "seed="), f"seed='{seeds}'", "batch_seeds=true"]
+    splits = ",".join(dict.fromkeys(run.split.override.removeprefix("split=") for run in runs))
+    # the last digits are not a processor's in any case
+    alike = _without(first.job.overrides, "seed=", "split=")
+    return [*alike, f"seed='{seeds}'", f"split=[{splits}]", f"batch_seeds={CLOSE}"]
+
+
+def _on_gpu(item: Scheduled) -> bool:
+    """Return whether a run is made on a GPU."""
+    return str(item.job.run.config.device).startswith("cuda")
+
+
+def _without(words: Sequence[str], *starts: str) -> list[str]:
+    """Return the overrides that have none of these starts."""
+    return [word for word in words if not word.startswith(starts)]
 
 
 def plan_table(jobs: Sequence[Job], scheduled: Sequence[Scheduled]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from calib.config import compose
-from calib.data.split import make_task, parse_split
+from calib.data.split import all_splits, make_task, parse_split
 from calib.data.study import Task
 from calib.methods.base import AnyMethod
 from calib.runs.run import load, make_run
@@ -24,6 +24,14 @@ def prepared(*overrides: str) -> tuple[AnyMethod, Task]:
     study, data = load(config)
     split = parse_split("1_2" if study.n_sources == 1 else SPLITS[config.dataset.name], study)
     return make_run(config, study, data, split).method, make_task(study, split)
+
+
+def prepared_splits(*overrides: str) -> tuple[AnyMethod, list[Task]]:
+    """Return a method and the task of every split of its study."""
+    config = compose(CONF, *overrides)
+    study, data = load(config)
+    splits = all_splits(study)
+    return make_run(config, study, data, splits[0]).method, [make_task(study, split) for split in splits]
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -1,11 +1,11 @@
-"""Time of seeds trained together, compared with each seed alone; part of ``make bench``."""
+"""Time of seeds and splits trained together, compared with each alone; part of ``make bench``."""
 
 import time
 from collections.abc import Sequence
 
 import joblib
 import torch
-from common import ROUNDS, prepared, seconds
+from common import ROUNDS, prepared, prepared_splits, seconds
 
 from calib.data.study import Task
 from calib.methods.base import AnyMethod
@@ -33,8 +33,40 @@ def alone_and_together(method: AnyMethod, task: Task, runtimes: Sequence[Runtime
     return alone, together
 
 
+def over_splits(count: int = 2) -> None:
+    """Print the time of all splits in one training, compared with the seeds of each split in one."""
+    print("| training | runs | a training a split, s a run | one training, s a run | ratio |")
+    print("| --- | --- | --- | --- | --- |")
+    runtimes = [Runtime(seed) for seed in range(count)]
+
+    def measured(method: AnyMethod, tasks: Sequence[Task]) -> tuple[float, float]:
+        """Return the seconds of a run, with a training for each split and with one for all."""
+        pairs = [(task, runtime) for task in tasks for runtime in runtimes]
+        method.fit(tasks[0], runtimes[0])
+        rounds = [
+            (
+                seconds(lambda: [method.fit_seeds(task, runtimes) for task in tasks]),
+                seconds(lambda: method.fit_together(*map(list, zip(*pairs, strict=True)))),
+            )
+            for _ in range(ROUNDS)
+        ]
+        one, other = (min(column) / len(pairs) for column in zip(*rounds, strict=True))
+        return one, other
+
+    for name, overrides in {
+        "joint, demo": ["dataset=demo", "method.epochs=50"],
+        "Joint+, demo": ["dataset=demo", "method=joint_plus", "method.joint.epochs=20"],
+        "joint, MI": ["dataset=mi", "method.epochs=20"],
+        "joint, CHD": ["dataset=chd", "method.epochs=3"],
+        "Joint+, MI": ["dataset=mi", "method=joint_plus", "method.joint.epochs=5"],
+    }.items():
+        method, tasks = prepared_splits(*overrides)
+        one, other = measured(method, tasks)
+        print(f"| {name} | {count * len(tasks)} | {one:.3f} | {other:.3f} | {one / other:.2f} |", flush=True)
+
+
 def main(count: int = 6) -> None:
-    """Print the time of seeds together and alone, on one thread; then by the clock, on two cores."""
+    """Print the time of seeds together and alone, on one thread; of splits; by the clock, on two cores."""
     print(
         "| training | seeds | alone, s a seed | together, s a seed | ratio |\n| --- | --- | --- | --- | --- |"
     )
@@ -50,6 +82,8 @@ def main(count: int = 6) -> None:
         method.fit(task, runtimes[0])
         alone, together = alone_and_together(method, task, runtimes)
         print(f"| {name} | {count} | {alone:.3f} | {together:.3f} | {alone / together:.2f} |", flush=True)
+    print()
+    over_splits()
     overrides = ["dataset=mi", "method.epochs=20"]
     halves = [range(count // 2), range(count // 2, count)]
     clock: dict[str, list[float]] = {}

@@ -83,7 +83,7 @@ def test_pseudo_labels_are_the_confident_predictions(task: Task) -> None:
     method = made("method.rounds=1", "method.confidence=0.5", "method.joint.epochs=30")
     seen: list[Task] = []
     train = method._train
-    method._train = lambda task, *rest: (seen.append(task), train(task, *rest))[1]  # type: ignore[method-assign]
+    method._train = lambda tasks, *rest: (seen.extend(tasks), train(tasks, *rest))[1]  # type: ignore[method-assign]
     method.fit(task, Runtime())
     assert len(seen) == 2
     (extra,) = seen[1].sources[2:]

@@ -12,9 +12,10 @@ import calib.training
 from calib.config import build
 from calib.data.study import LabelledSamples, Samples, Task
 from calib.methods.pairwise import FittedPairs, PairNetworks, PairStack, Pairwise
+from calib.minibatches import Pool
 from calib.runs.run import method_settings
 from calib.runtime import Runtime
-from calib.training import Pool, train
+from calib.training import train
 from tests.conftest import compose
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pairwise"
