@@ -5,13 +5,13 @@ Initial weights and dropout are drawn from the generators that are passed in, ne
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Statistics = Literal["running", "own"]
+from calib.rules import Statistics
 
 Noise = torch.Generator | Sequence[torch.Generator]
 """The random generator of dropout, or one generator for each network of a stack."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import inf
-from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 from calib.adam import Adam
 from calib.data.matrix import Matrix
 from calib.data.tensors import Rows
-from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.errors import CalibError, check_number
+from calib.rules import Rules as Rules  # conf/method/pairwise.yaml has it by this module's name
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -107,30 +107,6 @@ class Schedule:
             epoch / self.learning_step if decay == "continuous_epochs" else iteration // self.learning_step
         )
         return self.lr * 0.9**exponent
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Options of the protocol for mini-batches and optimisers; ``conf/protocol/paper.yaml`` explains each.
-
-    Raises:
-        CalibError: an option has a value outside its choices.
-    """
-
-    redraw_each_repetition: bool
-    optimizer: Literal["per_step", "shared"]
-    idle_gradient: Literal["none", "zero"]
-    rebuild_optimizer_each_epoch: bool
-    lr_decay: Literal["staircase_iterations", "continuous_epochs"]
-    weight_decay: Literal["coupled", "decoupled"]
-    discard_first_shuffle: bool
-
-    def __post_init__(self) -> None:
-        for option, kind in get_type_hints(type(self)).items():
-            if get_origin(kind) is Literal:
-                check_choice(option, getattr(self, option), get_args(kind))
-            elif kind is bool:
-                check_flag(option, getattr(self, option))
 
 
 @dataclass(frozen=True)

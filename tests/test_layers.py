@@ -12,6 +12,7 @@ LAYERS = (
     ("calib.shown",),  # what may reach a terminal
     ("calib.errors", "calib.units"),  # sentences for users; the unit of measured values
     (
+        "calib.devices",
         "calib.failures",
         "calib.files",
         "calib.runtime",
@@ -25,6 +26,7 @@ LAYERS = (
         "calib.mmd",
         "calib.nets",
         "calib.protocol",
+        "calib.rules",
         "calib.seeds",
         "calib.training",
     ),

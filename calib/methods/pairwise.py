@@ -20,8 +20,9 @@ from calib.errors import check_number
 from calib.layers import BatchNorm, chain, default_linear, orthogonal_linear
 from calib.losses import classification_loss, reconstruction_loss
 from calib.methods.base import Method
-from calib.mmd import PAPER_WIDTHS, mmd2_sum
+from calib.mmd import mmd2_sum
 from calib.nets import probabilities
+from calib.rules import PAPER_WIDTHS
 from calib.runtime import Runtime
 from calib.seeds import BatchNormStack, LinearStack, train_seeds
 from calib.training import Losses, Pool, Rules, Schedule, Step, Stream, train_stack
