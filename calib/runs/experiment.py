@@ -28,12 +28,12 @@ from calib.records.predictions_file import OF_SUBJECTS, PREDICTIONS
 from calib.records.provenance import hardware, peak_memory_mb, revision, versions
 from calib.runs.again import tell
 from calib.runs.input_checks import before_training
+from calib.runs.kept import has_all
 from calib.runs.mixes import mix_model, mixes_of, unlike_sources
 from calib.runs.models import MODEL, reads_alike, save_model
 from calib.runs.outcome import (
     Outcome,
     embedding_arrays,
-    has_all,
     judge,
     predictions,
     subject_predictions,
