@@ -90,7 +90,7 @@ tables: setup  ## every table and verdict of README and docs from docs/results/a
 notes: setup  ## collect the records in outputs/ into docs/results/ and renew the tables in docs/
 	$(BIN)/python scripts/notes.py
 
-bench: setup  ## trainings over their matrix products, seeds together, large studies (a quarter of an hour)
+bench: setup  ## trainings over their matrix products, seeds together, large studies, start-up (a quarter of an hour)
 	$(BIN)/python scripts/bench
 
 build: setup  ## wheel and sdist, in dist/
