@@ -93,7 +93,7 @@ notes: setup  ## collect the records in outputs/ into docs/results/ and renew th
 docs: setup  ## the site of all pages in build/site/html; a dead link is an error (a minute)
 	$(BIN)/python scripts/build_site.py
 
-bench: setup  ## trainings over their matrix products, seeds together, large studies (a quarter of an hour)
+bench: setup  ## trainings over their matrix products, seeds together, large studies, start-up (a quarter of an hour)
 	$(BIN)/python scripts/bench
 
 build: setup  ## wheel and sdist, in dist/

@@ -5,13 +5,13 @@ Initial weights and dropout are drawn from the generators that are passed in, ne
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Statistics = Literal["running", "own"]
+from calib.rules import Statistics
 
 Noise = torch.Generator | Sequence[torch.Generator]
 """The random generator of dropout, or one generator for each network of a stack."""
@@ -20,10 +20,14 @@ Noise = torch.Generator | Sequence[torch.Generator]
 class Linear(nn.Linear):
     """PyTorch's linear layer, which can first scale and shift its input.
 
-    It scales the weights instead of the input. Where the input is data, this saves its derivative, one of
+    Its weights are not filled: the functions of this module do that, from their own generator. It scales the
+    weights instead of the input. Where the input is data, this saves its derivative, one of
     three matrix products. A single output is computed as a sum over the inputs, so that a stack adds up in
     the same order.
     """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing, as with ``nn.utils.skip_init``, which loads a compiler for a second."""
 
     def forward(self, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """Return the outputs ``(..., fan_out)`` of ``x (..., fan_in)``, or of ``scale * x + shift``.
@@ -218,8 +222,7 @@ def _unfilled(fan_in: int, fan_out: int) -> Linear:
     Within ``torch.device("meta")`` it has no memory for them either, and only the shapes of its parameters.
     """
     outline = torch.get_default_device().type == "meta"
-    layer: Linear = nn.utils.skip_init(Linear, fan_in, fan_out, device="meta" if outline else "cpu")
-    return layer
+    return Linear(fan_in, fan_out, device="meta" if outline else "cpu")
 
 
 def orthogonal_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Linear:
@@ -243,7 +246,7 @@ def default_linear(fan_in: int, fan_out: int, generator: torch.Generator) -> Lin
 
 def glorot_linear(fan_in: int, fan_out: int, generator: torch.Generator, bias: float = 0.0) -> Linear:
     """Return a linear layer with Glorot's uniform weights and a constant bias, zero as in Keras."""
-    layer = nn.utils.skip_init(Linear, fan_in, fan_out)
+    layer = Linear(fan_in, fan_out, device="cpu")
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.constant_(layer.bias, bias)
     return layer

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from calib.mmd import MEDIAN_FACTORS, PAPER_WIDTHS, median_distance, mmd2_sum
+from calib.mmd import median_distance, mmd2_sum
+from calib.rules import MEDIAN_FACTORS, PAPER_WIDTHS
 
 
 def calibration_loss(

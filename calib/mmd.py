@@ -8,12 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-PAPER_WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Kernel widths sigma of the released code, in the unit of the codes; the text gives none."""
-
-MEDIAN_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Kernel widths of the median heuristic, in units of the median distance."""
-
 CHUNK = 128
 """Rows of the kernel matrix that are computed at a time, so that they fit the processor's cache."""
 

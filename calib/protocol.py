@@ -9,8 +9,7 @@ from typing import ClassVar, Literal
 
 from calib.data.transform import BatchScale, Transform
 from calib.errors import CalibError, check_choice
-from calib.layers import Statistics
-from calib.training import Rules
+from calib.rules import Rules, Statistics
 
 
 @dataclass(frozen=True)

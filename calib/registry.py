@@ -126,7 +126,7 @@ def _is_estimator(found: Any) -> bool:
 
 def _is_part(found: Any) -> bool:
     """Return whether it is a class of corrector, mapper or classifier, or holds the rules of a training."""
-    from calib.training import Rules
+    from calib.rules import Rules
 
     shapes = (("version", "correct"), ("version", "map"), ("version", "fit", "restore"))
     return found is Rules or any(_is_class(*names)(found) for names in shapes)

@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from calib.devices import DTYPES, check_device
 from calib.errors import CalibError, DivergedError, check_choice
 from calib.shown import one_line
 from calib.units import PAPERS_UNIT
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class StoredCorrections(Protocol):
@@ -46,18 +45,6 @@ def torchs_own_defaults() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
-
-
-def named_device(device: object) -> torch.device:
-    """Return the device of a name, which this machine need not have.
-
-    Raises:
-        CalibError: PyTorch knows no such device.
-    """
-    try:
-        return torch.device(str(device))
-    except RuntimeError as error:
-        raise CalibError(f"device={device} is no device; set device=cpu, or cuda for a GPU.") from error
 
 
 def repeat_on(device: torch.device) -> None:
@@ -113,12 +100,13 @@ class Runtime:
             CalibError: this machine does not have the device, or the number type is unknown.
         """
         check_choice("dtype", dtype, DTYPES)
+        check_device(device)
         try:
-            chosen = named_device(device)
+            chosen = torch.device(device)
             torch.ones(1, device=chosen).item()  # the device "meta" has no values
         except (RuntimeError, AssertionError, ImportError) as error:
             raise CalibError(f"device={device} cannot be used on this machine; set device=cpu.") from error
-        return cls(seed=seed, device=chosen, dtype=DTYPES[dtype], progress=progress)
+        return cls(seed=seed, device=chosen, dtype=getattr(torch, dtype), progress=progress)
 
     def tensor(self, x: NDArray[np.floating]) -> torch.Tensor:
         """Return ``x`` on the run's device, in its number type."""

@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import inf
-from typing import Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from calib.adam import Adam
 from calib.data.tensors import to_device
-from calib.errors import CalibError, check_choice, check_flag, check_number
+from calib.errors import CalibError, check_number
 from calib.minibatches import lockstep
 from calib.replayed import Replayed
+from calib.rules import Rules as Rules  # conf/method/pairwise.yaml has it by this module's name
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -106,30 +106,6 @@ class Schedule:
             epoch / self.learning_step if decay == "continuous_epochs" else iteration // self.learning_step
         )
         return self.lr * 0.9**exponent
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Options of the protocol for mini-batches and optimisers; ``conf/protocol/paper.yaml`` explains each.
-
-    Raises:
-        CalibError: an option has a value outside its choices.
-    """
-
-    redraw_each_repetition: bool
-    optimizer: Literal["per_step", "shared"]
-    idle_gradient: Literal["none", "zero"]
-    rebuild_optimizer_each_epoch: bool
-    lr_decay: Literal["staircase_iterations", "continuous_epochs"]
-    weight_decay: Literal["coupled", "decoupled"]
-    discard_first_shuffle: bool
-
-    def __post_init__(self) -> None:
-        for option, kind in get_type_hints(type(self)).items():
-            if get_origin(kind) is Literal:
-                check_choice(option, getattr(self, option), get_args(kind))
-            elif kind is bool:
-                check_flag(option, getattr(self, option))
 
 
 @dataclass(frozen=True)

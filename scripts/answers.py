@@ -23,8 +23,8 @@ from calib.config import compose
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.failures import command
-from calib.plates.answer import Answer, Judged
-from calib.plates.scores import BALANCED, MethodScores, scored
+from calib.plates.answer import BALANCED, Answer, Judged
+from calib.plates.scores import MethodScores, scored
 from calib.registry import CONF
 from calib.runs.options import several, show_progress
 from calib.runs.outcome import ABSTAINED

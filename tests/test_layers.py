@@ -12,6 +12,7 @@ LAYERS = (
     ("calib.shown",),  # what may reach a terminal
     ("calib.errors", "calib.units"),  # sentences for users; the unit of measured values
     (
+        "calib.devices",
         "calib.failures",
         "calib.files",
         "calib.runtime",
@@ -27,6 +28,7 @@ LAYERS = (
         "calib.nets",
         "calib.protocol",
         "calib.replayed",
+        "calib.rules",
         "calib.seeds",
         "calib.together",
         "calib.training",

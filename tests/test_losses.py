@@ -9,7 +9,8 @@ from torch import Tensor
 
 import calib.mmd
 from calib.losses import calibration_loss, classification_loss, reconstruction_loss
-from calib.mmd import PAPER_WIDTHS, median_distance, mmd2_matrix, mmd2_sum
+from calib.mmd import median_distance, mmd2_matrix, mmd2_sum
+from calib.rules import PAPER_WIDTHS
 
 GOLDEN = Path(__file__).parent / "golden" / "mmd"
 

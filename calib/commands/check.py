@@ -26,8 +26,8 @@ def main(words: list[str]) -> None:
     if not words or set(words) & {"-h", "--help"}:
         say(*str(__doc__).splitlines())
         return
-    from calib.plates.answering import check
-    from calib.plates.files import write_design
+    from calib.plates.checking import check
+    from calib.plates.design_files import write_design
     from calib.plates.options import parse
     from calib.plates.told import design_lines
 

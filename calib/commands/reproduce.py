@@ -17,12 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from calib.errors import CalibError
 from calib.failures import command
 from calib.registry import CONF
-from calib.report.assemble import write_report
 from calib.runs.cli import explain
-from calib.runs.launch import carry_out_all
 from calib.runs.options import add_run_options, local_jobs, numbers, several, show_progress
-from calib.runs.planner import Planner
-from calib.runs.schedule import guessed_seconds, plan_table, schedule
 from calib.runs.series import PLAN, read_series
 from calib.shown import say
 
@@ -50,6 +46,9 @@ def main(options: argparse.Namespace) -> int:
 
     A study that cannot be reached is a failure only where it was asked for by name.
     """
+    from calib.runs.planner import Planner
+    from calib.runs.schedule import guessed_seconds, plan_table, schedule
+
     planner = Planner(CONF, options.out, options.device)
     narrowing = {key: getattr(options, key) for key in ("studies", "methods", "protocols", "seeds")}
     series = [part for s in read_series(CONF / PLAN, options.series) if (part := s.narrowed(**narrowing))]
@@ -69,12 +68,16 @@ def main(options: argparse.Namespace) -> int:
     failures: dict[str, str] = {}
     started = time.monotonic()
     if scheduled and not options.report_only:
+        from calib.runs.launch import carry_out_all
+
         failures = carry_out_all(scheduled, CONF, options.launcher, options.jobs, options.launcher_options)
         say(f"Runs: {timedelta(seconds=round(time.monotonic() - started))}.")
     asked = {name: why for name, why in planner.unreachable.items() if name in (options.studies or ())}
     failures |= planner.refused | asked
     left_out = {name: why for name, why in planner.unreachable.items() if name not in asked}
     started = time.monotonic()
+    from calib.report.assemble import write_report
+
     try:
         missing = failures | left_out
         page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), missing)

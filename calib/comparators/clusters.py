@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
-from sknetwork.clustering import Louvain, get_modularity
 
 from calib.data.study import FloatArray
 
@@ -87,6 +86,8 @@ def louvain(graph: sparse.csr_array, resolution: float, starts: int, seed: int) 
     graph.indices, graph.indptr = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)
     if graph.nnz == 0:
         return np.arange(graph.shape[0])
+    from sknetwork.clustering import Louvain, get_modularity  # not for a plan of runs
+
     best, found = -np.inf, np.zeros(graph.shape[0], np.intp)
     for start in np.random.SeedSequence(seed).generate_state(starts):
         method = Louvain(

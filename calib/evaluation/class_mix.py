@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, xlog1py, xlogy
-from scipy.stats import norm
 
 from calib.data.study import FloatArray, LabelledSamples, Samples
 from calib.errors import check_number
 from calib.evaluation.class_direction import Averaged, ClassDirection, some_of
+from calib.evaluation.ranks import normal_log_density
 
 ALONE = 2.0
 """Factor of the offset where a single batch has both sides of a class, so that no difference is known."""
@@ -170,8 +170,8 @@ class MixModel:
         u, count = _binned(u)
         offsets = np.linspace(-3, 3, 61) * self.offsets[of]
         moved = u[:, None] - offsets
-        others, own = (norm.logpdf(moved, place, self.widths[of, place]) for place in (0, 1))
-        usual = norm.logpdf(offsets, 0, self.offsets[of])
+        others, own = (normal_log_density(moved, place, self.widths[of, place]) for place in (0, 1))
+        usual = normal_log_density(offsets, 0, self.offsets[of])
         logs = np.array(
             [
                 logsumexp(temper * (count @ np.logaddexp(np.log1p(-p) + others, np.log(p) + own)) + usual)

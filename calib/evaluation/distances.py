@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from calib.data.matrix import Matrix, dense, feature_means
-from calib.mmd import MEDIAN_FACTORS, PAPER_WIDTHS, median_distance, mmd2_matrices
+from calib.mmd import median_distance, mmd2_matrices
+from calib.rules import MEDIAN_FACTORS, PAPER_WIDTHS
 
 ROWS, DRAWS = 500, 30
 """Most rows of a batch in a draw, and number of draws."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
 
 from calib.data.study import FloatArray, IntArray, Subjects
 from calib.data.subjects import units
@@ -30,6 +29,8 @@ def score(probability: FloatArray, y: IntArray) -> dict[str, float | None]:
     Returns:
         The value of each metric, None where it is not defined (AUC and MCC with a single true class).
     """
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef  # seconds, after a training
+
     predicted = probability.argmax(axis=1)
     classes = probability.shape[1]
     hard = np.eye(classes)[predicted]
@@ -46,6 +47,8 @@ def score(probability: FloatArray, y: IntArray) -> dict[str, float | None]:
 
 def _auc(scores: NDArray[np.floating], y: IntArray) -> float | None:
     """Return the AUC, averaged over the true classes if there are more than two, or None with one class."""
+    from sklearn.metrics import roc_auc_score
+
     present = np.unique(y)
     if len(present) < 2:
         return None

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.spatial.distance import cdist
-from scipy.stats import norm, rankdata
 
 from calib.data.matrix import Matrix, dense
 from calib.data.study import FloatArray, IntArray
-from calib.mmd import MEDIAN_FACTORS, median_distance, mmd2_matrix
+from calib.evaluation.kernel_distance import median_distance, unbiased_mmd2
+from calib.evaluation.ranks import normal_scores
+from calib.rules import MEDIAN_FACTORS
 
 ROWS = 200
 """Most rows of a batch that are stored and compared, drawn at random."""
@@ -96,7 +96,7 @@ def training_statistics(batches: Mapping[str, Matrix]) -> TrainingStatistics | N
         list(large),
         np.stack([location for location, _ in places]),
         np.stack([spread for _, spread in places]),
-        np.concatenate([_scores(part) for part in parts]).astype(np.float32),
+        np.concatenate([normal_scores(part) for part in parts]).astype(np.float32),
         np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
     )
 
@@ -130,7 +130,7 @@ def novelty(new: Matrix, training: TrainingStatistics) -> dict[str, Measure]:
     if len(part) < LEAST:
         unknown = Measure(np.nan, np.nan)
         return location | dict.fromkeys(("spread", "distance", "far"), unknown)
-    return location | {"spread": Measure(shift[1], float(limits[1]))} | _shape(_scores(part), training)
+    return location | {"spread": Measure(shift[1], float(limits[1]))} | _shape(normal_scores(part), training)
 
 
 WORDS: Mapping[str, Callable[[float], str]] = {
@@ -168,9 +168,8 @@ def _limit(name: str, limit: float) -> str:
 def _shape(scores: FloatArray, training: TrainingStatistics) -> dict[str, Measure]:
     """Return the measures ``distance`` and ``far`` of a new batch, from its normal scores."""
     groups = [training.rows[training.owner == i] for i in range(len(training.names))]
-    widths = float(median_distance(torch.as_tensor(training.rows))) * np.array(MEDIAN_FACTORS)
-    with_new = [torch.as_tensor(group) for group in (*groups, scores.astype(np.float32))]
-    distances = mmd2_matrix(with_new, widths.tolist(), biased=False).numpy().copy()
+    scale = median_distance(training.rows)
+    distances = unbiased_mmd2([*groups, scores], [scale * factor for factor in MEDIAN_FACTORS])
     np.fill_diagonal(distances, np.inf)
     nearest = distances[:-1, :-1].min(axis=1)
     usual = [
@@ -214,12 +213,6 @@ def _shift(
     with np.errstate(divide="ignore"):  # the ratio of a feature that no longer varies is infinite
         ratios = np.abs(np.log2(spread[varies] / usual[varies]))
     return float(np.median(shifts)), float(np.median(ratios))
-
-
-def _scores(x: FloatArray) -> FloatArray:
-    """Return each feature's normal scores within the batch: the normal quantile of (rank - 1/2) / samples."""
-    scores: FloatArray = norm.ppf((rankdata(x, axis=0) - 0.5) / len(x))
-    return scores
 
 
 def _neighbour(x: FloatArray, rows: FloatArray) -> FloatArray:

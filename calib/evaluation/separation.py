@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import silhouette_score
 
 from calib.data.matrix import Matrix, dense
 from calib.data.study import FloatArray, IntArray
@@ -48,6 +47,8 @@ def silhouette(x: FloatArray, group: NDArray[np.int64]) -> float:
     Returns:
         The mean silhouette, NaN where fewer than two groups are known or every row has its own group.
     """
+    from sklearn.metrics import silhouette_score  # takes seconds, which a training need not wait for
+
     x, group = x[group >= 0], group[group >= 0]
     if not 2 <= len(np.unique(group)) < len(group):
         return float("nan")

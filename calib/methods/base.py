@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from calib.data.matrix import Matrix
 from calib.data.study import FloatArray, IntArray, LabelledTask, Samples, Task
 from calib.errors import CalibError, DivergedError
-from calib.runtime import Runtime
+
+if TYPE_CHECKING:
+    from calib.runtime import Runtime
 
 State = Mapping[str, NDArray[Any]]
 """Arrays that hold all that a trained model has learnt, by name."""
@@ -79,7 +81,7 @@ class Corrector(Protocol):
     @property
     def stored(self) -> bool: ...  # noqa: D102
 
-    def correct(self, batches: Sequence[Samples], runtime: Runtime) -> Mapping[str, Matrix]:
+    def correct(self, batches: Sequence[Samples], runtime: "Runtime") -> Mapping[str, Matrix]:
         """Return the corrected data ``(samples, dimensions)`` of every batch, by name."""
         ...
 
@@ -142,10 +144,10 @@ class AnyMethod(ABC, Generic[AnyTask]):
         return any(getattr(part, "joins_replicates", False) for part in vars(self).values())
 
     @abstractmethod
-    def fit(self, task: AnyTask, runtime: Runtime) -> Fitted:
+    def fit(self, task: AnyTask, runtime: "Runtime") -> Fitted:
         """Train on the task; all randomness comes from ``runtime``."""
 
-    def fit_together(self, tasks: Sequence[AnyTask], runtimes: Sequence[Runtime]) -> Sequence[Fitted]:
+    def fit_together(self, tasks: Sequence[AnyTask], runtimes: "Sequence[Runtime]") -> Sequence[Fitted]:
         """Train once for every task and the runtime beside it, with the results of ``fit`` of each alone.
 
         Raises:
@@ -153,7 +155,7 @@ class AnyMethod(ABC, Generic[AnyTask]):
         """
         return [self.fit(task, runtime) for task, runtime in zip(tasks, runtimes, strict=True)]
 
-    def fit_seeds(self, task: AnyTask, runtimes: Sequence[Runtime]) -> Sequence[Fitted]:
+    def fit_seeds(self, task: AnyTask, runtimes: "Sequence[Runtime]") -> Sequence[Fitted]:
         """Train once for every seed; see ``fit_together``."""
         return self.fit_together([task] * len(runtimes), runtimes)
 
@@ -221,7 +223,7 @@ class AnyMethod(ABC, Generic[AnyTask]):
                 "only; choose a split without this source, or another method."
             )
 
-    def restore(self, state: State, features: int, n_classes: int, runtime: Runtime) -> "Savable":
+    def restore(self, state: State, features: int, n_classes: int, runtime: "Runtime") -> "Savable":
         """Return the trained method whose ``state()`` was ``state``.
 
         Raises:

@@ -26,8 +26,9 @@ from calib.layers import glorot_linear
 from calib.methods.base import State
 from calib.methods.lasting import Lasting
 from calib.minibatches import lockstep
-from calib.mmd import PAPER_WIDTHS, mmd2_sum
+from calib.mmd import mmd2_sum
 from calib.nets import arrays, load_arrays
+from calib.rules import PAPER_WIDTHS
 from calib.runtime import Runtime
 
 log = logging.getLogger(__name__)

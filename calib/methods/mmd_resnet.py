@@ -40,7 +40,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.bn1, self.bn2 = (BatchNorm(n, momentum, KERAS_EPS) for n in (features, width))
-        self.fc1, self.fc2 = (nn.utils.skip_init(Linear, *n) for n in ((features, width), (width, features)))
+        self.fc1, self.fc2 = (Linear(*n, device="cpu") for n in ((features, width), (width, features)))
         for layer in (self.fc1, self.fc2):
             nn.init.normal_(layer.weight, std=deviation, generator=generator)
             nn.init.zeros_(layer.bias)

@@ -21,8 +21,9 @@ from calib.layers import BatchNorm, chain, default_linear, orthogonal_linear
 from calib.losses import classification_loss, reconstruction_loss
 from calib.methods.base import Method
 from calib.minibatches import Pool
-from calib.mmd import PAPER_WIDTHS, mmd2_sum
+from calib.mmd import mmd2_sum
 from calib.nets import probabilities
+from calib.rules import PAPER_WIDTHS
 from calib.runtime import Runtime
 from calib.seeds import BatchNormStack, LinearStack
 from calib.together import Problem, train_together

@@ -236,6 +236,9 @@ class Answer:
         return f"Answer(study={self.study!r}, chosen={chosen!r}, calls={len(self.calls)})"
 
 
+BALANCED = "balanced_accuracy"
+"""Name of the metric that methods are chosen by."""
+
 METRICS = {
     "balanced_accuracy": "balanced accuracy",
     "auc": "AUC",

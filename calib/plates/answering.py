@@ -18,6 +18,7 @@ from calib.data.study import Study
 from calib.errors import CalibError
 from calib.plates.answer import Answer, Choice, Design, Features, Judged, LeftOut, Trust
 from calib.plates.calls import Called, call, flagged
+from calib.plates.checking import read_study, refuse_serious
 from calib.plates.choice import all_scores, choose, method_table, plate_table
 from calib.plates.compare import (
     Result,
@@ -25,7 +26,6 @@ from calib.plates.compare import (
     compare,
     judged_plates,
     labelled_plates,
-    read_study,
     replicated,
 )
 from calib.plates.design import look
@@ -41,29 +41,6 @@ log = logging.getLogger(__name__)
 ALONE = "pooled_logistic"
 """The method that answers where no labelled plate is left to choose by: measured to be rarely worse than no
 calibration (docs/class-mix.md)."""
-
-
-def check(request: Request) -> Design:
-    """Return the design of the plates that a request names.
-
-    Raises:
-        CalibError: a setting or a file is wrong; or, with ``strict``, a finding is serious.
-    """
-    design = look(read_study(request), seed=request.seed)
-    refuse_serious(request, design)
-    return design
-
-
-def refuse_serious(request: Request, design: Design) -> None:
-    """Refuse a design with serious findings, where the request is strict.
-
-    Raises:
-        CalibError: as above.
-    """
-    serious = [one for one in design.findings if one.serious]
-    if request.strict and serious:
-        more = f" There are {len(serious) - 1} more serious findings." if len(serious) > 1 else ""
-        raise CalibError(f"{serious[0].text} {serious[0].advice} ({serious[0].code}){more}")
 
 
 def answer(request: Request) -> Answer:

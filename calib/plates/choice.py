@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from calib.data.cautions import listed
-from calib.plates.answer import METRICS, Choice, Expected, LeftOut
+from calib.plates.answer import BALANCED, METRICS, Choice, Expected, LeftOut
 from calib.plates.compare import Result
-from calib.plates.scores import BALANCED, MethodScores, PlateScores, floor, ranged, scored
+from calib.plates.scores import MethodScores, PlateScores, floor, ranged, scored
 
 RULE = (
     "The method with the highest balanced accuracy, mean over the labelled plates, each judged by a model of "

@@ -13,16 +13,14 @@ from calib.config import compose
 from calib.data.split import Split, split_by_name
 from calib.data.study import Study
 from calib.errors import CalibError
-from calib.failures import in_one_sentence
 from calib.plates.answer import Judged, LeftOut
 from calib.plates.carry_out import carry_out
 from calib.plates.methods import Compared
 from calib.plates.options import Request
 from calib.plates.units import unit_probability
-from calib.registry import CONF, LOADER
-from calib.runs.loading import read
+from calib.registry import CONF
 from calib.runs.planner import Job
-from calib.runs.run import check_settings, load, make_run
+from calib.runs.run import load, make_run
 
 LIGHT = "keep=predictions"
 """Override of the runs of a comparison, of which only the predictions are needed."""
@@ -47,18 +45,6 @@ class Result:
     units: LeftOut
     seconds: float
     refusal: str = ""
-
-
-def read_study(request: Request) -> Study:
-    """Return the study that a request names, with its values as in the file.
-
-    Raises:
-        CalibError: a setting or a file is wrong.
-    """
-    config = compose(CONF, *request.overrides, *request.settings, f"out='{request.folder}'")
-    check_settings(config)
-    with in_one_sentence(f"Reading study '{request.name}'"):
-        return read(config.dataset, LOADER)
 
 
 def labelled_plates(study: Study) -> list[str]:

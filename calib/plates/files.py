@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from calib.plates.answer import Answer, Design
+from calib.plates.answer import Answer
 from calib.plates.checklist import FILE as CHECKLIST
 from calib.plates.checklist import checklist
+from calib.plates.design_files import DIGITS, findings_table
 from calib.plates.page.page import page
 from calib.records.record import Record
 
@@ -37,8 +38,6 @@ TABLES = {
 }
 """File -> what it holds."""
 
-DIGITS = 6
-
 
 def tables_of(answer: Answer) -> dict[str, pd.DataFrame]:
     """Return the tables of an answer by the name of their file, those that have rows."""
@@ -61,23 +60,6 @@ def tables_of(answer: Answer) -> dict[str, pd.DataFrame]:
         "map.csv": answer.map,
     }
     return {name: table for name, table in tables.items() if len(table)}
-
-
-def findings_table(design: Design) -> pd.DataFrame:
-    """Return the findings of a design, a row each."""
-    return pd.DataFrame([asdict(one) for one in design.findings])
-
-
-def write_design(design: Design, folder: Path) -> None:
-    """Write the plates and the findings of a design, as an answer has them.
-
-    Raises:
-        CalibError: the folder cannot be written to.
-    """
-    record = Record(folder)
-    record.make_folder()
-    for name, table in (("plates.csv", design.plates), ("findings.csv", findings_table(design))):
-        record.write_table(name, table, digits=DIGITS)
 
 
 def write_answer(answer: Answer, folder: Path) -> Path:

@@ -15,10 +15,8 @@ from scipy.stats import t as student
 from calib.data.study import FloatArray, IntArray
 from calib.evaluation.jackknife import class_scores, groups_of
 from calib.evaluation.trust import brier
-from calib.plates.answer import METRICS, Expected, Judged, LeftOut
+from calib.plates.answer import BALANCED, METRICS, Expected, Judged, LeftOut
 from calib.plates.slope import slope as calibration_slope
-
-BALANCED = "balanced_accuracy"
 
 SHUFFLES = 1000
 """Shuffles of the labels that the floor is taken from."""

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from calib.plates.answer import Answer, Design, Finding
-from calib.plates.scores import BALANCED
+from calib.plates.answer import BALANCED, Answer, Design, Finding
 from calib.shown import one_line
 
 MOST = 12

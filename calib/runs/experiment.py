@@ -25,12 +25,12 @@ from calib.records.provenance import hardware, peak_memory_mb, revision, version
 from calib.runs.again import tell
 from calib.runs.fitting import Trained, runtime_of, task_of, train, train_together
 from calib.runs.input_checks import before_training
+from calib.runs.kept import has_all
 from calib.runs.mixes import mix_model, mixes_of, unlike_sources
 from calib.runs.models import MODEL, reads_alike, save_model
 from calib.runs.outcome import (
     Outcome,
     embedding_arrays,
-    has_all,
     judge,
     predictions,
     subject_predictions,
@@ -40,7 +40,7 @@ from calib.runs.run_log import logged_to_record
 from calib.runs.selection import selection
 from calib.runs.terminal import result_table
 from calib.runs.training_checks import after_training
-from calib.runtime import named_device, repeat_on, torchs_own_defaults
+from calib.runtime import repeat_on, torchs_own_defaults
 from calib.shown import without_passwords
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def run(config: DictConfig) -> list[Result]:
     logged(study.cautions)
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # kernels of far-apart samples underflow, and denormals are slow
-    repeat_on(named_device(config.device))
+    repeat_on(torch.device(str(config.device)))
     splits = parse_splits(config.split, study)
     results = []
     for some in [splits] if config.batch_seeds else [[split] for split in splits]:

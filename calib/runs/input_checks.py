@@ -17,7 +17,6 @@ from calib.data.cautions import Caution
 from calib.data.matrix import Matrix
 from calib.data.study import LabelledTask, Task
 from calib.runs.run import Run
-from calib.runtime import DTYPES
 
 ASSUMPTIONS = ("any", "intensities", "counts", "logarithms")
 """What the card of a method may say of its input (``card.assumes``).
@@ -39,7 +38,7 @@ def before_training(run: Run, task: Task | LabelledTask) -> list[Caution]:
     name = run.config.method.name
     found = [*unmet(name, assumption(run.config.method), facts([batch.x for batch in task.batches]))]
     sizes = task.sources[0].x.shape[1], len(task.sources), len(task.batches)
-    needed = run.method.most_weights(*sizes) * COPIES * DTYPES[run.config.dtype].itemsize
+    needed = run.method.most_weights(*sizes) * COPIES * np.dtype(run.config.dtype).itemsize
     return [*found, *too_large(name, needed, free_memory(run.config.device), sizes[0])]
 
 

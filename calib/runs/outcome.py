@@ -21,11 +21,9 @@ from calib.evaluation.separation import separation
 from calib.files import Stack, short_hash
 from calib.methods.base import Fitted, calibrated_rows, class_probabilities
 from calib.records.predictions_file import CALIBRATED, PROBABILITY, TEXT, Predictions
+from calib.runs.kept import UNMEASURED, keeps_all
 from calib.runs.last import Last
-from calib.runs.run import KEPT, Run
-
-UNMEASURED = "not measured: keep=predictions"
-"""What stands for the rule of distances that a run leaves out."""
+from calib.runs.run import Run
 
 NO_SILHOUETTES: Mapping[str, float | None] = {"batch": None, "class": None}
 
@@ -101,16 +99,6 @@ def judge(run: Run, task: Task | LabelledTask, fitted: Fitted) -> Outcome:
         seconds_predicting=predicted - started,
         seconds=time.perf_counter() - started,
     )
-
-
-def keeps_all(run: Run) -> bool:
-    """Return whether a run's record has calibrated data and distances."""
-    return str(run.config.keep) == KEPT[0]
-
-
-def has_all(result: Mapping[str, Any], run: Run) -> bool:
-    """Return whether a recorded result has all that a run is to keep."""
-    return result.get("mmd_rule") != UNMEASURED or not keeps_all(run)
 
 
 def _distances(

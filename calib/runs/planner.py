@@ -14,7 +14,7 @@ from calib.data.study import Study
 from calib.errors import CalibError, UnreachableError
 from calib.records.record import Finished
 from calib.runs.compositions import Compositions
-from calib.runs.outcome import has_all
+from calib.runs.kept import has_all
 from calib.runs.run import Run, load, make_runs, mix_of, of_split
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
 

@@ -14,6 +14,7 @@ from calib.data.settings import as_text
 from calib.data.split import Split
 from calib.data.study import Study
 from calib.data.transform import prepare, unit_of
+from calib.devices import DTYPES, check_device
 from calib.errors import CalibError, DataError, check_choice, check_flag, check_number
 from calib.failures import in_one_sentence
 from calib.files import short_hash
@@ -22,7 +23,6 @@ from calib.protocol import Protocol
 from calib.records.record import Record, run_record
 from calib.registry import LOADER, METHOD, PROTOCOL
 from calib.runs.loading import read
-from calib.runtime import DTYPES, named_device
 from calib.units import PAPERS_UNIT
 
 RECORD_VERSION = 2
@@ -92,7 +92,7 @@ def check_settings(config: DictConfig) -> None:
     seeds_of(config)
     check_choice("dtype", config.dtype, DTYPES)
     check_choice("keep", config.keep, KEPT)
-    named_device(config.device)
+    check_device(config.device)
     as_text("out", config.out)
     for flag in ("force", "progress", "save_model", "cuda_graphs"):
         check_flag(flag, config[flag])

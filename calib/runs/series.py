@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,13 @@ def public_studies(conf: Path) -> dict[str, str]:
 
 def _contents(file: Path) -> dict[str, Any]:
     """Return the content of a plan's file."""
-    contents = OmegaConf.to_container(OmegaConf.load(file))
+    return dict(_parsed(file.read_text(encoding="utf-8")))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    """Return what the text of a plan says; it is long, and asked for twice."""
+    contents = OmegaConf.to_container(OmegaConf.create(text))
     assert isinstance(contents, dict)
     return {str(key): value for key, value in contents.items()}
 

@@ -1,9 +1,9 @@
-"""Time trainings, seeds, large studies and correctors; ``make bench``.
+"""Time trainings, seeds, large studies, correctors and the start of commands; ``make bench``.
 
 Everything runs on one thread and is measured in processor seconds, on which other programs have less effect
 than on the clock. Both sides of a ratio are measured in the same process, in turns; the best of each counts.
 
-Options: --parts trainings plain seeds tsne scale correctors (all of them unless some are named).
+Options: --parts trainings plain seeds tsne scale correctors startup (all of them unless some are named).
 """
 
 import argparse
@@ -14,6 +14,7 @@ import correctors
 import joblib
 import scale
 import seeds
+import startup
 import torch
 import trainings
 
@@ -26,6 +27,7 @@ PARTS = {
     "tsne": trainings.tsne,
     "scale": scale.main,
     "correctors": correctors.main,
+    "startup": startup.main,
 }
 """The function that measures and prints each part, by the part's name."""
 

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, matthews_corrcoef, roc_auc_score
 
-from calib.plates.answer import METRICS, Judged
+from calib.plates.answer import BALANCED, METRICS, Judged
 from calib.plates.choice import all_scores, choose, method_table, next_plate, plate_table
 from calib.plates.compare import Result
 from calib.plates.methods import Compared
-from calib.plates.scores import BALANCED, PlateScores, floor, scored
+from calib.plates.scores import PlateScores, floor, scored
 
 
 def judged(rng: np.random.Generator, strength: float, subjects: int = 40, classes: int = 2) -> Judged:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from calib.data.cautions import counted, listed
 from calib.data.study import Batch, FloatArray, IntArray, Study
@@ -42,9 +42,7 @@ def _apart(study: Study, batches: Sequence[Batch]) -> list[Finding]:
     present = np.array([np.bincount(b.y, minlength=len(study.classes)) for b in batches if b.y is not None])
     if len(batches) < 2:
         return []
-    _, component = connected_components(
-        sparse.block_array([[None, present > 0], [(present > 0).T, None]]).tocsr(), directed=False
-    )
+    component = _components(present > 0)
     names, plates = list(study.classes), [batch.name for batch in batches]
     of_plate, of_class = component[: len(plates)], component[len(plates) :]
     groups = [(np.flatnonzero(of_class == g), np.flatnonzero(of_plate == g)) for g in np.unique(of_plate)]
@@ -90,6 +88,21 @@ def _apart(study: Study, batches: Sequence[Batch]) -> list[Finding]:
             )
         )
     return found
+
+
+def _components(present: NDArray[np.bool_]) -> IntArray:
+    """Return a number for each plate, then for each class, equal for those that are linked through others.
+
+    Args:
+        present: whether a plate has a class ``(plates, classes)``.
+    """
+    linked = np.eye(sum(present.shape), dtype=bool)
+    linked[: len(present), len(present) :] = present
+    linked |= linked.T
+    for _ in range(len(linked).bit_length()):  # each product doubles the steps that are followed
+        linked = linked.astype(np.float32) @ linked > 0
+    first: IntArray = linked.argmax(axis=1)
+    return first
 
 
 def _plates(names: Sequence[str]) -> str:

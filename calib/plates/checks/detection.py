@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import norm, rankdata
 
 from calib.data.cautions import listed, some
 from calib.data.study import Batch
+from calib.evaluation.ranks import normal_tail, ranks
 from calib.plates.answer import Finding
 from calib.plates.checks.present import Present
 from calib.plates.checks.seen import LEVEL, Checked, Seen, adjusted, auc_within, stratified
@@ -90,13 +90,15 @@ def _by_class(seen: Seen, code: str, plates: Sequence[Present]) -> list[Finding]
         return []
     tested = classes if len(classes) > 2 else classes[1:]  # of two classes each tells the other
     excess, variance = (sum(getattr(p, part)[tested] for p in plates) for part in ("excess", "variance"))
-    p = np.where(variance > LEAST, 2 * norm.sf(np.abs(excess) / np.sqrt(np.maximum(variance, LEAST))), np.nan)
+    p = np.where(
+        variance > LEAST, 2 * normal_tail(np.abs(excess) / np.sqrt(np.maximum(variance, LEAST))), np.nan
+    )
     with_class = int((np.nan_to_num(adjusted(p), nan=1) < LEVEL).any(axis=0).sum())
     each = [1 - plate.share for plate in plates]
-    ranks = [rankdata(one)[:, None] for one in each]
-    z = np.array([stratified(ranks, [y == c for y in labels])[0] for c in tested])
+    places = [ranks(one)[:, None] for one in each]
+    z = np.array([stratified(places, [y == c for y in labels])[0] for c in tested])
     areas = np.array([auc_within(each, [y == c for y in labels]) for c in tested])
-    sure = 2 * norm.sf(np.abs(np.nan_to_num(z))) * len(tested) < SURE
+    sure = 2 * normal_tail(np.abs(np.nan_to_num(z))) * len(tested) < SURE
     strength = np.where(sure, np.abs(areas - 0.5), 0)
     worst = int(np.argmax(strength))
     differs = bool(strength[worst] >= AUC - 0.5)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
-from scipy.stats import t as student
 
 from calib.data.study import Batch, FloatArray
+from calib.evaluation.ranks import normal_tail, ranks, student_tail
 from calib.plates.answer import Finding
 from calib.plates.checks.seen import (
     LEVEL,
@@ -70,7 +69,7 @@ def _drift(seen: Seen, batches: Sequence[Batch]) -> tuple[list[tuple[object, ...
         return [], []
     r = both / np.sqrt(np.where(own > 0, own, np.inf) * along)
     t = r * np.sqrt((degrees - 1) / np.maximum(1 - r**2, 1e-12))
-    p = adjusted(np.where(own > 0, 2 * student.sf(np.abs(t), degrees - 1), np.nan))
+    p = adjusted(np.where(own > 0, 2 * student_tail(np.abs(t), degrees - 1), np.nan))
     names = [str(seen.study.features[i]) for i in seen.features]
     table: list[tuple[object, ...]] = [
         ("feature", n, float(a), float(b)) for n, a, b in zip(names, r, p, strict=True)
@@ -91,8 +90,8 @@ def _drift(seen: Seen, batches: Sequence[Batch]) -> tuple[list[tuple[object, ...
 
 def _centred(x: FloatArray) -> FloatArray:
     """Return the ranks in each column less their mean."""
-    ranks = rankdata(x, axis=0)
-    centred: FloatArray = ranks - ranks.mean(axis=0)
+    found = ranks(x)
+    centred: FloatArray = found - found.mean(axis=0)
     return centred
 
 
@@ -113,8 +112,8 @@ def _classes(seen: Seen, batches: Sequence[Batch]) -> tuple[list[tuple[object, .
     rows: list[tuple[object, ...]] = []
     for c in present:
         inside = [y == c for y in labels]
-        z = stratified([rankdata(place)[:, None] for place in places], inside)[0]
-        p = min(2 * float(norm.sf(abs(z))) * len(present), 1.0)
+        z = stratified([ranks(place)[:, None] for place in places], inside)[0]
+        p = min(2 * float(normal_tail(np.abs(z))) * len(present), 1.0)
         rows.append(("class", names[c], auc_within(places, inside), p))
     sure = [row for row in rows if float(str(row[3])) < SURE]
     if not sure:

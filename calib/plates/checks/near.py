@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import norm, rankdata
 
 from calib.data.study import FloatArray
+from calib.evaluation.ranks import normal_scores
 from calib.plates.checks.outliers import distances
 from calib.plates.checks.seen import Seen, means_by, units_of
 
@@ -54,7 +54,7 @@ def near_pairs(seen: Seen) -> list[Pair]:
             continue
         means = means_by(owner, x)
         rows[name] = seen.rows[name][first]
-        scores[name] = _scores(means)
+        scores[name] = normal_scores(means)
         usual[name] = distances(means, None).max(axis=1) < USUAL
     if len(scores) < 2 or sum(map(len, scores.values())) < VARYING:
         return []
@@ -84,12 +84,6 @@ def _pairs(r: FloatArray) -> Sequence[tuple[int, int]]:
         if z[i, j] - rivals >= AHEAD * spread:
             found.append((i, j))
     return found
-
-
-def _scores(x: FloatArray) -> FloatArray:
-    """Return each feature's normal scores within the plate."""
-    scores: FloatArray = norm.ppf((rankdata(x, axis=0) - 0.5) / len(x))
-    return scores
 
 
 def _whitened(scores: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

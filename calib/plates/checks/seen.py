@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import rankdata
 
 from calib.data.matrix import dense
 from calib.data.study import Batch, FloatArray, IntArray, Study
 from calib.data.transform import TRANSFORMS, unit_of
+from calib.evaluation.ranks import ranks
 from calib.plates.answer import Finding
 
 SAMPLES = 8000
@@ -179,6 +179,6 @@ def auc_within(values: Sequence[FloatArray], inside: Sequence[NDArray[np.bool_]]
     above = pairs = 0.0
     for value, chosen in zip(values, inside, strict=True):
         k = int(chosen.sum())
-        above += rankdata(value)[chosen].sum() - k * (k + 1) / 2
+        above += ranks(value)[chosen].sum() - k * (k + 1) / 2
         pairs += k * (len(value) - k)
     return above / pairs if pairs else float("nan")

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.stats import norm
 
 from calib.data.cautions import counted, listed
+from calib.evaluation.ranks import normal_quantile
 from calib.plates.answer import Finding
 from calib.plates.checks.seen import Checked, Seen, has, subject_keys
 
@@ -106,21 +105,19 @@ def subjects_for(gain: float, discordant: float = DISCORDANT) -> int:
         gain: difference of two accuracies, at most ``discordant``.
         discordant: share of subjects that just one of the two methods answers rightly.
     """
-    level, power = norm.ppf(1 - ERROR / 2), norm.ppf(POWER)
+    level, power = normal_quantile(1 - ERROR / 2), normal_quantile(POWER)
     root = level * np.sqrt(discordant) + power * np.sqrt(max(discordant - gain**2, 0))
     return int(np.ceil((root / gain) ** 2))
 
 
 def smallest_gain(subjects: int, discordant: float = DISCORDANT) -> float:
-    """Return the smallest gain that so many subjects can show (``subjects_for``), NaN where there is none."""
+    """Return the smallest gain that so many subjects can show, NaN where there is none.
+
+    It solves the equation of ``subjects_for`` for the gain, a quadratic one.
+    """
     if subjects < subjects_for(discordant, discordant):
         return float("nan")
-    level, power = norm.ppf(1 - ERROR / 2), norm.ppf(POWER)
-
-    def lack(gain: float) -> float:
-        """Return how far the gain is from what can be shown, in standard errors times the root of n."""
-        return float(
-            level * np.sqrt(discordant) + power * np.sqrt(discordant - gain**2) - gain * np.sqrt(subjects)
-        )
-
-    return float(brentq(lack, 1e-6, discordant))
+    level, power = normal_quantile(1 - ERROR / 2), normal_quantile(POWER)
+    needed, both = level**2 * discordant, subjects + power**2
+    half = level * np.sqrt(discordant * subjects)
+    return float((half + np.sqrt(half**2 - both * (needed - power**2 * discordant))) / both)

@@ -6,7 +6,6 @@ from statistics import mean
 
 from calib.evaluation.distances import most_rows, pair_name
 from calib.evaluation.significance import LEAST_SEEDS
-from calib.mmd import PAPER_WIDTHS
 from calib.records.record import Finished
 from calib.report.claims.floor import FLOOR_RULE, Floor, Values
 from calib.report.claims.rules import BAND, NAMES, ahead_of_all, all_or_none, enough, near
@@ -14,6 +13,7 @@ from calib.report.claims.runs import FALLBACK, Cell, StudyRuns
 from calib.report.exhibits import MISSING, Ruling, Verdict
 from calib.report.numbers import number
 from calib.report.paper import DISTANCES, MAP_FIGURES, paper_numbers
+from calib.rules import PAPER_WIDTHS
 
 OTHERS = ("combat", "normae", "bermuda", "desc")
 """The methods of the paper's Figures 2 to 4 and S1b without joint."""

@@ -8,13 +8,13 @@ import pandas as pd
 from calib.errors import DamagedError
 from calib.evaluation.distances import DRAWS, most_rows
 from calib.files import read_table, safe_name
-from calib.losses import PAPER_WIDTHS
 from calib.records.record import Record
 from calib.report.figures.curves import distance_figure
 from calib.report.figures.gallery import Gallery, both, map_folder, rules_of
 from calib.report.figures.maps import map_figure
 from calib.report.figures.tsne import Map, MapSettings, record_map
 from calib.report.paper import MAP_FIGURES, PANCREAS, PARTS_OF_PANCREAS, spelled
+from calib.rules import PAPER_WIDTHS
 from calib.runs.run import Run
 
 MAPPED = ("baseline", "combat", "normae", "bermuda", "desc", "joint")
