@@ -42,10 +42,9 @@ class Compositions:
         """
         values = [text for text in overrides if self._is_value(text)]
         chosen = [text for text in overrides if text not in values]
-        # What adds or deletes a node, or chooses a group twice, is for Hydra.
+        if any(text[:1] in "+~" for text in chosen):
+            return compose(self.conf, *overrides)  # a node that is added or deleted may be one of a part
         parts = [text for text in chosen if _key(text) in PARTS]
-        if len(set(map(_key, parts))) < len(parts) or any(text[:1] in "+~" for text in chosen):
-            return compose(self.conf, *overrides)
         made = self._once(*(text for text in chosen if text not in parts)).copy()
         try:
             for part in parts:
