@@ -66,6 +66,20 @@ def small_run(method: str, out: Path, *overrides: str) -> DictConfig:
     return compose(f"method={method}", f"out={out}", *SMALL, *fast(method), *overrides)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let both of two workers begin with slow tests and end with fast ones, so that none waits for the other.
+
+    ``--dist worksteal`` gives each worker a half of the tests, and whoever has done its own takes from the other.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    files = list(dict.fromkeys(item.path for item in slow))
+    halves = [[item for item in slow if item.path in files[part::2]] for part in (0, 1)]
+    fast = [item for item in items if not item.get_closest_marker("slow")]
+    cut = max(0, len(items) // 2 - len(halves[0]))
+    items[:] = [*halves[0], *fast[:cut], *halves[1], *fast[cut:]]
+
+
 @pytest.fixture(autouse=True)
 def _quiet_threads() -> None:
     torch.set_num_threads(1)
