@@ -81,8 +81,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_threads() -> None:
+def _quiet_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # a run waits for the disk a dozen times; see test_files
 
 
 @pytest.fixture(params=["paper", "released"])
