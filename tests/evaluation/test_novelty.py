@@ -17,6 +17,7 @@ from calib.commands.predict import main
 from calib.data.simulate import simulate
 from calib.data.study import FloatArray
 from calib.errors import CalibError
+from calib.evaluation import novelty as module
 from calib.evaluation.novelty import LEAST, TrainingStatistics, novelty, training_statistics, warning
 from calib.evaluation.trust import temperature
 from calib.runs.experiment import run
@@ -85,9 +86,43 @@ def test_sparse_data_are_compared_as_dense_ones() -> None:
     assert found[0] == found[1]
 
 
+def test_the_fewest_rows_whose_spread_and_shape_are_measured() -> None:
+    known, new = known_and_new(0)
+    fewest, fewer = (novelty(new[:rows], known) for rows in (LEAST, LEAST - 1))
+    assert all(np.isfinite(measure.value) for measure in fewest.values())
+    assert [name for name, measure in fewer.items() if np.isfinite(measure.value)] == ["location"]
+
+
 def test_too_few_batches_give_no_reference() -> None:
     first, *_ = plates(0)
     assert training_statistics({"1": first, "2": first[: LEAST - 1]}) is None
+
+
+def test_many_features_leave_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.arange(300 * 4.0).reshape(300, 4)
+    for numbers, rows in ((10**6, module.ROWS), (2 * 4 * 50, 50), (1, LEAST)):
+        monkeypatch.setattr(module, "NUMBERS", numbers)
+        known = training_statistics({"0": x, "1": x})
+        assert known is not None
+        assert np.bincount(known.owner).tolist() == [rows, rows]
+
+
+def test_how_far_out_a_sample_lies() -> None:
+    rows = np.arange(10.0)[:, None]
+    assert module._neighbour(np.array([[0.0], [9.5]]), rows).tolist() == [4, 4.5]  # the fifth nearest
+    assert module._neighbour(np.zeros((1, 1)), rows[:3]).tolist() == [2]
+
+
+def test_the_limit_of_the_distance_is_that_of_the_training_batch_farthest_from_its_nearest() -> None:
+    rng = np.random.default_rng(0)
+    apart = {name: rng.normal(size=(100, 6)) for name in "ac"}
+    alike = {name: rng.normal(size=(100, 1)) + 0.1 * rng.normal(size=(100, 6)) for name in "bd"}
+    pairs = training_statistics({"a": apart["a"], "b": alike["b"], "c": apart["c"], "d": alike["d"]})
+    single = training_statistics({"a": apart["a"], "b": alike["b"], "c": apart["c"]})
+    assert pairs is not None
+    assert single is not None
+    assert novelty(alike["d"], pairs)["distance"].limit < 0.2
+    assert novelty(alike["d"], single)["distance"].limit > 0.5
 
 
 @pytest.mark.parametrize("sparse", [1, 2])
