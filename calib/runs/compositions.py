@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from calib.config import compose, copied
+from calib.config import compose
 from calib.overrides import readable
 
 PARTS = {"dataset": ("dataset", "tuned"), "protocol": ("protocol",), "training": ("training",)}
@@ -45,7 +45,7 @@ class Compositions:
         if any(text[:1] in "+~" for text in chosen):
             return compose(self.conf, *overrides)  # a node that is added or deleted may be one of a part
         parts = [text for text in chosen if _key(text) in PARTS]
-        made = copied(self._once(*(text for text in chosen if text not in parts)))
+        made = self._once(*(text for text in chosen if text not in parts)).copy()
         try:
             for part in parts:
                 _exchange(made, self._once(part), PARTS[_key(part)])

@@ -18,7 +18,7 @@ from calib.data.simulate import simulate
 from calib.data.study import FloatArray
 from calib.errors import CalibError
 from calib.evaluation import novelty as module
-from calib.evaluation.novelty import LEAST, TrainingStatistics, novelty, training_statistics, warning
+from calib.evaluation.novelty import LEAST, Measure, TrainingStatistics, novelty, training_statistics, warning
 from calib.evaluation.trust import temperature
 from calib.runs.experiment import run
 from calib.runs.models import load_model
@@ -67,6 +67,16 @@ def test_a_spoiled_plate_warns(spoil: Callable[[FloatArray], FloatArray], said: 
     found = warning("plate <4>", novelty(spoil(new), known))
     assert said in found
     assert found.startswith("Batch 'plate <4>' lies outside what the model was trained on")
+
+
+def test_a_warning_has_every_measure_beyond_its_limit() -> None:
+    beyond = {"location": (3, 2), "spread": (2, 1), "distance": (0.5, 0.25), "far": (0.5, 0.05)}
+    said = warning("x", {name: Measure(*values) for name, values in beyond.items()})
+    assert said.partition(": ")[2].rpartition("; check")[0] == (
+        "its features lie 3.0 usual spreads off (limit 2.0); they spread 4.0 times as much or as little (limit 2.0); "
+        "its squared MMD to the nearest training batch is 0.500 (limit 0.250); 50% of its samples lie far out (limit 5%)"
+    )
+    assert warning("x", {name: Measure(limit, limit) for name, (_, limit) in beyond.items()}) == ""
 
 
 def test_a_correction_of_each_feature_leaves_the_shape() -> None:
