@@ -12,7 +12,7 @@ import pytest
 from calib.files import checksum
 from calib.records import provenance
 from calib.records.record import RESULT, run_record
-from calib.records.shape import RUN
+from calib.records.shape import RUN, misfit
 from calib.runs.experiment import run
 from tests.conftest import small_run
 from tests.faults import content
@@ -76,7 +76,7 @@ def test_every_needed_value_is_looked_for(out: Path) -> None:
     result = json.loads((place / RESULT).read_text())
     record = run_record(out, result["study"], result["split"], result["method"], result["key"])
     assert record.path == place
-    assert record.damage() == ""
+    assert record.damage() == misfit(result, RUN, place.name) == ""
     for name in RUN:
         for changed in ({k: v for k, v in result.items() if k != name}, {**result, name: [1]}):
             (place / RESULT).write_text(sealed(changed))
