@@ -45,6 +45,13 @@ def test_without_two_samples_of_either_side_there_is_no_direction() -> None:
     assert ClassDirection.of([one, two], 1, 0.1).batches == 1
 
 
+def test_how_far_apart_classes_lie_is_measured_on_other_samples() -> None:
+    """A direction through noise tells the samples apart that it was made from, and no others."""
+    rng = np.random.default_rng(0)
+    noise = [Averaged(rng.normal(size=(40, 200)), np.arange(40) % 2) for _ in range(2)]
+    assert ClassDirection.of(noise, 1, 0.1).separation < 0.3
+
+
 def test_replicates_are_averaged() -> None:
     x = np.array([[1, 2], [3, 6], [9, 9]], "f4")
     found = Averaged.of(

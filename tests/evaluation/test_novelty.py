@@ -70,10 +70,10 @@ def test_a_spoiled_plate_warns(spoil: Callable[[FloatArray], FloatArray], said: 
 
 
 def test_a_warning_has_every_measure_beyond_its_limit() -> None:
-    beyond = {"location": (3, 2), "spread": (2, 1), "distance": (0.5, 0.25), "far": (0.5, 0.05)}
+    beyond = {"location": (3, 2), "spread": (3, 1.5), "distance": (0.5, 0.25), "far": (0.5, 0.05)}
     said = warning("x", {name: Measure(*values) for name, values in beyond.items()})
     assert said.partition(": ")[2].rpartition("; check")[0] == (
-        "its features lie 3.0 usual spreads off (limit 2.0); they spread 4.0 times as much or as little (limit 2.0); "
+        "its features lie 3.0 usual spreads off (limit 2.0); they spread 8.0 times as much or as little (limit 2.8); "
         "its squared MMD to the nearest training batch is 0.500 (limit 0.250); 50% of its samples lie far out (limit 5%)"
     )
     assert warning("x", {name: Measure(limit, limit) for name, (_, limit) in beyond.items()}) == ""

@@ -108,8 +108,9 @@ def test_a_foreign_correction_is_passed_over(
 def test_reuse_says_what_was_otherwise(
     out: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(small_run("combat", out))
+    (result,) = run(small_run("combat", out))
     assert "It was made with" not in caplog.text
+    assert provenance.made_elsewhere(result, "cpu") == ""
     now = provenance.versions()
     monkeypatch.setattr(provenance, "versions", lambda: {**now, "torch": "9.9"})
     monkeypatch.setattr(provenance, "device_name", lambda device: "NVIDIA H100")
