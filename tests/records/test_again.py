@@ -169,13 +169,18 @@ from calib.records.record import Record
 with Record(Path({str(path)!r})).locked():
     print("locked", flush=True)
     time.sleep(3)
+    Path({str(tmp_path / "left")!r}).touch()
 """
     other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert other.stdout is not None
     assert other.stdout.readline() == "locked\n"
     with pytest.raises(CalibError), Record(path).locked(wait=False):
         pass
+    (path / NEXT).mkdir()
+    Record(path).tidy()  # which does not wait
+    assert (path / NEXT).is_dir()
     with caplog.at_level(logging.WARNING), Record(path).locked():
+        assert (tmp_path / "left").exists()
         assert f"Another process is making the record {path}; waiting" in caplog.text
     other.stdout.close()
     assert other.wait() == 0
