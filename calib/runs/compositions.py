@@ -24,7 +24,7 @@ class Compositions:
     """Composes configurations, and keeps what several of them share.
 
     Args:
-        conf: folder of the configuration, whose files stay as they are.
+        conf: folder of the configuration, whose files stay as they are; see ``compositions``.
     """
 
     def __init__(self, conf: Path) -> None:
@@ -67,9 +67,14 @@ class Compositions:
         return "@" not in key and key[:1] not in "+~" and key not in self._groups
 
 
-@cache
 def compositions(conf: Path) -> Compositions:
-    """Return the compositions of this process from a folder."""
+    """Return the compositions of this process from a folder, new ones after one of its files has changed."""
+    return _as_of(conf, max(file.stat().st_mtime_ns for file in conf.rglob("*")))
+
+
+@cache
+def _as_of(conf: Path, changed: int) -> Compositions:
+    """Return the compositions from a folder whose last change was at a time."""
     return Compositions(conf)
 
 

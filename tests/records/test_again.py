@@ -160,6 +160,20 @@ def test_no_file_of_before_is_left_of_a_damaged_record(tmp_path: Path) -> None:
     assert names(path) == {"a.txt", "run.log", RESULT}
 
 
+def test_the_result_of_a_damaged_record_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is killed while emptying the folder leaves no result of files that are gone."""
+    path, gone = tmp_path / "x-1", []
+    made(path, "old", "z.txt")
+    (path / "a.txt").write_text("bad")
+    unlink = Path.unlink
+    monkeypatch.setattr(
+        Path, "unlink", lambda file, **options: gone.append(file.name) or unlink(file, **options)
+    )
+    Record(path).prepare()
+    assert gone[0] == RESULT
+    assert {"a.txt", "z.txt"} <= set(gone)
+
+
 def test_a_lock_that_is_waited_for_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "x-1"
     program = f"""

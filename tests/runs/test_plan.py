@@ -3,6 +3,7 @@
 ``python -m tests.renew_keys`` renews the committed keys.
 """
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from omegaconf import OmegaConf
 
 from calib.config import compose
 from calib.errors import CalibError
-from calib.runs.compositions import Compositions
+from calib.runs.compositions import Compositions, compositions
 from calib.runs.planner import Planner
 from calib.runs.series import PLAN, Series, expand, read_series, read_variants
 from tests.conftest import CONF
@@ -80,6 +81,15 @@ def test_what_is_put_together_is_what_hydra_composes(overrides: str) -> None:
                 composed, resolve=resolve
             )
         put.method.name = put.protocol.name = put.dataset.name = "changed"
+
+
+def test_a_changed_file_is_composed_anew(tmp_path: Path) -> None:
+    conf = Path(shutil.copytree(CONF, tmp_path / "conf"))
+    assert compositions(conf) is compositions(conf)
+    assert compositions(conf).compose("dataset=demo").dataset.seed == 20211202
+    file = conf / "dataset" / "demo.yaml"
+    file.write_text(file.read_text().replace("seed: 20211202", "seed: 7"))
+    assert compositions(conf).compose("dataset=demo").dataset.seed == 7
 
 
 def test_what_cannot_be_put_together_is_refused_as_hydra_does() -> None:
