@@ -25,11 +25,14 @@ PLACE = --out '$(OUT)' --device $(DEVICE) --launcher $(LAUNCHER) \
 	$(if $(LAUNCH_OPTIONS),--launcher-options $(LAUNCH_OPTIONS)) $(if $(JOBS),--jobs $(JOBS))
 PARTS = $(if $(STUDIES),--studies $(STUDIES)) $(if $(METHODS),--methods $(METHODS)) \
 	$(if $(PROTOCOLS),--protocols $(PROTOCOLS)) $(if $(SEEDS),--seeds $(SEEDS))
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 REPRODUCE = $(BIN)/python scripts/reproduce.py --series $(SERIES) $(PLACE) $(PARTS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Without compiled files, each of the many processes of a sweep or a test compiles the whole package.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint data reproduce-all zoo report status search archive restore tables notes docs bench \
+.PHONY: help setup demo test test-slow test-all lint data reproduce-all zoo report status search archive restore tables notes docs bench \
 	build check-build sbom dependencies clean
 
 help:  ## print this list
@@ -49,10 +52,13 @@ demo: setup  ## every method on the simulated study demo, with tables, figures a
 	$(BIN)/python scripts/reproduce.py --series demo --out $(OUT)
 
 test: setup  ## fast tests (7 to 12 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	$(TESTS) -m "not slow"
 
 test-slow: setup  ## slow tests: whole trainings, real data where CALIB_DATA_DIR names it
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+	$(TESTS) -m slow
+
+test-all: setup  ## both at once, in less time than one after the other
+	$(TESTS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -78,10 +78,7 @@ def test_commands_have_help(name: str) -> None:
     assert name in done.stdout
 
 
-def test_run_is_run_py(tmp_path: object) -> None:
-    done = called("run", "method=standardise_logistic", f"out={tmp_path}", "progress=false")
-    assert done.returncode == 0, done.stderr
-    assert "Standardised, logistic regression" in done.stdout + done.stderr
-    wrong = called("run", "method=joynt")
+def test_run_is_run_py() -> None:
+    wrong = called("run", "method=joynt")  # test_again makes a run so
     assert wrong.returncode == 1
     assert "method=joynt is unknown; did you mean 'joint'?" in wrong.stderr

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from calib.failures import in_one_sentence, interrupted, out_of_memory
 from calib.runs.run import load
 from tests.conftest import ROOT, SMALL, compose
 from tests.faults import allow_interrupts
+from tests.runs.test_cli import Done, call
+
+__all__ = ["call"]  # the fixture
 
 COMMAND = [sys.executable, ROOT / "run.py", "progress=false"]
 
@@ -81,17 +85,16 @@ def test_a_run_whose_output_nobody_reads_is_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a=b", "c (1)", "it's, 2"])
-def test_a_path_that_hydra_cannot_read(name: str, tmp_path: Path) -> None:
-    arguments = [*COMMAND, "dataset=table", f"dataset.path={tmp_path / name}.csv"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 1
-    (line,) = done.stderr.strip().splitlines()
+def test_a_path_that_hydra_cannot_read(name: str, tmp_path: Path, call: Callable[..., Done]) -> None:
+    done = call("dataset=table", f"dataset.path={tmp_path / name}.csv")
+    assert done.code == 1
+    (line,) = done.err.strip().splitlines()
     assert line.startswith("Error: dataset.path=")
     assert "cannot be read" in line
     (quoted,) = shlex.split(line.partition("write it as ")[2].removesuffix("."))
-    done = subprocess.run([*COMMAND, "dataset=table", quoted], capture_output=True, text=True, check=False)
-    assert f"{name}.csv" in done.stderr  # now the file is looked for
-    assert "cannot be read:" not in done.stderr
+    done = call("dataset=table", quoted)
+    assert f"{name}.csv" in done.err  # now the file is looked for
+    assert "cannot be read:" not in done.err
 
 
 def test_an_error_in_the_place_of_an_interrupt_is_known() -> None:

@@ -1,13 +1,14 @@
-"""Tests of NumPy archives: they have the bytes that NumPy writes, and single rows can be read."""
+"""Tests of files: NumPy archives have the bytes that NumPy writes, and a file is written whole or not at all."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import calib.files
-from calib.files import Stack, read_rows, write_archive
+from calib.files import Stack, read_rows, write_archive, write_whole
 
 
 def test_a_stack_is_written_as_the_array_it_stands_for(tmp_path: Path) -> None:
@@ -32,3 +33,18 @@ def test_rows_of_an_archive(block: int, tmp_path: Path, monkeypatch: pytest.Monk
     for rows in (np.array([0, 3, 4, 31, 49]), np.arange(50), np.array([], int)):
         np.testing.assert_array_equal(read_rows(tmp_path / "z.npz", "z", rows), z[rows])
     assert read_rows(tmp_path / "z.npz", "other", np.array([1, 3])).tolist() == [1, 3]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, flushed = tmp_path / "a.txt", []
+
+    def flush(number: int) -> None:
+        assert not file.exists()
+        flushed.append(os.fstat(number).st_size)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    write_whole(file, lambda temporary: temporary.write_text("whole"))
+    assert flushed == [5]
+    assert file.read_text() == "whole"

@@ -4,10 +4,11 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from calib.config import build, compose
+from calib.config import build
 from calib.estimators.classifier import BatchClassifier
 from calib.protocol import Protocol
 from calib.registry import CONF
+from calib.runs.compositions import compositions
 from calib.training import Epochs
 
 LENGTH = {"least": 100, "iterations": 1000}
@@ -101,5 +102,5 @@ class JointCalibrator(BatchClassifier):
 
 def protocol_named(name: str) -> Protocol:
     """Return a protocol of ``conf/protocol``, as configured."""
-    made: Protocol = build(compose(CONF, f"protocol={name}").protocol)
+    made: Protocol = build(compositions(CONF).compose(f"protocol={name}").protocol)
     return made

@@ -5,10 +5,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from calib.config import TARGET, compose
+from calib.config import TARGET
 from calib.errors import CalibError, nearest
 from calib.protocol import Protocol
 from calib.registry import CONF
+from calib.runs.compositions import compositions
 
 NODES = ("method", "protocol")
 """Nodes of the configuration that a setting may name first; without one it is of the method."""
@@ -39,7 +40,8 @@ def configured(method: str, protocol: str | Protocol, settings: Mapping[str, Any
     _check_known("protocol", named)
     given = "dataset=table", "dataset.path=arrays", f"method={method}", f"protocol={named}"
     places = {_place(name): value for name, value in settings.items()}
-    usual = compose(CONF, *given)
+    compose = compositions(CONF).compose
+    usual = compose(*given)
     chosen = [
         f"{place.rpartition('.')[2]}@{place}={value}"
         for place, value in places.items()
@@ -48,7 +50,7 @@ def configured(method: str, protocol: str | Protocol, settings: Mapping[str, Any
     for override in chosen:
         group, _, value = override.partition("=")
         _check_known(group.partition("@")[0], value)
-    config = compose(CONF, *given, *chosen) if chosen else usual
+    config = compose(*given, *chosen) if chosen else usual
     if isinstance(protocol, Protocol):
         options = {name: getattr(protocol, name) for name in vars(protocol)}
         config.protocol.update({name: v for name, v in options.items() if name in config.protocol})

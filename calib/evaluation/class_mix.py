@@ -192,14 +192,3 @@ def _binned(u: FloatArray) -> tuple[FloatArray, FloatArray]:
         return u, np.ones(len(u))
     count, edges = np.histogram(u, BINS)
     return (edges[:-1] + edges[1:]) / 2, count.astype(float)
-
-
-def estimate_mix(sources: Sequence[LabelledSamples], target: Samples, classes: int) -> MixEstimate:
-    """Estimate the class mix of a batch from labelled ones; see ``MixModel``.
-
-    Args:
-        sources: labelled batches, with values on a logarithmic or another even scale.
-        target: the batch, on the same scale.
-        classes: number of classes.
-    """
-    return MixModel.of(sources, classes).estimate(target)

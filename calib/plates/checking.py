@@ -1,6 +1,5 @@
 """From a request to the design of its plates: nothing is trained, so nothing that trains is loaded."""
 
-from calib.config import compose
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.failures import in_one_sentence
@@ -8,6 +7,7 @@ from calib.plates.answer import Design
 from calib.plates.design import look
 from calib.plates.options import Request
 from calib.registry import CONF, LOADER
+from calib.runs.compositions import compositions
 from calib.runs.loading import read
 from calib.runs.run import check_settings
 
@@ -18,7 +18,7 @@ def read_study(request: Request) -> Study:
     Raises:
         CalibError: a setting or a file is wrong.
     """
-    config = compose(CONF, *request.overrides, *request.settings, f"out='{request.folder}'")
+    config = compositions(CONF).compose(*request.overrides, *request.settings, f"out='{request.folder}'")
     check_settings(config)
     with in_one_sentence(f"Reading study '{request.name}'"):
         return read(config.dataset, LOADER)

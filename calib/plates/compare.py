@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib.config import compose
 from calib.data.split import Split, split_by_name
 from calib.data.study import Study
 from calib.errors import CalibError
@@ -19,6 +18,7 @@ from calib.plates.methods import Compared
 from calib.plates.options import Request
 from calib.plates.units import unit_probability
 from calib.registry import CONF
+from calib.runs.compositions import compositions
 from calib.runs.planner import Job
 from calib.runs.run import load, make_run
 
@@ -120,7 +120,7 @@ def make_job(request: Request, method: Compared, split: Split, *words: str) -> J
 def _jobs(request: Request, method: Compared, splits: Sequence[Split], *words: str) -> Iterator[Job]:
     """Yield the run of a method on each split; see ``make_job``."""
     given = (*request.overrides, *method.overrides, *request.settings, f"out='{request.folder}'", *words)
-    config = compose(CONF, *given)
+    config = compositions(CONF).compose(*given)
     study, data = load(config)
     variant = method.name if len(method.overrides) > 1 else ""
     for split in splits:

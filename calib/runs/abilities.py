@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from calib.config import build
 from calib.registry import CONF, METHOD
-from calib.runs.compositions import Compositions
+from calib.runs.compositions import compositions
 from calib.runs.input_checks import assumption
 from calib.runs.run import method_settings
 
@@ -50,7 +50,7 @@ HEADS = tuple(field.name for field in fields(Ability))
 @cache
 def abilities() -> Sequence[Ability]:
     """Return every method by its name, as its configuration on a study of one's own builds it."""
-    shared = Compositions(CONF)
+    shared = compositions(CONF)
     found = []
     for file in sorted((CONF / "method").glob("*.yaml")):
         whole = shared.compose("dataset=table", "dataset.path=x", f"method={file.stem}")

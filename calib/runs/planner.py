@@ -13,7 +13,7 @@ from calib.data.split import Split, all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, UnreachableError
 from calib.records.record import Finished
-from calib.runs.compositions import Compositions
+from calib.runs.compositions import compositions
 from calib.runs.kept import has_all
 from calib.runs.run import Run, load, make_runs, mix_of, of_split
 from calib.runs.series import PLAN, Place, Series, expand, read_variants
@@ -90,7 +90,7 @@ class Planner:
     ) -> None:
         self.conf, self.out, self.device, self.load = conf, out, device, load
         self.names = read_variants(conf / PLAN)
-        self._compositions = Compositions(conf)
+        self._compositions = compositions(conf)
         self.refused: dict[str, str] = {}
         self.unreachable: dict[str, str] = {}
         self._loaded: dict[str, Loaded | None] = {}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from calib.commands.predict import main as predict_command
 from calib.config import build
 from calib.data.study import Study
 from calib.errors import CalibError, DataError, SplitError, misspelling
@@ -390,16 +391,7 @@ def test_predictions_for_a_file_are_those_of_the_run(
     recorded = pd.read_csv(folder / "predictions.csv")
     later = plates[plates["plate"] == "new"].drop(columns=["diagnosis", "person"])
     later[later.columns[::-1]].assign(remark="x").to_csv(tmp_path / "later.csv", index=False)
-    command = [
-        sys.executable,
-        ROOT / "scripts" / "predict.py",
-        f"run={folder}",
-        f"data={tmp_path / 'later.csv'}",
-    ]
-    done = subprocess.run(
-        [*command, f"out={tmp_path / 'p.csv'}"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
+    predict_command([f"run={folder}", f"data={tmp_path / 'later.csv'}", f"out={tmp_path / 'p.csv'}"])
     got = pd.read_csv(tmp_path / "p.csv")
     shares = ["sample", "predicted", "p_healthy", "p_case"]
     pd.testing.assert_frame_equal(got[shares], recorded[shares])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache as kept
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -393,6 +394,7 @@ PARTS = {
 """Cells of every type in every batch of the parts of the study that can be had."""
 
 
+@kept
 def real(name: str) -> Study:
     """Return a real part of the study, or skip the test where its file is not here."""
     config = compose(f"dataset={name}").dataset

@@ -1,6 +1,7 @@
 """Tests of the public studies: their files as they are, read and counted."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ SHAPES = {
 """Features that are kept, and samples of each batch, counted by another reader of the same files."""
 
 
+@cache
 def loaded(name: str) -> Study:
     """Return a study, or skip the test where its files are not here."""
     config = compose(f"dataset={name}").dataset

@@ -8,7 +8,7 @@ import pytest
 from calib.data.study import LabelledSamples, Samples
 from calib.errors import CalibError
 from calib.evaluation.class_direction import LARGE
-from calib.evaluation.class_mix import ALONE, Assumptions, MixModel, estimate_mix
+from calib.evaluation.class_mix import ALONE, Assumptions, MixEstimate, MixModel
 
 
 def batch(
@@ -26,6 +26,11 @@ def batch(
 
 def unlabelled(one: LabelledSamples) -> Samples:
     return Samples(one.name, one.x, replicate=one.replicate)
+
+
+def estimate_mix(sources: list[LabelledSamples], target: Samples, classes: int) -> MixEstimate:
+    """Return the class mix of a batch from labelled ones."""
+    return MixModel.of(sources, classes).estimate(target)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])

@@ -72,6 +72,7 @@ def test_features_that_have_no_logarithm_have_no_p() -> None:
 def test_groups_too_small(case: list[int]) -> None:
     with pytest.raises(CalibError, match="Two groups of at least three samples"):
         two_group_glm(np.ones((len(case), 2)), np.array(case))
+    assert np.isfinite(two_group_glm(np.array([[1.0], [2], [3]]), np.array([1, 1, 0]))).all()
 
 
 def test_replicates_are_averaged_over_their_subject(study: Study) -> None:

@@ -1,7 +1,6 @@
 """Tests that a model's own training samples are recognised, and get no score."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from calib.commands.predict import main as predict_command
 from calib.data.matrix import row_checksums
 from calib.errors import CalibError
 from calib.evaluation.familiar import known, training_rows
 from calib.runs.experiment import run
 from calib.runs.predict import predict
-from tests.conftest import ROOT, compose, fast
+from tests.conftest import compose, fast
 
 A, B, C = np.random.default_rng(0).gamma(2, 500, (3, 6, 4))
 
@@ -61,25 +61,35 @@ def model(plates: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return found
 
 
-def predicted(model: Path, table: pd.DataFrame, folder: Path, *options: str) -> str:
-    """Return what ``scripts/predict.py`` prints for a table."""
-    table.to_csv(folder / "new.csv", index=False)
-    command = [sys.executable, ROOT / "scripts" / "predict.py", f"run={model}", "data=new.csv", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout
+@pytest.fixture
+def predicted(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Return a function that returns what ``calib predict`` prints for a table."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(table: pd.DataFrame, *options: str) -> str:
+        table.to_csv("new.csv", index=False)
+        predict_command([f"run={model}", "data=new.csv", *options])
+        return capsys.readouterr().out
+
+    return call
 
 
-def test_batches_of_the_training_have_no_score(model: Path, plates: pd.DataFrame, tmp_path: Path) -> None:
-    said = predicted(model, plates, tmp_path)
+def test_batches_of_the_training_have_no_score(predicted: Callable[..., str], plates: pd.DataFrame) -> None:
+    said = predicted(plates)
     for name in ("north", "south"):
         assert f"Batch {name} is what the model was trained on" in said
         assert f"Batch {name}, whose labels are known" not in said
     assert "Batch east, whose labels are known: accuracy" in said
     changed = plates.assign(u=plates["u"] + 1)  # the same names, other values
-    assert "trained on" not in predicted(model, changed, tmp_path)
+    assert "trained on" not in predicted(changed)
 
 
-def test_batches_can_be_chosen(model: Path, plates: pd.DataFrame, tmp_path: Path) -> None:
-    said = predicted(model, plates, tmp_path, "only=east")
+def test_batches_can_be_chosen(
+    predicted: Callable[..., str], model: Path, plates: pd.DataFrame, tmp_path: Path
+) -> None:
+    said = predicted(plates, "only=east")
     assert "north" not in said
     assert set(pd.read_csv(tmp_path / "predictions_new.csv")["batch"]) == {"east"}
     renamed = plates.replace({"batch": {"south": "south,1"}})

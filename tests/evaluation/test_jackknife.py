@@ -28,6 +28,13 @@ def test_values_are_those_of_scikit_learn(classes: int) -> None:
     np.testing.assert_allclose([found[metric] for metric in METRICS], expected)
 
 
+def test_of_two_classes_the_positive_one_is_ranked() -> None:
+    """The probability of the other may order equal ones by their rounding."""
+    positive, y = np.array([0.3, 0.3, 0.3, 0.4]), np.array([0, 1, 1, 1])
+    p = np.stack([1 - positive - 1e-9 * np.arange(4), positive], axis=1)
+    assert scored(p, y, None).values["auc"] == pytest.approx(roc_auc_score(y, positive))
+
+
 def test_classes_that_a_batch_lacks_count_in_no_metric() -> None:
     p, y, _ = simulated(np.random.default_rng(0), 60, 4)
     kept = y != 2

@@ -17,7 +17,8 @@ from calib.commands.predict import main
 from calib.data.simulate import simulate
 from calib.data.study import FloatArray
 from calib.errors import CalibError
-from calib.evaluation.novelty import LEAST, TrainingStatistics, novelty, training_statistics, warning
+from calib.evaluation import novelty as module
+from calib.evaluation.novelty import LEAST, Measure, TrainingStatistics, novelty, training_statistics, warning
 from calib.evaluation.trust import temperature
 from calib.runs.experiment import run
 from calib.runs.models import load_model
@@ -68,6 +69,16 @@ def test_a_spoiled_plate_warns(spoil: Callable[[FloatArray], FloatArray], said: 
     assert found.startswith("Batch 'plate <4>' lies outside what the model was trained on")
 
 
+def test_a_warning_has_every_measure_beyond_its_limit() -> None:
+    beyond = {"location": (3, 2), "spread": (3, 1.5), "distance": (0.5, 0.25), "far": (0.5, 0.05)}
+    said = warning("x", {name: Measure(*values) for name, values in beyond.items()})
+    assert said.partition(": ")[2].rpartition("; check")[0] == (
+        "its features lie 3.0 usual spreads off (limit 2.0); they spread 8.0 times as much or as little (limit 2.8); "
+        "its squared MMD to the nearest training batch is 0.500 (limit 0.250); 50% of its samples lie far out (limit 5%)"
+    )
+    assert warning("x", {name: Measure(limit, limit) for name, (_, limit) in beyond.items()}) == ""
+
+
 def test_a_correction_of_each_feature_leaves_the_shape() -> None:
     known, new = known_and_new(0)
     moved = novelty(np.log(new) * 3 - 5, known)
@@ -85,9 +96,44 @@ def test_sparse_data_are_compared_as_dense_ones() -> None:
     assert found[0] == found[1]
 
 
+def test_the_fewest_rows_whose_spread_and_shape_are_measured() -> None:
+    known, new = known_and_new(0)
+    fewest, fewer = (novelty(new[:rows], known) for rows in (LEAST, LEAST - 1))
+    assert all(np.isfinite(measure.value) for measure in fewest.values())
+    assert [name for name, measure in fewer.items() if np.isfinite(measure.value)] == ["location"]
+
+
 def test_too_few_batches_give_no_reference() -> None:
     first, *_ = plates(0)
     assert training_statistics({"1": first, "2": first[: LEAST - 1]}) is None
+
+
+def test_many_features_leave_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.arange(300 * 4.0).reshape(300, 4)
+    for numbers, rows in ((10**6, module.ROWS), (2 * 4 * 50, 50), (1, LEAST)):
+        monkeypatch.setattr(module, "NUMBERS", numbers)
+        known = training_statistics({"0": x, "1": x})
+        assert known is not None
+        assert np.bincount(known.owner).tolist() == [rows, rows]
+
+
+def test_how_far_out_a_sample_lies() -> None:
+    rows = np.arange(10.0)[:, None]
+    assert module._neighbour(np.array([[0.0], [9.5]]), rows).tolist() == [4, 4.5]  # the fifth nearest
+    assert module._neighbour(np.zeros((1, 1)), rows[:3]).tolist() == [2]
+
+
+def test_the_limit_of_the_distance_is_that_of_the_training_batch_farthest_from_its_nearest() -> None:
+    rng = np.random.default_rng(0)
+    apart = {name: rng.normal(size=(100, 6)) for name in "ac"}
+    alike = {name: rng.normal(size=(100, 1)) + 0.1 * rng.normal(size=(100, 6)) for name in "bd"}
+    pairs = training_statistics({"a": apart["a"], "b": alike["b"], "c": apart["c"], "d": alike["d"]})
+    assert pairs is not None
+    assert novelty(alike["d"], pairs)["distance"].limit < 0.2
+    for order in ("abc", "acb"):
+        single = training_statistics({name: (apart | alike)[name] for name in order})
+        assert single is not None
+        assert novelty(alike["d"], single)["distance"].limit > 0.5
 
 
 @pytest.mark.parametrize("sparse", [1, 2])

@@ -539,7 +539,8 @@ def test_an_estimator_is_kept_without_a_pickle(name: str, three: list[LabelledSa
         made.restore({**state, VERSION: np.frombuffer(b"0.1", np.uint8)}, 5, 4, Runtime())
     with pytest.raises(ValueError, match="cannot be read|not a zip file"):
         made.restore({**state, ESTIMATOR: state[ESTIMATOR][:50]}, 5, 4, Runtime())
-    other = classifier("logistic" if name == "boosting" else "boosting").fit(three, 4, Runtime()).state()
+    short = ["logistic"] if name == "boosting" else ["boosting", "method.classifier.estimator.max_iter=3"]
+    other = classifier(*short).fit(three, 4, Runtime()).state()
     with pytest.raises(ValueError, match="it holds a "):
         made.restore({**state, ESTIMATOR: other[ESTIMATOR]}, 5, 4, Runtime())
 

@@ -160,6 +160,20 @@ def test_no_file_of_before_is_left_of_a_damaged_record(tmp_path: Path) -> None:
     assert names(path) == {"a.txt", "run.log", RESULT}
 
 
+def test_the_result_of_a_damaged_record_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is killed while emptying the folder leaves no result of files that are gone."""
+    path, gone = tmp_path / "x-1", []
+    made(path, "old", "z.txt")
+    (path / "a.txt").write_text("bad")
+    unlink = Path.unlink
+    monkeypatch.setattr(
+        Path, "unlink", lambda file, **options: gone.append(file.name) or unlink(file, **options)
+    )
+    Record(path).prepare()
+    assert gone[0] == RESULT
+    assert {"a.txt", "z.txt"} <= set(gone)
+
+
 def test_a_lock_that_is_waited_for_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "x-1"
     program = f"""
@@ -169,13 +183,18 @@ from calib.records.record import Record
 with Record(Path({str(path)!r})).locked():
     print("locked", flush=True)
     time.sleep(3)
+    Path({str(tmp_path / "left")!r}).touch()
 """
     other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert other.stdout is not None
     assert other.stdout.readline() == "locked\n"
     with pytest.raises(CalibError), Record(path).locked(wait=False):
         pass
+    (path / NEXT).mkdir()
+    Record(path).tidy()  # which does not wait
+    assert (path / NEXT).is_dir()
     with caplog.at_level(logging.WARNING), Record(path).locked():
+        assert (tmp_path / "left").exists()
         assert f"Another process is making the record {path}; waiting" in caplog.text
     other.stdout.close()
     assert other.wait() == 0

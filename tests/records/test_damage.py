@@ -58,6 +58,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a saved model."""
+    out = tmp_path_factory.mktemp("trained")
+    run(small_run("baseline", out, "save_model=true"))
+    return record(out).path
+
+
 @pytest.mark.parametrize("name", RECORDED)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_record_is_named_and_made_again(
@@ -170,10 +178,9 @@ def test_a_damaged_choice_of_genes_is_made_again(damage: str, tmp_path: Path) ->
     ],
 )
 def test_a_damaged_model_is_said_in_one_sentence(
-    name: str, spoil: Callable[[Path], object], tmp_path: Path
+    name: str, spoil: Callable[[Path], object], trained: Path, tmp_path: Path
 ) -> None:
-    run(small_run("baseline", tmp_path, "save_model=true"))
-    folder = record(tmp_path).path
+    folder = Path(shutil.copytree(trained, tmp_path / "model"))
     assert load_model(folder)
     spoil(folder / name)
     with pytest.raises(CalibError, match="is damaged .*; train it again"):

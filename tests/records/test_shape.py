@@ -12,7 +12,7 @@ import pytest
 from calib.files import checksum
 from calib.records import provenance
 from calib.records.record import RESULT, run_record
-from calib.records.shape import RUN
+from calib.records.shape import RUN, misfit
 from calib.runs.experiment import run
 from tests.conftest import small_run
 from tests.faults import content
@@ -76,7 +76,7 @@ def test_every_needed_value_is_looked_for(out: Path) -> None:
     result = json.loads((place / RESULT).read_text())
     record = run_record(out, result["study"], result["split"], result["method"], result["key"])
     assert record.path == place
-    assert record.damage() == ""
+    assert record.damage() == misfit(result, RUN, place.name) == ""
     for name in RUN:
         for changed in ({k: v for k, v in result.items() if k != name}, {**result, name: [1]}):
             (place / RESULT).write_text(sealed(changed))
@@ -108,8 +108,9 @@ def test_a_foreign_correction_is_passed_over(
 def test_reuse_says_what_was_otherwise(
     out: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(small_run("combat", out))
+    (result,) = run(small_run("combat", out))
     assert "It was made with" not in caplog.text
+    assert provenance.made_elsewhere(result, "cpu") == ""
     now = provenance.versions()
     monkeypatch.setattr(provenance, "versions", lambda: {**now, "torch": "9.9"})
     monkeypatch.setattr(provenance, "device_name", lambda device: "NVIDIA H100")

@@ -87,4 +87,5 @@ def test_nothing_that_computes_is_loaded(tmp_path: Path) -> None:
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
         )
         assert (done.stdout.splitlines()[-1] != "set()") == loaded
+        assert "Standardised, logistic regression" in done.stdout + done.stderr
     assert "Already done:" in done.stdout + done.stderr

@@ -63,6 +63,7 @@ def test_what_is_archived_is_restored_without_the_study(made: Path, tmp_path: Pa
                 (part.probability.argmax(axis=1) == part.y).mean(), rel=1e-6
             )
         assert (job.run.record.path / "predictions_subjects.csv").is_file()
+        assert OmegaConf.load(job.run.record.path / "config.yaml").split == job.run.split.label
     file = tmp_path / "archive" / "demo" / "baseline.zip"
     first = file.read_bytes()
     Archive(tmp_path / "archive").add([job for job, _ in found], lambda _: 5)  # what was restored, kept again

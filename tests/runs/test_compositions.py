@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from calib.data.split import all_splits
 from calib.errors import CalibError
-from calib.runs.compositions import Compositions
+from calib.runs.compositions import compositions
 from calib.runs.run import make_run
 from tests.conftest import CONF, METHODS, ROOT, compose
 from tests.without_files import load_without_files
@@ -44,7 +44,7 @@ Combination = tuple[str, str, str, str]
 """Study, method, training and protocol."""
 
 
-SHARED = Compositions(CONF)
+SHARED = compositions(CONF)
 
 
 def composed(dataset: str, method: str, training: str, protocol: str) -> DictConfig:

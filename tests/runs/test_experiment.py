@@ -308,6 +308,7 @@ def test_bad_settings_are_named_before_anything_is_written(tmp_path: Path) -> No
         ("device=meta", "device=meta cannot be used on this machine"),
         ("dtype=bfloat16", "dtype=bfloat16 is not one of: float32, float64; did you mean 'float64'"),
         ("seed=5000000000", "seed=5000000000 must be at most 4294967295."),
+        ("threads=1.5", "threads=1.5 must be a whole number"),
         ("force=no", "force=no is not one of: true, false"),
         ("method.reconstruct_targets=no", "reconstruct_targets=no is not one of: true, false"),
         ("method.dropout=1.5", "dropout=1.5 must be below 1"),

@@ -3,6 +3,7 @@
 ``python -m tests.renew_keys`` renews the committed keys.
 """
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +11,12 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from calib.config import compose
 from calib.errors import CalibError
-from calib.runs.compositions import Compositions
+from calib.runs.compositions import Compositions, compositions
 from calib.runs.planner import Planner
 from calib.runs.series import PLAN, Series, expand, read_series, read_variants
-from tests.conftest import CONF, compose
+from tests.conftest import CONF
 from tests.without_files import load_without_files
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "keys" / "planned.csv"
@@ -52,25 +54,28 @@ def test_a_list_plans_the_same_runs_as_ever(name: str, tmp_path: Path) -> None:
     }
 
 
+NAMES = read_variants(CONF / PLAN)
+
+
 @pytest.mark.parametrize(
-    ("dataset", "method", "protocol", "variant"),
+    "overrides",
     [
-        ("mi", "joint", "released", "protocol.transform=arcsinh"),
-        ("pancreas_mini", "baseline", "paper", "converged logistic_cv"),
-        ("table", "joint_plus", "corrected", "one_source no_mmd running_statistics"),
-        ("chd", "nearest_source", "paper", "by_nearness"),
-        ("demo", "pairwise", "strict", "protocol.batch_scale=standardise method.epochs=100"),
+        "dataset=mi method=joint protocol=released protocol.transform=arcsinh out=there device=cpu",
+        "dataset=pancreas_mini method=baseline converged logistic_cv",
+        "dataset=table method=joint_plus protocol=corrected one_source no_mmd running_statistics",
+        "dataset=chd method=nearest_source protocol=paper by_nearness",
+        "method=pairwise protocol=strict protocol.batch_scale=standardise method.epochs=100",
+        "dataset=chd dataset=mi seed=7 split='13_2' threads=2 save_model=true mix.share=0.3 dataset.name=a",
+        "dataset=pancreas method=combat ~tuned seed=1",
+        "method=combat classifier@method.classifier=svm +corrector@other=arcsinh method.classifier.estimator.cv=2",
     ],
 )
-def test_what_is_put_together_is_what_hydra_composes(
-    dataset: str, method: str, protocol: str, variant: str
-) -> None:
+def test_what_is_put_together_is_what_hydra_composes(overrides: str) -> None:
     shared = Compositions(CONF)
-    overrides = f"dataset={dataset}", f"method={method}", f"protocol={protocol}", "out=there", "device=cpu"
-    overrides += expand(variant, read_variants(CONF / PLAN))
-    composed = compose(*overrides)
+    words = [one for word in overrides.split() for one in NAMES.get(word, word).split()]
+    composed = compose(CONF, *words)
     for _ in range(2):  # the second one from what the first one left
-        put = shared.compose(*overrides)
+        put = shared.compose(*words)
         for resolve in (False, True):
             assert OmegaConf.to_container(put, resolve=resolve) == OmegaConf.to_container(
                 composed, resolve=resolve
@@ -78,12 +83,27 @@ def test_what_is_put_together_is_what_hydra_composes(
         put.method.name = put.protocol.name = put.dataset.name = "changed"
 
 
+def test_a_changed_file_is_composed_anew(tmp_path: Path) -> None:
+    conf = Path(shutil.copytree(CONF, tmp_path / "conf"))
+    assert compositions(conf) is compositions(conf)
+    assert compositions(conf).compose("dataset=demo").dataset.seed == 20211202
+    file = conf / "dataset" / "demo.yaml"
+    file.write_text(file.read_text().replace("seed: 20211202", "seed: 7"))
+    assert compositions(conf).compose("dataset=demo").dataset.seed == 7
+
+
 def test_what_cannot_be_put_together_is_refused_as_hydra_does() -> None:
-    for wrong in ("protocol.transfrom=log2", "method=joynt", "method.epochs=(1"):
+    for wrong in (
+        "protocol.transfrom=log2",
+        "method=joynt",
+        "method.epochs=(1",
+        "sead=1",
+        "seed=0,1",
+    ):
         with pytest.raises((CalibError, HydraException)) as ours:
             Compositions(CONF).compose("dataset=mi", wrong)
         with pytest.raises(type(ours.value)) as hydras:
-            compose("dataset=mi", wrong)
+            compose(CONF, "dataset=mi", wrong)
         assert str(ours.value) == str(hydras.value)
 
 
