@@ -84,7 +84,7 @@ def two_maps() -> Figure:
     """Return a figure of two maps."""
     study = made_study(["1", "2", "3"], ["control", "MI"])
     one = made_map(study)
-    return map_figure({"Raw data": one, "Other": one}, study, parse_split("12_3", study))
+    return map_figure({"Raw data": one, "Other": one}, list(study.batches), study.classes, parse_split("12_3", study))
 
 
 def made_history(seed: int) -> pd.DataFrame:
@@ -173,7 +173,7 @@ stacked_or_not = pytest.mark.parametrize("stacked", [False, True])
 def test_maps_say_what_they_are(stacked: bool) -> None:
     study = made_study(["1", "2", "3"], ["control", "MI"])
     one = made_map(study)
-    figure = map_figure({"Raw data": one, "ComBat": one}, study, parse_split("12_3", study), stacked)
+    figure = map_figure({"Raw data": one, "ComBat": one}, list(study.batches), study.classes, parse_split("12_3", study), stacked)
     said = words(figure)
     assert {"a", "b", "Raw data", "ComBat"} <= set(said)
     assert figure.get_figwidth() == (STACKED if stacked else WIDTH)
@@ -192,7 +192,7 @@ def test_thirteen_classes_and_odd_batches_have_legible_legends(stacked: bool) ->
     assert len({class_look(i) for i in range(13)}) == 13
     assert len({batch_look(i) for i in range(9)}) == 9
     split = Split((ODD[0], ODD[1]), (ODD[2],), "12_3")
-    figure = map_figure({"Raw data": made_map(study)}, study, split, stacked)
+    figure = map_figure({"Raw data": made_map(study)}, list(study.batches), study.classes, split, stacked)
     batches, kinds = ([text.get_text() for text in legend.get_texts()] for legend in figure.legends)
     assert kinds == classes
     assert [text.rpartition(" ")[2] for text in batches] == ["(source)", "(source)", "(target)"]
@@ -203,7 +203,7 @@ def test_thirteen_classes_and_odd_batches_have_legible_legends(stacked: bool) ->
 def test_samples_without_labels_are_grey() -> None:
     study = made_study(["1", "2", "3"], ["control", "MI"])
     study = replace(study, batches=study.batches | {"3": replace(study.batches["3"], y=None)})
-    figure = map_figure({"Raw data": made_map(study)}, study, parse_split("12_3", study))
+    figure = map_figure({"Raw data": made_map(study)}, list(study.batches), study.classes, parse_split("12_3", study))
     assert figure.legends[1].get_texts()[-1].get_text() == "no label"
 
 
