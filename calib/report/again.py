@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from calib.data.downloads import data_folders, find
 from calib.errors import CalibError, DamagedError
-from calib.files import facts, same
+from calib.files import checksum, facts, same
 from calib.records.provenance import code
 from calib.records.record import Record
 from calib.records.shape import RUN
@@ -110,7 +110,7 @@ def _data(datasets: Iterable["DictConfig"]) -> dict[str, Any] | None:
     """Return path -> content of each file of the studies; None if only its reader knows which they are."""
     from calib.runs.contents import contents, files_of
 
-    found = {}
+    found: dict[str, Any] = {}
     for dataset in datasets:
         files = list(files_of(dataset))
         if (not files and contents(dataset) is None) or "archive" in dataset:
@@ -131,4 +131,4 @@ def _state(path: Path) -> str:
         result = Record(path, RUN).read()
     except (CalibError, DamagedError) as error:
         return str(error)
-    return "" if result is None else str(result.get("checksum"))
+    return "" if result is None else checksum(result)
