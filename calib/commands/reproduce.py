@@ -8,19 +8,20 @@ left out, which is said at the start, at the end and on the page; it is a failur
 import argparse
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
-
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from calib.errors import CalibError
 from calib.failures import command
 from calib.registry import CONF
+from calib.report.again import found_again, remember
 from calib.runs.cli import explain
 from calib.runs.options import add_run_options, local_jobs, numbers, several, show_progress
 from calib.runs.series import PLAN, read_series
 from calib.shown import say
+
+NOTHING_NEW = (
+    "Report: nothing is new, so it is as it was; studies that were left out were not looked for again."
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,8 +45,18 @@ def parser() -> argparse.ArgumentParser:
 def main(options: argparse.Namespace) -> int:
     """Plan and make the runs, write the report, and return the exit code: 1 if a run or a study failed.
 
-    A study that cannot be reached is a failure only where it was asked for by name.
+    A study that cannot be reached is a failure only where it was asked for by name. What plans and draws is
+    imported only if there is something new.
     """
+    only_report = options.report_only and not options.dry_run
+    if only_report and (known := found_again(options, CONF)) is not None:
+        say(NOTHING_NEW, *known[0])
+        return known[1]
+    return _main(options)
+
+
+def _main(options: argparse.Namespace) -> int:
+    """Do what ``main`` does where something may be new."""
     from calib.runs.planner import Planner
     from calib.runs.schedule import guessed_seconds, plan_table, schedule
 
@@ -75,6 +86,8 @@ def main(options: argparse.Namespace) -> int:
     asked = {name: why for name, why in planner.unreachable.items() if name in (options.studies or ())}
     failures |= planner.refused | asked
     left_out = {name: why for name, why in planner.unreachable.items() if name not in asked}
+    end = [f"Failed: {run}: {why}" for run, why in failures.items()]
+    end += [f"Left out: {study}: {why}" for study, why in left_out.items()]
     started = time.monotonic()
     from calib.report.assemble import write_report
 
@@ -83,11 +96,10 @@ def main(options: argparse.Namespace) -> int:
         page = write_report(jobs, planner.as_loaded(), options.out, local_jobs(options), missing)
         say(f"Report: {timedelta(seconds=round(time.monotonic() - started))}.")
     finally:  # without any record, the failures say why
-        for run, why in failures.items():
-            say(f"Failed: {run}: {why}")
-        for study, why in left_out.items():
-            say(f"Left out: {study}: {why}")
+        say(*end)
     say(page)
+    if options.report_only:
+        remember(options, CONF, jobs, planner.datasets, [*end, str(page)], int(bool(failures)))
     return 1 if failures else 0
 
 
@@ -95,9 +107,23 @@ def command_line() -> None:
     """Do as the arguments of the command say."""
     show_progress()
     with command():
+        options = parser().parse_args()
         try:
-            sys.exit(main(parser().parse_args()))
-        except (CalibError, HydraException, OmegaConfBaseException) as error:
-            sys.exit(f"Error: {explain(error, [], CONF)}")
-        except BrokenProcessPool:
-            sys.exit("Error: a process that draws was killed; repeat the command with fewer jobs (--jobs).")
+            code = main(options)
+        except Exception as error:
+            sys.exit(_explained(error))
+        sys.exit(code)
+
+
+def _explained(error: Exception) -> str:
+    """Return the sentence for an error of the user or of a process; any other error is raised again."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, BrokenProcessPool):
+        return "Error: a process that draws was killed; repeat the command with fewer jobs (--jobs)."
+    if isinstance(error, CalibError | HydraException | OmegaConfBaseException):
+        return f"Error: {explain(error, [], CONF)}"
+    raise error

@@ -57,7 +57,7 @@ class Corrections:
         batches = in_order(batches)
         if not corrector.stored:
             return corrector.correct(batches, runtime)
-        described = _described(corrector)
+        described = description(corrector)
         name = described["corrector"]
         key = short_hash(
             {
@@ -94,14 +94,14 @@ class Corrections:
         return found
 
 
-def _described(corrector: Corrector) -> dict[str, Any]:
+def description(corrector: Corrector) -> dict[str, Any]:
     """Return class, settings and version of a corrector, also of the correctors among its settings.
 
     Data, seed and these decide the corrected data, so they are hashed into the key of the correction.
     """
     return {
         "corrector": type(corrector).__name__.lower(),
-        "settings": {k: _described(v) if hasattr(v, "correct") else v for k, v in vars(corrector).items()},
+        "settings": {k: description(v) if hasattr(v, "correct") else v for k, v in vars(corrector).items()},
         "version": corrector.version,
     }
 

@@ -6,20 +6,31 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from calib import __version__
+from calib.files import facts
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "pandas", "hydra-core")
 """The packages whose versions are recorded."""
+
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, of calib and of the packages that compute its numbers."""
     own = {"python": platform.python_version(), "calib": __version__}
     return own | {name: version(name) for name in PACKAGES}
+
+
+@cache
+def code() -> tuple[int | str, ...]:
+    """Return the checksums of the package's own files, so that what any other code has made is not reused."""
+    files = (file for file in sorted(PACKAGE.rglob("*")) if file.is_file() and file.suffix != ".pyc")
+    return tuple(facts(file)["sha256"] for file in files)
 
 
 def hardware(device: str, threads: int) -> dict[str, str | int]:

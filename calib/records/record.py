@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from calib.records.shape import CORRECTION, RUN, Shape, misfit
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from calib.evaluation.tallies import Tally
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,16 @@ class Finished:
         if self.archived is not None:
             return self.archived()
         return read_predictions(self.path / PREDICTIONS, classes, text)
+
+    @cached_property
+    def tallies(self) -> "dict[str, Tally]":
+        """Return the right answers of each subject by target batch, read once for all tables and verdicts.
+
+        Errors are those of ``predictions``.
+        """
+        from calib.evaluation.tallies import tallies
+
+        return tallies(self.predictions().table)
 
 
 class Record:

@@ -225,10 +225,10 @@ def _tallies(pairs: Sequence[tuple[Job, Finished]], together: bool) -> dict[tupl
             parts = [
                 (whole.of_batch(name), study.batches[name]) for name in sorted(set(whole.table["batch"]))
             ]
-            table = pd.concat([_one_answer(part, batch.replicate) for part, batch in parts])
+            answered = tallies(pd.concat([_one_answer(part, batch.replicate) for part, batch in parts]))
         else:
-            table = record.predictions().table
-        lines |= {(job.run.split.label, batch): tally for batch, tally in tallies(table).items()}
+            answered = record.tallies
+        lines |= {(job.run.split.label, batch): tally for batch, tally in answered.items()}
     return lines
 
 

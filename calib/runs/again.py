@@ -10,14 +10,13 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from calib.files import facts, short_hash, write_whole
-from calib.records.provenance import made_elsewhere, versions
+from calib.files import short_hash, write_whole
+from calib.records.provenance import code, made_elsewhere, versions
 from calib.records.record import Record, run_record
 from calib.records.shape import RUN
 from calib.runs.contents import contents
@@ -25,8 +24,6 @@ from calib.runs.terminal import result_table
 
 FOLDER = ".again"
 """Folder of the output in which commands are remembered."""
-
-PACKAGE = Path(__file__).resolve().parent.parent
 
 log = logging.getLogger("calib.runs.experiment")
 
@@ -84,11 +81,5 @@ def _place(config: DictConfig) -> Path | None:
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
     asked = {key: value for key, value in settings.items() if key != "progress"}
-    identity = {"settings": asked, "data": data, "code": _code(), "versions": versions()}
+    identity = {"settings": asked, "data": data, "code": code(), "versions": versions()}
     return Path(str(config.out)) / FOLDER / f"{short_hash(identity)}.json"
-
-
-@cache
-def _code() -> list[Any]:
-    """Return the checksums of the package's own files."""
-    return [facts(file)["sha256"] for file in sorted(PACKAGE.rglob("*.py"))]

@@ -12,6 +12,8 @@ from calib.config import build
 from calib.data.split import Split, all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, UnreachableError
+from calib.files import short_hash
+from calib.records.corrections import description
 from calib.records.record import Finished
 from calib.runs.compositions import compositions
 from calib.runs.kept import has_all
@@ -46,9 +48,8 @@ class Job:
         corrector: Any = getattr(self.run.method, "corrector", None)
         if not getattr(corrector, "stored", False):  # a correction with source labels is never stored
             return None
-        settings = OmegaConf.to_yaml(self.run.config.method.corrector, resolve=True)
         seed = self.run.config.seed if corrector.uses_seed else None
-        return self.run.study.name, settings, tuple(self.run.data.values()), seed
+        return self.run.study.name, short_hash(description(corrector)), tuple(self.run.data.values()), seed
 
     @property
     def finished(self) -> Finished | None:
@@ -73,6 +74,7 @@ class Planner:
     Attributes:
         refused: study or run that cannot be planned -> the reason.
         unreachable: study whose files are neither here nor can be downloaded -> the reason.
+        datasets: the settings of every study that was to be loaded.
 
     Args:
         conf: folder of the configuration.
@@ -96,6 +98,7 @@ class Planner:
         self._loaded: dict[str, Loaded | None] = {}
         self._drawn: dict[str, Drawn] = {}
         self._studies: dict[str, None] = {}
+        self.datasets: list[DictConfig] = []
 
     def as_loaded(self) -> dict[str, Study]:
         """Return every study that could be loaded, by name, with its values as in the file, not scaled."""
@@ -165,6 +168,7 @@ class Planner:
         scaling = (config.protocol.transform, config.protocol.batch_scale, config.dtype)
         wanted = f"{OmegaConf.to_yaml(config.dataset, resolve=True)}{scaling}"
         if wanted not in self._loaded:
+            self.datasets.append(config.dataset)
             try:
                 self._loaded[wanted] = self.load(config)
                 self._studies[name] = None

@@ -23,8 +23,10 @@ from calib.evaluation.differential import differential, p_values
 from calib.evaluation.distances import batch_distances
 from calib.evaluation.separation import chosen_rows, silhouette, standardised
 from calib.records.record import Record
+from calib.report.figures import tsne
 from calib.report.figures.curves import distance_figure, loss_figure
 from calib.report.figures.features import MOST_SETS, overlap_figure
+from calib.report.figures.gallery import draw_waiting
 from calib.report.figures.layout import log_ticks
 from calib.report.figures.maps import map_figure
 from calib.report.figures.split_figures import draw_split
@@ -84,7 +86,9 @@ def two_maps() -> Figure:
     """Return a figure of two maps."""
     study = made_study(["1", "2", "3"], ["control", "MI"])
     one = made_map(study)
-    return map_figure({"Raw data": one, "Other": one}, study, parse_split("12_3", study))
+    return map_figure(
+        {"Raw data": one, "Other": one}, list(study.batches), study.classes, parse_split("12_3", study)
+    )
 
 
 def made_history(seed: int) -> pd.DataFrame:
@@ -173,7 +177,13 @@ stacked_or_not = pytest.mark.parametrize("stacked", [False, True])
 def test_maps_say_what_they_are(stacked: bool) -> None:
     study = made_study(["1", "2", "3"], ["control", "MI"])
     one = made_map(study)
-    figure = map_figure({"Raw data": one, "ComBat": one}, study, parse_split("12_3", study), stacked)
+    figure = map_figure(
+        {"Raw data": one, "ComBat": one},
+        list(study.batches),
+        study.classes,
+        parse_split("12_3", study),
+        stacked,
+    )
     said = words(figure)
     assert {"a", "b", "Raw data", "ComBat"} <= set(said)
     assert figure.get_figwidth() == (STACKED if stacked else WIDTH)
@@ -192,7 +202,7 @@ def test_thirteen_classes_and_odd_batches_have_legible_legends(stacked: bool) ->
     assert len({class_look(i) for i in range(13)}) == 13
     assert len({batch_look(i) for i in range(9)}) == 9
     split = Split((ODD[0], ODD[1]), (ODD[2],), "12_3")
-    figure = map_figure({"Raw data": made_map(study)}, study, split, stacked)
+    figure = map_figure({"Raw data": made_map(study)}, list(study.batches), study.classes, split, stacked)
     batches, kinds = ([text.get_text() for text in legend.get_texts()] for legend in figure.legends)
     assert kinds == classes
     assert [text.rpartition(" ")[2] for text in batches] == ["(source)", "(source)", "(target)"]
@@ -203,7 +213,9 @@ def test_thirteen_classes_and_odd_batches_have_legible_legends(stacked: bool) ->
 def test_samples_without_labels_are_grey() -> None:
     study = made_study(["1", "2", "3"], ["control", "MI"])
     study = replace(study, batches=study.batches | {"3": replace(study.batches["3"], y=None)})
-    figure = map_figure({"Raw data": made_map(study)}, study, parse_split("12_3", study))
+    figure = map_figure(
+        {"Raw data": made_map(study)}, list(study.batches), study.classes, parse_split("12_3", study)
+    )
     assert figure.legends[1].get_texts()[-1].get_text() == "no label"
 
 
@@ -338,6 +350,31 @@ def test_maps_are_kept_by_what_decides_them(written: tuple[Record, Study], tmp_p
     assert len(list(maps.iterdir())) == 3  # and nothing half-written
 
 
+def test_a_hundred_records_are_mapped_once_a_space(
+    written: tuple[Record, Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, study = written
+    with np.load(record.path / "embedding.npz") as stored:
+        z, known = stored["z"], {name: stored[name] for name in ("batch", "row")}
+    records = [Record(tmp_path / str(place)) for place in range(100)]
+    for place, one in enumerate(records):
+        one.make_folder()
+        np.savez(one.path / "embedding.npz", z=z + place % 3, **known)
+    mapped: list[bytes] = []
+
+    def counted(x: np.ndarray, *_: int) -> np.ndarray:
+        mapped.append(x.tobytes())
+        return np.zeros((len(x), 2), np.float32)
+
+    monkeypatch.setattr(tsne, "project", counted)
+    maps, settings = tmp_path / "maps", MapSettings()
+    assert len(list(make_maps(records, study, maps, settings, workers=1))) == 3
+    for one in records:
+        record_map(one, study, maps, settings)
+    assert not list(make_maps(records, study, maps, settings, workers=1))
+    assert len(mapped) == 3
+
+
 def test_one_map_serves_all_records_with_the_same_data(written: tuple[Record, Study], tmp_path: Path) -> None:
     record, study = written
     twin = Record(tmp_path / "twin")
@@ -405,6 +442,7 @@ def test_a_split_is_drawn_as_far_as_it_was_run(tmp_path: Path) -> None:
     joints = {one.label: {0: make_run(config, study, data, one)} for one in splits}
     whole = draw_study(study, {"paper": joints}, folder)
     assert "Joint training on demo split 13_2, protocol paper, has not been run." in whole.missing
+    draw_waiting([gallery, whole])
     drawn = [*gallery.drawn, *whole.drawn]
     assert [one.name.partition("_")[0] for one in drawn] == ["tsne", "S1b", "S1a", "losses"]
     for one in drawn:

@@ -11,7 +11,7 @@ from calib.report.beyond.comparison import HEADS, LAST, cells, compared, method_
 from calib.report.beyond.dimensions import CONTROL, dimensions, equal_control
 from calib.report.exhibits import Table
 from calib.report.figures.draw import fill_maps
-from calib.report.figures.gallery import Gallery, both, map_folder
+from calib.report.figures.gallery import Gallery, draw_waiting, map_folder
 from calib.report.figures.maps import map_figure
 from calib.report.figures.tsne import Map, MapSettings, record_map
 from calib.report.groups import ARCSINH, CLASSIFIERS, CONVERGED, LOGISTIC, LOGISTIC_CV, Group, difference
@@ -175,6 +175,7 @@ def named_section(studies: Mapping[str, Sequence[Group]], folder: Path, workers:
             _draw_maps(gallery, published, workers)
     if not tables:
         return None
+    draw_waiting([gallery], workers)
     shown = [Shown(drawn, folder, "make report SERIES=paper,beyond,named") for drawn in gallery.drawn]
     return Section("Named in the paper, tested here", TEXT, tables, shown)
 
@@ -198,7 +199,11 @@ def _draw_maps(gallery: Gallery, groups: Sequence[Group], workers: int) -> None:
         f"{settings.seed}). Left coloured by batch, right by class, with the mean silhouette in the "
         "corrected space. CCA and Harmony give dimensions of their own; MMD-ResNet maps the sources onto the "
         "target.",
-        *both(map_figure, maps, first.study, first.split),
+        map_figure,
+        maps,
+        list(first.study.batches),
+        first.study.classes,
+        first.split,
     )
 
 

@@ -11,9 +11,9 @@ from calib.report.beyond.comparison import comparison_numbers, comparison_table
 from calib.report.beyond.growth import compares, growth_figure, growth_numbers, growth_table
 from calib.report.beyond.named import named_table
 from calib.report.beyond.trust import trust_numbers, trust_table, trusted
-from calib.report.beyond.trust_figure import trust_figure
+from calib.report.beyond.trust_figure import Curves, trust_figure
 from calib.report.exhibits import Table
-from calib.report.figures.gallery import Gallery, both
+from calib.report.figures.gallery import Gallery, draw_waiting
 from calib.report.groups import Group
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
@@ -78,6 +78,7 @@ def beyond_section(studies: Mapping[str, Sequence[Group]], folder: Path) -> Sect
         tables += [TABLES[kind](study, rows) for kind, rows in numbers.items()]
     if not tables:
         return None
+    draw_waiting([gallery])
     shown = [Shown(drawn, folder, f"make report SERIES=paper,{SERIES}") for drawn in gallery.drawn]
     return Section("Beyond the paper", TEXT, tables, shown)
 
@@ -94,17 +95,17 @@ def _draw(study: str, groups: Sequence[Group], gallery: Gallery) -> dict[str, pd
     if len(steps) and steps["change_value"].notna().any():
         numbers["attribution"] = steps
         title = f"What each option is worth: {spelled(study)}"
-        gallery.add(f"attribution_{study}", title, ATTRIBUTION, *both(walk_figure, steps))
+        gallery.add(f"attribution_{study}", title, ATTRIBUTION, walk_figure, steps)
     methods = trusted(groups)
     if any(method.group.method not in METHODS for method in methods):
         numbers["trust"] = trust_numbers(study, methods)
         title = f"May a prediction be trusted? {spelled(study)}"
-        gallery.add(f"trust_{study}", title, TRUST, *both(trust_figure, methods))
+        gallery.add(f"trust_{study}", title, TRUST, trust_figure, list(map(Curves.of, methods)))
     counts = growth_numbers(study, groups)
     if compares(counts):
         numbers["growth"] = counts
         title = f"How much evidence it takes: {spelled(study)}"
-        gallery.add(f"growth_{study}", title, GROWTH, *both(growth_figure, counts))
+        gallery.add(f"growth_{study}", title, GROWTH, growth_figure, counts)
     for kind, rows in numbers.items():
         Record(gallery.folder).write_table(f"{kind}_{study}.csv", rows, digits=6)
     return numbers

@@ -1,6 +1,7 @@
 """The figure of trust: reliability diagrams, and risk against coverage."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,8 +30,22 @@ LEFT, GAP, SIDE, BELOW = 0.56, 0.22, 1.43, 1.9
 """Inches: space left of the first panel and between panels, side of a diagram, height of the curves."""
 
 
+@dataclass(frozen=True)
+class Curves:
+    """What is drawn of one method: its label, and its answers by seed, before and after temperature."""
+
+    label: str
+    answers: Mapping[int, Sequence[Answers]]
+    corrected: Mapping[int, Sequence[Answers]]
+
+    @classmethod
+    def of(cls, method: Trusted) -> "Curves":
+        """Return what is drawn of a method."""
+        return cls(str(method.group.label), method.answers, method.corrected)
+
+
 @in_style
-def trust_figure(methods: Sequence[Trusted], stacked: bool = False) -> Figure:
+def trust_figure(methods: Sequence[Curves], stacked: bool = False) -> Figure:
     """Draw a reliability diagram for each method, and below them risk against coverage of all.
 
     Args:
@@ -47,7 +62,7 @@ def trust_figure(methods: Sequence[Trusted], stacked: bool = False) -> Figure:
         down, column = divmod(place, across)
         axes = page.axes(LEFT + column * (side + GAP), 0.3 + down * line, side, side)
         _diagram(axes, method, place)
-        axes.set_title(literal(method.group.label, 30), size=7.5)
+        axes.set_title(literal(method.label, 30), size=7.5)
         axes.set_xlabel("confidence", labelpad=1)
         if column == 0:
             axes.set_ylabel("accuracy")
@@ -62,7 +77,7 @@ def trust_figure(methods: Sequence[Trusted], stacked: bool = False) -> Figure:
     return page.figure
 
 
-def _diagram(axes: Axes, method: Trusted, column: int) -> None:
+def _diagram(axes: Axes, method: Curves, column: int) -> None:
     """Draw accuracy against confidence of one method, before and after temperature."""
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     colour, marker = BATCH_COLOURS[column], BATCH_MARKERS[column]
@@ -82,12 +97,12 @@ def _diagram(axes: Axes, method: Trusted, column: int) -> None:
         axes.set_ylim(lowest - 0.15, 1.02)
 
 
-def _coverage(axes: Axes, methods: Sequence[Trusted], legend: tuple[float, float]) -> None:
+def _coverage(axes: Axes, methods: Sequence[Curves], legend: tuple[float, float]) -> None:
     """Draw risk against coverage of all methods."""
     for column, method in enumerate(methods):
         axes.plot(
             COVERAGES, _risk(method.answers), color=BATCH_COLOURS[column], marker=BATCH_MARKERS[column],
-            markevery=(column, 6), markersize=3.5, label=literal(method.group.label),
+            markevery=(column, 6), markersize=3.5, label=literal(method.label),
         )  # fmt: skip
     axes.set_xlim(0, 1)
     axes.set_ylim(0, None)

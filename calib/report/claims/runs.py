@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from calib.data.split import all_splits
 from calib.data.study import Study
 from calib.errors import CalibError, SplitError
-from calib.evaluation.tallies import Line, Runs, Tally, tallies
+from calib.evaluation.tallies import Line, Runs, Tally
 from calib.records.record import Finished
 from calib.report.paper import ONE_SOURCE
 
@@ -45,7 +45,6 @@ class StudyRuns:
     def __init__(self, study: Study, finished: Iterable[Finished]) -> None:
         self.study = study
         self._runs: dict[tuple[str, str, str], dict[Cell, Finished]] = {}
-        self._tallies: dict[str, dict[str, Tally]] = {}
         self._complete: dict[tuple[str, str], CompleteRuns] = {}
         for run in finished:
             result = run.result
@@ -106,9 +105,6 @@ class StudyRuns:
 
     def _tally(self, run: Finished, batch: str) -> Tally:
         """Return the tally of one target batch of a run."""
-        key = str(run.path)
-        if key not in self._tallies:
-            self._tallies[key] = tallies(run.predictions().table)
-        if batch not in self._tallies[key]:
+        if batch not in run.tallies:
             raise CalibError(f"The record {run.path} says nothing of batch '{batch}'; make the run again.")
-        return self._tallies[key][batch]
+        return run.tallies[batch]

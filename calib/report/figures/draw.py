@@ -1,15 +1,13 @@
 """All figures of one study, drawn several at once from the runs that belong to each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
-import torch
 from tqdm import tqdm
 
 from calib.data.study import Study
-from calib.report.figures.gallery import Gallery, map_folder, rules_of
+from calib.report.figures.gallery import Gallery, draw_waiting, map_folder, rules_of
 from calib.report.figures.split_figures import MAPPED, draw_split
 from calib.report.figures.study_figures import draw_study
 from calib.report.figures.tsne import MapSettings, make_maps
@@ -55,17 +53,10 @@ def draw(study: Study, jobs: Sequence[Job], folder: Path, workers: int) -> Figur
     shown = _shown([run for run in published if run.config.seed == seed])
     mapped = [runs[name] for runs in shown.values() for name in MAPPED if name in runs]
     fill_maps(study, mapped, seed, workers)
-    work = [joblib.delayed(_draw_split)(runs, folder) for runs in shown.values()]
-    drawn = joblib.Parallel(n_jobs=workers, return_as="generator")(work)
-    bar = tqdm(drawn, desc=one_line(f"figures of {study.name}"), total=len(work), unit="split", disable=None)
-    splits = dict(zip(shown, bar, strict=True))
-    return Figures(draw_study(study, _trainings(published), folder), splits)
-
-
-def _draw_split(runs: Mapping[str, Run], folder: Path) -> Gallery:
-    """Draw the figures of one split in a worker, on one thread."""
-    torch.set_num_threads(1)
-    return draw_split(runs, folder)
+    splits = {place: draw_split(runs, folder) for place, runs in shown.items()}
+    made = Figures(draw_study(study, _trainings(published), folder), splits)
+    draw_waiting([made.study, *splits.values()], workers, one_line(f"figures of {study.name}"))
+    return made
 
 
 def _shown(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str, Run]]:

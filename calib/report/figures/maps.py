@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from calib.data.split import Split
-from calib.data.study import Study
 from calib.report.figures.layout import Page, dot
 from calib.report.figures.style import PALE, WIDTH, batch_look, class_look, in_style, literal
 from calib.report.figures.tsne import Map
@@ -28,35 +27,42 @@ Look = tuple[str, str]
 
 
 @in_style
-def map_figure(maps: Mapping[str, Map], study: Study, split: Split, stacked: bool = False) -> Figure:
+def map_figure(
+    maps: Mapping[str, Map],
+    batches: Sequence[str],
+    classes: Sequence[str],
+    split: Split,
+    stacked: bool = False,
+) -> Figure:
     """Draw a section for each method, as in the paper: left by batch, right by class, with silhouettes below.
 
     Args:
         maps: heading -> map.
-        study: names of batches and classes.
+        batches, classes: their names, in the order of the study.
         split: says in the legend which batches are sources.
         stacked: whether the sections are below each other, for phones.
     """
     unlabelled = any((drawn.y < 0).any() for drawn in maps.values())
-    legends = _legends(study, split, unlabelled)
+    legends = _legends(batches, classes, split, unlabelled)
     columns = [_columns(entries) for entries in legends.values()]
     lines = max(-(-len(entries) // n) for entries, n in zip(legends.values(), columns, strict=True))
     across = 1 if stacked else 2
     foot = -(-len(maps) // across) * (HEAD + PANEL + FOOT) + 0.1
     legend = (lines + 1) * LINE + 0.08
     page = Page(foot + (2 * legend if stacked else legend), across * SECTION)
-    batches = [batch_look(i) for i in range(len(study.batches))]
-    classes = [class_look(i) for i in range(len(study.classes))]
+    looks = {
+        "batch": [batch_look(i) for i in range(len(batches))],
+        "class": [class_look(i) for i in range(len(classes))],
+    }
     for place, (heading, drawn) in enumerate(maps.items()):
         row, column = divmod(place, across)
         left = column * SECTION + (SECTION - 2 * PANEL - GAP) / 2
         top = row * (HEAD + PANEL + FOOT)
         page.text(left, top + 0.07, _letter(place), weight="bold", size=9)
         page.text(left + 0.16, top + 0.08, literal(heading, most=48), size=8)
-        for half, kind in enumerate(("batch", "class")):
+        for half, (kind, group) in enumerate((("batch", drawn.batch), ("class", drawn.y))):
             axes = page.axes(left + half * (PANEL + GAP), top + HEAD, PANEL, PANEL)
-            group, looks = (drawn.batch, batches) if kind == "batch" else (drawn.y, classes)
-            _scatter(axes, drawn, group, looks)
+            _scatter(axes, drawn, group, looks[kind])
             axes.set_xlabel(f"by {kind}: silhouette {number(drawn.silhouette[kind])}", labelpad=3)
     for side, (title, entries) in enumerate(legends.items()):
         down, right = divmod(side, across)
@@ -64,22 +70,24 @@ def map_figure(maps: Mapping[str, Map], study: Study, split: Split, stacked: boo
     return page.figure
 
 
-def _legends(study: Study, split: Split, unlabelled: bool) -> dict[str, list[Line2D]]:
+def _legends(
+    batches: Sequence[str], classes: Sequence[str], split: Split, unlabelled: bool
+) -> dict[str, list[Line2D]]:
     """Return the entries of the legends of batches and classes by their titles.
 
     Args:
-        study: names of batches and classes.
+        batches, classes: their names.
         split: tells sources from targets.
         unlabelled: whether a sample without label is drawn.
     """
-    batches = [
+    of_batches = [
         dot(*batch_look(place), f"{_short(name)} ({_role(name, split)})")
-        for place, name in enumerate(study.batches)
+        for place, name in enumerate(batches)
     ]
-    classes = [dot(*class_look(place), _short(name)) for place, name in enumerate(study.classes)]
+    of_classes = [dot(*class_look(place), _short(name)) for place, name in enumerate(classes)]
     if unlabelled:
-        classes.append(dot(PALE, ".", "no label"))
-    return {"Batch": batches, "Class": classes}
+        of_classes.append(dot(PALE, ".", "no label"))
+    return {"Batch": of_batches, "Class": of_classes}
 
 
 def _scatter(axes: Axes, drawn: Map, group: NDArray[np.int64], looks: Sequence[Look]) -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 
 from calib.errors import DamagedError
 from calib.evaluation.distances import DRAWS, most_rows
-from calib.files import read_table, safe_name
+from calib.files import safe_name
 from calib.records.record import Record
 from calib.report.figures.curves import distance_figure
-from calib.report.figures.gallery import Gallery, both, map_folder, rules_of
+from calib.report.figures.gallery import Gallery, map_folder, rules_of, tables_of
 from calib.report.figures.maps import map_figure
 from calib.report.figures.tsne import Map, MapSettings, record_map
 from calib.report.paper import MAP_FIGURES, PANCREAS, PARTS_OF_PANCREAS, spelled
@@ -30,7 +30,7 @@ BATCH_NAMES = {"batch_a": str, "batch_b": str}
 
 
 def draw_split(runs: Mapping[str, Run], folder: Path) -> Gallery:
-    """Draw the maps and distances of one split, protocol and seed, as far as they are recorded.
+    """Return the maps and distances of one split, protocol and seed to draw, as far as they are recorded.
 
     Args:
         runs: method -> its planned run; joint is among them.
@@ -87,19 +87,23 @@ def _maps(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]
         + (f"Not the paper's 4036 cells, but {part}." if part else "")
     )
     title = f"{figure}t-SNE before and after each calibration: {_where(joint)}"
-    figures = both(map_figure, maps, joint.study, joint.split)
-    gallery.add(f"tsne_{_place(joint)}", title, caption, *figures)
+    study = joint.study
+    shown_of = (maps, list(study.batches), study.classes, joint.split)
+    gallery.add(f"tsne_{_place(joint)}", title, caption, map_figure, *shown_of)
 
 
 def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str, Run]) -> None:
     """Draw the distances between batches before and after each method."""
     joint = runs["joint"]
     order = dict.fromkeys((*EXPECTED, *runs))
-    distances = {
-        _label(runs, name): read_table(recorded[name].record.path / "mmd.csv", dtype=BATCH_NAMES)
-        for name in order
-        if name not in UNCORRECTED and name in recorded
-    }
+    shown = [name for name in order if name not in UNCORRECTED and name in recorded]
+    distances, without = tables_of(
+        {_label(runs, name): recorded[name] for name in shown}, "mmd.csv", BATCH_NAMES
+    )
+    if without:
+        gallery.missing.append(
+            f"{_where(joint)}: no distances (mmd.csv) are recorded of {', '.join(without)}."
+        )
     if not distances:
         return
     most = most_rows(len(joint.study.batches))
@@ -114,7 +118,7 @@ def _distances(gallery: Gallery, runs: Mapping[str, Run], recorded: Mapping[str,
         "whiskers: 1.5 times the box."
     )
     title = f"Figure S1b. Distances between batches: {_where(joint)}"
-    gallery.add(f"S1b_{_place(joint)}", title, caption, *both(distance_figure, distances, floors))
+    gallery.add(f"S1b_{_place(joint)}", title, caption, distance_figure, distances, floors)
 
 
 def _place(run: Run) -> str:

@@ -8,11 +8,11 @@ import pandas as pd
 from calib.data.study import Study
 from calib.errors import CalibError
 from calib.evaluation.differential import ALPHA, LEVELS, differential, p_values
-from calib.files import read_table, safe_name
+from calib.files import safe_name
 from calib.records.record import Record
 from calib.report.figures.curves import loss_figure
 from calib.report.figures.features import overlap_figure
-from calib.report.figures.gallery import Gallery, both, rules_of
+from calib.report.figures.gallery import Gallery, rules_of, tables_of
 from calib.report.paper import COMMON_FEATURES, spelled
 from calib.runs.run import Run
 
@@ -26,7 +26,7 @@ HEADINGS = {
 def draw_study(
     study: Study, trainings: Mapping[str, Mapping[str, Mapping[int, Run]]], folder: Path
 ) -> Gallery:
-    """Draw the differential features and the losses of every joint run, which depend on no split.
+    """Return the differential features and the losses of every joint run, which depend on no split, to draw.
 
     Args:
         study: with its values as loaded, not scaled.
@@ -69,32 +69,30 @@ def _overlaps(gallery: Gallery, study: Study) -> None:
         + (f" {untested} tests were not possible: a mean is not positive." if untested else "")
     )
     printed = {HEADINGS["sample"]: number} if number else {}
-    figures = both(overlap_figure, panels, list(study.batches), printed)
     title = f"Figure S1a. Differential features of each batch: {spelled(study.name)}"
-    gallery.add(f"S1a_{study.name}", title, caption, *figures)
+    gallery.add(f"S1a_{study.name}", title, caption, overlap_figure, panels, list(study.batches), printed)
 
 
 def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int, Run]]) -> None:
     """Draw the losses of every joint run under one protocol and training."""
-    histories = {
-        f"split {split}": {
-            seed: read_table(run.record.path / "history.csv")
-            for seed, run in seeds.items()
-            if run.record.is_finished()
-        }
-        for split, seeds in trainings.items()
-    }
     joint = next(run for seeds in trainings.values() for run in seeds.values())
-    gallery.missing += [
-        f"Joint training on {study.name} {name}, protocol {rules_of(joint)}, has not been run."
-        for name, row in histories.items()
-        if not row
-    ]
-    histories = {name: row for name, row in histories.items() if row}
+    protocol = rules_of(joint)
+    histories: dict[str, dict[int, pd.DataFrame]] = {}
+    without = 0
+    for split, seeds in trainings.items():
+        recorded = {seed: run for seed, run in seeds.items() if run.record.is_finished()}
+        if not recorded:
+            name = f"{study.name} split {split}, protocol {protocol}"
+            gallery.missing.append(f"Joint training on {name}, has not been run.")
+        row, lacking = tables_of(recorded, "history.csv")
+        histories |= {f"split {split}": row} if row else {}
+        without += len(lacking)
+    if without:
+        what = f"{without} runs of the joint training on {study.name}, protocol {protocol}"
+        gallery.missing.append(f"No losses (history.csv) are recorded of {what}.")
     if not histories:
         return
     count = sum(len(row) for row in histories.values())
-    protocol = rules_of(joint)
     caption = (
         f"Losses of the joint training over epochs, {study.name}, protocol {protocol}: {count} runs, a row a "
         "split. Step A trains C and D, step B trains C and R (Eq. 4); logarithmic where a loss falls tenfold."
@@ -107,7 +105,7 @@ def _losses(gallery: Gallery, study: Study, trainings: Mapping[str, Mapping[int,
     floors = {"L_C (A)": floor, "L_C (B)": floor} if floor else {}
     title = f"Losses of the joint training: {spelled(study.name)}, protocol {protocol}"
     name = f"losses_{study.name}_{protocol.replace(', training ', '_')}"
-    gallery.add(name, title, caption, *both(loss_figure, histories, floors))
+    gallery.add(name, title, caption, loss_figure, histories, floors)
 
 
 def _floor(joint: Run) -> float | None:

@@ -1,8 +1,9 @@
 """The look of figures, for print and for colour-blind readers, and their files, the same bytes each time."""
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -46,6 +47,12 @@ CLASS_COLOURS = (
 )
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P")
 """Paul Tol's muted palette; it differs from the batches' colours, so that the legends are not confused."""
+
+BLANK: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Kind of file -> metadata that are left out."""
 
 GREY, PALE = "#555555", "#BBBBBB"
 
@@ -109,17 +116,15 @@ def save(figure: Figure, folder: Path, name: str, kinds: Sequence[str] = ("png",
     """
     record = Record(folder)
     record.make_folder()
-    blank: dict[str, dict[str, None]] = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    }
-    files = []
     for kind in kinds:
+        content = rendered(figure, kind)
+        record.write(f"{name}.{kind}", partial(Path.write_bytes, data=content))
+    return [folder / f"{name}.{kind}" for kind in kinds]
 
-        def write(file: Path, kind: str = kind, metadata: dict[str, None] = blank[kind]) -> None:
-            with file.open("wb") as stream, styled():
-                figure.savefig(stream, format=kind, metadata=metadata)
 
-        record.write(f"{name}.{kind}", write)
-        files.append(folder / f"{name}.{kind}")
-    return files
+def rendered(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a file of a kind, png or pdf, without date or version."""
+    stream = io.BytesIO()
+    with styled():
+        figure.savefig(stream, format=kind, metadata=BLANK[kind])
+    return stream.getvalue()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from calib.records.record import Finished, Record
 from calib.report.exhibits import Table
-from calib.report.figures.gallery import Gallery, both
+from calib.report.figures.gallery import Gallery, draw_waiting
 from calib.report.mixes.figure import mix_figure, size_figure
 from calib.report.mixes.scores import estimate_numbers, mix_numbers
 from calib.report.mixes.tables import METRICS, estimate_table, own_table, share_table, size_table
@@ -95,7 +95,8 @@ class Mixes:
             studies = list(dict.fromkeys(self.numbers[self.numbers["kind"] == kind]["study"]))
             if studies:
                 title = "Class mix of the target" if kind == "mix" else "Size of the target"
-                gallery.add(f"class_{kind}", title, caption, *both(draw, self.numbers, studies))
+                gallery.add(f"class_{kind}", title, caption, draw, self.numbers, studies)
+        draw_waiting([gallery])
         return gallery
 
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from calib.errors import CalibError
 from calib.files import safe_name
+from calib.records.kept import Kept, content_key
 from calib.report.exhibits import MISSING, Table
-from calib.report.figures.gallery import Drawn
+from calib.report.figures.gallery import KEPT, Drawn
 
 IMAGE_WIDTH = 1400
 """Width of a picture in pixels: sharp on a screen of twice the density, and 200 dpi on paper."""
@@ -84,20 +85,43 @@ def gap(shown: Shown) -> str:
 
 
 def _image(file: Path, width: int) -> dict[str, Any]:
-    """Return a picture, made at most so many pixels wide, as a data URI with its size."""
+    """Return a picture, made at most so many pixels wide, as a data URI with its size.
+
+    It is kept beside the figures, since to compress it takes longer than all else on the page.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise _unreadable(file) from error
+    kept, name, key = Kept(file.parent / KEPT), f"{safe_name(file.stem)}_page", content_key(content, width)
+    parts = kept.find(name, key, ("webp", "size"))
+    if parts is None:
+        parts = _compressed(file, width)
+        kept.keep(name, key, parts)
+    across, down = parts["size"].decode().split()
+    uri = f"data:image/webp;base64,{base64.b64encode(parts['webp']).decode()}"
+    return {"uri": uri, "width": int(across), "height": int(down)}
+
+
+def _compressed(file: Path, width: int) -> dict[str, bytes]:
+    """Return a picture as WebP, at most so many pixels wide, and its size."""
     try:
         with Image.open(file) as opened:
             picture = Image.new("RGB", opened.size, "white")
             picture.paste(opened.convert("RGBA"), mask=opened.convert("RGBA").getchannel("A"))
     except OSError as error:
-        raise CalibError(f"The figure {file} cannot be read; delete it and draw it again.") from error
+        raise _unreadable(file) from error
     if picture.width > width:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     picture.save(stream, "WEBP", quality=88, method=6)
-    code = base64.b64encode(stream.getvalue()).decode()
-    return {"uri": f"data:image/webp;base64,{code}", "width": picture.width, "height": picture.height}
+    return {"webp": stream.getvalue(), "size": f"{picture.width} {picture.height}".encode()}
+
+
+def _unreadable(file: Path) -> CalibError:
+    """Return the error for a picture that cannot be read."""
+    return CalibError(f"The figure {file} cannot be read; delete it and draw it again.")
 
 
 def _link(file: Path, folder: Path) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from calib.records.record import Finished
 from calib.registry import CONF
 from calib.report.exhibits import Table
-from calib.report.figures.gallery import Gallery, both
+from calib.report.figures.gallery import Gallery, draw_waiting
 from calib.report.groups import Group, group_jobs
 from calib.report.page.page import Section
 from calib.report.page.parts import Shown
@@ -147,8 +147,10 @@ def zoo_section(jobs: Sequence[Job], finished: Sequence[Finished], folder: Path)
     if zoo.numbers.empty:
         return None
     gallery = Gallery(folder)
-    figures = both(forest_figure, zoo.numbers, list(zoo.studies))
-    gallery.add("zoo_forest", "Public studies: gain over no calibration", FOREST, *figures)
+    title = "Public studies: gain over no calibration"
+    gallery.add("zoo_forest", title, FOREST, forest_figure, zoo.numbers, list(zoo.studies))
     if (found := zoo.ranks()) is not None:
-        gallery.add("zoo_ranks", "Public studies: ranks of the methods", RANKS, rank_figure(found))
+        title = "Public studies: ranks of the methods"
+        gallery.add("zoo_ranks", title, RANKS, rank_figure, found, stacked=False)
+    draw_waiting([gallery])
     return Section(TITLE, TEXT, zoo.tables(), [Shown(drawn, folder, COMMAND) for drawn in gallery.drawn])
