@@ -1,4 +1,4 @@
-"""The memory that a training takes, and what is free: a method that does not fit is refused before it starts."""
+"""The memory that a training takes, and what is free: what does not fit is refused before it starts."""
 
 import os
 from contextlib import suppress
@@ -41,16 +41,16 @@ def check_memory(
     )
     raise CalibError(
         f"method={name} takes about {(networks + data) / 1e9:,.1f} GB of memory for {samples:,} samples of "
-        f"{features:,} features, and {free / 1e9:,.1f} GB are free; choose fewer features (dataset.features) or "
-        f"samples, make fewer runs at once, take a larger machine, or another method, such as {other}."
+        f"{features:,} features, and {free / 1e9:,.1f} GB are free; choose fewer features (dataset.features) "
+        f"or samples, make fewer runs at once, take a larger machine, or another method, such as {other}."
     )
 
 
 def free_memory(device: str) -> int | None:
     """Return the bytes that are free on a device, or None where the system does not say.
 
-    On a processor they are those of the machine, or of a limit of this process or of its group (a container, a
-    batch job) where that leaves fewer.
+    On a processor they are those of the machine, or of a limit of this process or of its group (a container,
+    a batch job) where that leaves fewer.
     """
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
