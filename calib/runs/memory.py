@@ -54,8 +54,8 @@ def free_memory(device: str) -> int | None:
     """
     if torch.device(device).type == "cuda":
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
-    known = [free for free in (_of_machine(), _of_group(GROUP), _of_process()) if free is not None]
-    return min(known, default=None)
+    found = [_of_machine(), _of_process(), *map(_of_group, _groups())]
+    return min((free for free in found if free is not None), default=None)
 
 
 def _of_machine() -> int | None:
@@ -69,6 +69,16 @@ def _of_machine() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on this system
         return None
+
+
+def _groups() -> list[Path]:
+    """Return the folders of the group of this process and of the groups around it; each has a limit."""
+    inner = ""
+    with suppress(OSError):
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+        inner = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    own = GROUP / inner
+    return [folder for folder in (own, *own.parents) if folder.is_relative_to(GROUP)]
 
 
 def _of_group(folder: Path) -> int | None:
