@@ -175,7 +175,7 @@ class Momentum:
         """Move the parameters."""
         sgd(
             self._parameters,
-            [parameter.grad for parameter in self._parameters],
+            [parameter.grad for parameter in self._parameters if parameter.grad is not None],  # all have one
             self._buffers,
             fused=True,
             weight_decay=0,

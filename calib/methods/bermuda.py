@@ -260,8 +260,8 @@ class Bermuda(Lasting):
             for _ in range(iterations):
                 chosen = places[next(minibatches) + starts].to(x.device)
                 rows = x.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)  # by cluster
-                code = chain(network.encoder[::2], rows, 0)  # LeakyReLU of slope 0 is ReLU
-                decoded = F.relu_(chain(network.decoder[:3:2], code, 0))
+                code = chain([network.encoder[0], network.encoder[2]], rows, 0)  # slope 0: ReLU
+                decoded = F.relu_(chain([network.decoder[0], network.decoder[2]], code, 0))
                 error = F.mse_loss(decoded, rows) * len(sizes)  # the sum over clusters
                 drawn_together = torch.stack(
                     [code[first], code[second]], dim=1
