@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.sgd import sgd
 
 from calib.errors import DivergedError
 from calib.layers import Dropout, glorot_linear
@@ -56,12 +57,12 @@ class Autoencoder(nn.Module):
     def encode_layer(self, layer: int, x: Tensor) -> Tensor:
         """Return the output of an encoder layer, counted from 0, for its input ``x``."""
         h = self.encoder[layer](x)
-        return torch.tanh(h) if layer == self.depth - 1 else F.relu(h)
+        return torch.tanh_(h) if layer == self.depth - 1 else F.relu_(h)
 
     def decode_layer(self, layer: int, h: Tensor) -> Tensor:
         """Return the reconstructed input of an encoder layer from its output ``h``."""
         x = self.decoder[layer](h)
-        return torch.tanh(x) if layer == 0 else F.relu(x)
+        return torch.tanh_(x) if layer == 0 else F.relu_(x)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return codes ``(rows, widths[-1])`` of ``x (rows, widths[0])``."""
@@ -129,9 +130,10 @@ def pretrain(
     ) -> None:
         """Train ``parameters`` for at most ``most`` epochs to minimise ``loss`` of the data ``given``."""
         training = f"{name}, {layers}, rate {rate:g}"
-        optimizer, stop = sgd(parameters, rate), EarlyStop(PATIENCE, MIN_DELTA)
+        optimizer, stop = Momentum(parameters, rate), EarlyStop(PATIENCE, MIN_DELTA)
+        rows = given.contiguous()  # tables come column by column, and rows are gathered slowly from columns
         for epoch in (bar := runtime.epochs(most, training)):
-            mean = one_epoch(loss, [given], batch_size, optimizer, shuffle)
+            mean = one_epoch(loss, [rows], batch_size, optimizer, shuffle)
             runtime.report(bar, epoch, {"reconstruction": mean}, training)
             if stop.after(mean):
                 break
@@ -149,16 +151,47 @@ def pretrain(
         stage(list(network.parameters()), network.loss, x, 10.0**-number, STAGE_EPOCHS, "all layers")
 
 
-def sgd(parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """Return an optimiser for gradient descent with the momentum of the original."""
-    return torch.optim.SGD(parameters, lr, MOMENTUM, fused=True)
+class Momentum:
+    """Gradient descent with ``MOMENTUM``, without the costs of PyTorch's optimiser objects (``calib.adam``).
+
+    The numbers are those of ``torch.optim.SGD(..., fused=True)``.
+
+    Args:
+        parameters: what is trained; each gets a gradient in every step.
+        lr: the learning rate.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], lr: float) -> None:
+        self._parameters, self._lr = list(parameters), lr
+        self._buffers: list[Tensor | None] = [None] * len(self._parameters)
+
+    def clear(self) -> None:
+        """Forget all gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the parameters."""
+        sgd(
+            self._parameters,
+            [parameter.grad for parameter in self._parameters if parameter.grad is not None],  # all have one
+            self._buffers,
+            fused=True,
+            weight_decay=0,
+            momentum=MOMENTUM,
+            lr=self._lr,
+            dampening=0,
+            nesterov=False,
+            maximize=False,
+        )
 
 
 def one_epoch(
     loss: Callable[..., Tensor],
     data: Sequence[Tensor],
     batch_size: int,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Momentum,
     shuffle: torch.Generator,
 ) -> float:
     """Train for one pass in mini-batches and return the mean loss over the rows, as Keras reports it.
@@ -174,8 +207,8 @@ def one_epoch(
     order = torch.randperm(rows, generator=shuffle).to(data[0].device)
     total = torch.zeros((), dtype=data[0].dtype, device=data[0].device)
     for chosen in order.split(batch_size):
-        value = loss(*(tensor[chosen] for tensor in data))
-        optimizer.zero_grad()
+        value = loss(*(tensor.index_select(0, chosen) for tensor in data))
+        optimizer.clear()
         value.backward()
         optimizer.step()
         total += value.detach() * len(chosen)

@@ -8,8 +8,8 @@ Blondel et al. 2008 (doi 10.1088/1742-5468/2008/10/P10008).
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
 
+from calib.comparators.neighbours import nearest_others
 from calib.data.study import FloatArray
 
 TOLERANCE = 1e-7
@@ -19,14 +19,14 @@ TOLERANCE = 1e-7
 def neighbours(x: FloatArray, k: int) -> NDArray[np.intp]:
     """Return the ``k`` nearest samples of every sample, itself first, as indices ``(samples, k)``.
 
-    If there are fewer than ``k`` samples, all of them are neighbours.
+    If there are fewer than ``k`` samples, all of them are neighbours. Among many samples the search is
+    approximate (``calib.comparators.neighbours``).
     """
     k = min(k, len(x))
     itself = np.arange(len(x))[:, None]
     if k < 2:
         return itself
-    others = NearestNeighbors(n_neighbors=k - 1).fit(x).kneighbors(return_distance=False)
-    return np.hstack([itself, others])
+    return np.hstack([itself, nearest_others(x, k - 1)])
 
 
 def shared_neighbours(nearest: NDArray[np.intp], prune: float) -> sparse.csr_array:

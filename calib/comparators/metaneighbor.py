@@ -20,6 +20,8 @@ Index = NDArray[np.integer]
 
 LIMIT = 7000
 """Largest number of samples that are compared with each other."""
+ROWS = 256
+"""Rows of a matrix that are mirrored at a time."""
 
 
 def compared(cluster: Index, rng: np.random.Generator, limit: int = LIMIT) -> Index:
@@ -63,13 +65,14 @@ def similarity(x: FloatArray, cluster: Index, batch: Index) -> Array:
     """
     votes = _votes(x, cluster)
     auc = np.full((votes.shape[1],) * 2, np.nan)
-    for i in range(len(auc)):
-        members = cluster == i
-        own = batch == batch[members][0]
-        positive, negative = members.sum(), own.sum() - members.sum()
-        if negative:
-            ranks = rankdata(votes[own], axis=0)
-            auc[i] = (ranks[members[own]].mean(axis=0) - (positive + 1) / 2) / negative
+    for name in np.unique(batch):
+        own = batch == name
+        ranks = rankdata(votes[own], axis=0)
+        for i in np.unique(cluster[own]):
+            members = cluster[own] == i
+            positive, negative = members.sum(), (~members).sum()
+            if negative:
+                auc[i] = (ranks[members].mean(axis=0) - (positive + 1) / 2) / negative
     both = np.stack([auc, auc.T])
     known = ~np.isnan(both)
     with np.errstate(invalid="ignore"):
@@ -84,14 +87,41 @@ def _votes(x: FloatArray, cluster: Index) -> Array:
     varying = length[:, 0] > 0
     ranked /= np.where(length > 0, length, 1)
     correlation = ranked @ ranked.T
-    np.fill_diagonal(correlation, 1)
-    defined = np.outer(varying, varying)
-    correlation[defined] = rankdata(correlation[defined])  # ranks among all entries; undefined ones become 0
-    correlation[~defined] = 0
-    weight = correlation
+    if varying.all():
+        weight = _symmetric_ranks(correlation)
+    else:  # undefined correlations have rank 0
+        defined, weight = np.ix_(varying, varying), np.zeros_like(correlation)
+        weight[defined] = _symmetric_ranks(correlation[defined])
     weight /= max(weight.max(), 1)
     total = np.where(varying, weight.sum(axis=0), 1)  # a constant sample has no correlation and no vote
     return (weight @ np.eye(cluster.max() + 1)[cluster]) / total[:, None]
+
+
+def _symmetric_ranks(correlation: Array) -> Array:
+    """Return the ranks of a symmetric matrix's entries among all of them, with 1 on its diagonal.
+
+    They are those of ``scipy.stats.rankdata``, but only one triangle is sorted: an entry above the diagonal
+    counts twice. Equal entries share the mean of their ranks.
+    """
+    n = len(correlation)
+    above = ~np.tri(n, dtype=bool)
+    value = correlation[above]
+    order = np.argsort(value)
+    value = value[order]
+    first = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]])) if len(value) else order
+    times, level = np.diff(first, append=len(value)), value[first]
+    before, count = 2 * first + n * (level > 1), 2 * times + n * (level == 1)  # with the diagonal
+    triangle = np.empty(len(value))
+    triangle[order] = np.repeat(before + (count + 1) / 2, times)
+    ranks = np.zeros((n, n))
+    ranks[above] = triangle
+    for start in range(0, n, ROWS):  # by blocks, which fit the processor's cache
+        rows, later = slice(start, start + ROWS), slice(start + ROWS, None)
+        ranks[later, rows] = ranks[rows, later].T
+        ranks[rows, rows] += ranks[rows, rows].T.copy()
+    smaller, equal = np.searchsorted(value, 1, "left"), np.searchsorted(value, 1, "right")
+    np.fill_diagonal(ranks, 2 * smaller + (2 * (equal - smaller) + n + 1) / 2)
+    return ranks
 
 
 def best_pairs(similar: Array, batch_of: Index, threshold: float) -> list[tuple[int, int]]:

@@ -86,6 +86,20 @@ class Corrector(Protocol):
         ...
 
 
+def _parts(whole: object) -> list[object]:
+    """Return the parts that a method, a corrector or a classifier is made of."""
+    inner = [
+        p for value in vars(whole).values() for p in (value.values() if isinstance(value, dict) else [value])
+    ]
+    return [part for part in inner if hasattr(part, "version")]
+
+
+def _dense_copies(part: Any) -> float:
+    """Return how many times a part holds all data at once; see ``Method.dense_copies``."""
+    own = getattr(part, "dense_copies", None)
+    return max(map(_dense_copies, _parts(part)), default=0) if own is None else own
+
+
 def class_probabilities(fitted: Fitted, samples: Samples) -> FloatArray:
     """Return the class probabilities ``(samples, classes)`` of a batch, which are all finite.
 
@@ -171,6 +185,15 @@ class AnyMethod(ABC, Generic[AnyTask]):
             The number, 0 for a method whose networks are narrow or that has none.
         """
         return 0
+
+    @property
+    def dense_copies(self) -> float:
+        """Return about how many times the method holds all data as dense float64 numbers, beyond the study.
+
+        It is the most that one of its parts does, by an attribute of this name, which is measured
+        (``scripts/bench/growth.py``) and rounded down; 0 for parts that take rows as they need them.
+        """
+        return max(map(_dense_copies, _parts(self)), default=0)
 
     @property
     def judges_new_batches(self) -> bool:

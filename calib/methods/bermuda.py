@@ -22,7 +22,7 @@ from calib.comparators.clusters import louvain, neighbours, shared_neighbours
 from calib.comparators.metaneighbor import best_pairs, compared, similarity
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_flag, check_number
-from calib.layers import glorot_linear
+from calib.layers import chain, glorot_linear
 from calib.methods.base import State
 from calib.methods.lasting import Lasting
 from calib.minibatches import lockstep
@@ -259,9 +259,11 @@ class Bermuda(Lasting):
             minibatches = lockstep(sizes, self.batch_size, shuffle, discard_first=True)
             totals = torch.zeros(2, device=x.device, dtype=x.dtype)
             for _ in range(iterations):
-                rows = x[places[next(minibatches) + starts].to(x.device)]  # (clusters, batch_size, features)
-                code = network.encoder(rows)
-                error = F.mse_loss(network.decoder(code), rows) * len(sizes)  # the sum over clusters
+                chosen = places[next(minibatches) + starts].to(x.device)
+                rows = x.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)  # by cluster
+                code = chain([network.encoder[0], network.encoder[2]], rows, 0)  # slope 0: ReLU
+                decoded = F.relu_(chain([network.decoder[0], network.decoder[2]], code, 0))
+                error = F.mse_loss(decoded, rows) * len(sizes)  # the sum over clusters
                 drawn_together = torch.stack(
                     [code[first], code[second]], dim=1
                 )  # (pairs, 2, batch_size, code)

@@ -32,6 +32,7 @@ class CCA:
     version = 1
     uses_seed = False
     stored = True
+    dense_copies = 3
 
     def __init__(self, dims: int, warp: bool) -> None:
         check_number("dims", dims, least=1, whole=True)

@@ -40,6 +40,7 @@ class ComBat(Lasting):
     version = 1
     uses_seed = False
     stored = True
+    dense_copies = 6
     keeps_features = True
 
     def __init__(self, mean_only: bool, reference: str | None, parametric: bool) -> None:

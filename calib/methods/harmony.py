@@ -45,6 +45,7 @@ class Harmony(Lasting):
     version = 1
     uses_seed = True
     stored = True
+    dense_copies = 2
 
     def __init__(
         self, transform: Transform, components: int, theta: float, sigma: float, rounds: int

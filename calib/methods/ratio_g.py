@@ -34,6 +34,7 @@ class RatioG(Lasting):
     version = 1
     uses_seed = False
     stored = False
+    dense_copies = 1
     keeps_features = True
 
     def __init__(self, denominator: str, log: bool) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from scipy import sparse
 from scipy.cluster.hierarchy import linkage
 
+from calib.comparators.neighbours import nearest
 from calib.comparators.seurat.anchors import Anchors, find_anchors
 from calib.comparators.seurat.canonical import principal_scores, varying, z_scores
-from calib.comparators.seurat.neighbours import nearest
 from calib.data.matrix import pieces
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError, check_number
@@ -48,6 +48,7 @@ class Seurat(Lasting):
     version = 1
     uses_seed = False
     stored = True
+    dense_copies = 5
     keeps_features = True
 
     def __init__(

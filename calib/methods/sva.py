@@ -66,6 +66,7 @@ class OnSurrogates(ABC):
     version: ClassVar[int] = 1
     uses_source_labels: ClassVar[bool] = True
     keeps_features: ClassVar[bool] = True
+    dense_copies: ClassVar[float] = 3
     estimator = "irw"
 
     def __init__(self, number: int | str, permutations: int) -> None:

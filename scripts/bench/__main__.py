@@ -1,16 +1,16 @@
-"""Time trainings, seeds, large studies, correctors and the start of commands; ``make bench``.
+"""Time trainings, seeds, large studies, the growth of methods and the start of commands; ``make bench``.
 
 Everything runs on one thread and is measured in processor seconds, on which other programs have less effect
 than on the clock. Both sides of a ratio are measured in the same process, in turns; the best of each counts.
 
-Options: --parts trainings plain seeds tsne scale correctors startup (all of them unless some are named).
+Options: --parts trainings plain seeds tsne scale growth startup (all of them unless some are named).
 """
 
 import argparse
 import platform
 import sys
 
-import correctors
+import growth
 import joblib
 import scale
 import seeds
@@ -26,7 +26,7 @@ PARTS = {
     "seeds": seeds.main,
     "tsne": trainings.tsne,
     "scale": scale.main,
-    "correctors": correctors.main,
+    "growth": growth.main,
     "startup": startup.main,
 }
 """The function that measures and prints each part, by the part's name."""

@@ -38,33 +38,34 @@ NAMES = [f"batch_{number}" for number in range(BATCHES)]
 SPLIT = "+".join(NAMES[: BATCHES // 2]) + ":" + "+".join(NAMES[BATCHES // 2 :])
 
 
-def simulated(cells: int, seed: int = 0) -> Iterator[tuple[sparse.csr_array, Any]]:
+def simulated(cells: int, seed: int = 0, features: int = FEATURES) -> Iterator[tuple[sparse.csr_array, Any]]:
     """Yield, batch after batch, log counts (CSR, float32) and classes ``(cells / BATCHES,)``.
 
     A cell has values in random features, which are larger in the features of its class. Batches differ in a
     gain for each feature. Only values that are not zero are ever stored.
     """
     rng = np.random.default_rng(seed)
-    level = rng.gamma(2, 1, FEATURES).astype(np.float32)
-    marked = np.where(rng.random((CLASSES, FEATURES)) < 0.1, 3, 1).astype(np.float32)
-    rows, each = cells // BATCHES, round(DENSITY * FEATURES)
+    level = rng.gamma(2, 1, features).astype(np.float32)
+    marked = np.where(rng.random((CLASSES, features)) < 0.1, 3, 1).astype(np.float32)
+    rows, each = cells // BATCHES, round(DENSITY * features)
     for _ in range(BATCHES):
         y = rng.integers(0, CLASSES, rows)
-        gain = rng.lognormal(0, 0.3, FEATURES).astype(np.float32)
-        steps = rng.integers(1, 2 * FEATURES // each, (rows, each), np.int32)  # to the next value
-        columns = np.minimum(steps.cumsum(axis=1, dtype=np.int32) - 1, FEATURES - each + np.arange(each))
+        gain = rng.lognormal(0, 0.3, features).astype(np.float32)
+        steps = rng.integers(1, 2 * features // each, (rows, each), np.int32)  # to the next value
+        columns = np.minimum(steps.cumsum(axis=1, dtype=np.int32) - 1, features - each + np.arange(each))
         values = np.log1p(rng.poisson(level[columns] * gain[columns] * marked[y[:, None], columns]) + 1)
         x = (values.astype(np.float32).ravel(), columns.astype(np.int32).ravel())
-        yield sparse.csr_array((*x, np.arange(0, rows * each + 1, each)), (rows, FEATURES)), y
+        yield sparse.csr_array((*x, np.arange(0, rows * each + 1, each)), (rows, features)), y
 
 
-def simulated_study(cells: int) -> Study:
+def simulated_study(cells: int, features: int = FEATURES) -> Study:
     """Return a simulated sparse study in memory, with labels in all batches."""
     batches = {
-        name: Batch(name, x, y.astype(np.int64)) for name, (x, y) in zip(NAMES, simulated(cells), strict=True)
+        name: Batch(name, x, y.astype(np.int64))
+        for name, (x, y) in zip(NAMES, simulated(cells, features=features), strict=True)
     }
-    features, classes = ([f"{what}_{i}" for i in range(n)] for what, n in (("g", FEATURES), ("c", CLASSES)))
-    return Study("simulated", batches, features, classes, BATCHES // 2)
+    names, classes = ([f"{what}_{i}" for i in range(n)] for what, n in (("g", features), ("c", CLASSES)))
+    return Study("simulated", batches, names, classes, BATCHES // 2)
 
 
 def write_h5ad(file: Path, cells: int) -> None:

@@ -11,6 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from calib.data.study import Task
 from calib.methods.base import AnyMethod
+from calib.methods.joint import Joint
+from calib.methods.joint_plus import JointPlus
 from calib.report.figures.tsne import project
 from calib.runtime import Runtime
 
@@ -23,6 +25,8 @@ TRAININGS = {
     "Recon_T, MI": ["dataset=mi", "method=recon_t", "method.epochs=20"],
     "pairwise, MI": ["dataset=mi", "method=pairwise", "dataset.n_sources=1", "method.epochs=40"],
     "D, MI": ["dataset=mi", "method=baseline", "method.classifier.epochs=60"],
+    "Joint+, MI": ["dataset=mi", "method=joint_plus", "method.joint.epochs=5"],
+    "plain network, MI": ["dataset=mi", "method=standardise_network", "method.classifier.epochs=5"],
     "NormAE and D, MI": [
         "dataset=mi",
         "method=normae",
@@ -105,12 +109,14 @@ def over_products() -> None:
     print("| training | seconds | its products | ratio |\n| --- | --- | --- | --- |")
     for name, overrides in TRAININGS.items():
         method, task = prepared(*overrides)
-        joint = name.startswith(("joint", "Recon_T"))
 
         def fit(method: AnyMethod = method, task: Task = task) -> object:
             return method.fit(task, Runtime(0))
 
-        products = joint_products(method, task) if joint else recorded_products(fit)
+        if isinstance(method, JointPlus):
+            products = joint_products(method.joint, task) * method.members
+        else:
+            products = joint_products(method, task) if isinstance(method, Joint) else recorded_products(fit)
         fit()
         rounds = [(seconds(fit), seconds_of(products)) for _ in range(ROUNDS)]
         ours, bound = (min(column) for column in zip(*rounds, strict=True))

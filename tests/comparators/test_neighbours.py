@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import calib.comparators.seurat.neighbours
-from calib.comparators.seurat.neighbours import mutual_pairs, nearest, ranks
+import calib.comparators.neighbours
+from calib.comparators.neighbours import mutual_pairs, nearest, nearest_others, ranks
 
 
 def test_mutual_pairs_are_those_of_the_definition() -> None:
@@ -39,8 +39,19 @@ def test_many_samples_are_searched_approximately_but_always_alike(monkeypatch: p
     rng = np.random.default_rng(1)
     data, query = rng.normal(size=(2000, 10)), rng.normal(size=(300, 10))
     exact = nearest(data, query, 20)[0]
-    monkeypatch.setattr(calib.comparators.seurat.neighbours, "EXACT", 100)
+    monkeypatch.setattr(calib.comparators.neighbours, "EXACT", 100)
     (index, distance), again = nearest(data, query, 20), nearest(data, query, 20)
     np.testing.assert_array_equal(index, again[0])
     np.testing.assert_allclose(distance, np.linalg.norm(data[index] - query[:, None], axis=2), rtol=1e-5)
-    assert np.mean([np.isin(a, b).mean() for a, b in zip(exact, index, strict=True)]) > 0.9
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(exact, index, strict=True)]) > 0.99
+
+
+def test_a_sample_is_not_its_own_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(2).normal(size=(600, 5))
+    x[7] = x[8]  # samples at distance 0 of each other
+    exact = nearest_others(x, 9)
+    monkeypatch.setattr(calib.comparators.neighbours, "EXACT", 100)
+    found = nearest_others(x, 9)
+    assert found.shape == (600, 9)
+    assert not (found == np.arange(600)[:, None]).any()
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]) > 0.99

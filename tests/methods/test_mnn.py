@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 
+import calib.methods.mnn
 from calib.data.study import FloatArray, Samples
 from calib.errors import CalibError
 from calib.methods.mnn import MNN
@@ -120,3 +121,18 @@ def test_settings_and_batches_that_cannot_be() -> None:
         MNN(20, 0)
     with pytest.raises(CalibError, match="only '1'"):
         MNN(20, 0.1).correct(plates((20,)), RUNTIME)
+
+
+def test_of_a_large_batch_some_samples_are_searched_and_all_corrected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches = plates((300, 240, 200))
+    whole = MNN(10, 0.1).correct(batches, RUNTIME)
+    monkeypatch.setattr(calib.methods.mnn, "DRAWN", 100)
+    (some, learnt), again = MNN(10, 0.1).learn(batches, RUNTIME), MNN(10, 0.1).correct(batches, RUNTIME)
+    assert len(learnt["merged"]) == 300
+    for batch in batches:
+        x = batch.dense / np.linalg.norm(batch.dense, axis=1, keepdims=True)
+        np.testing.assert_array_equal(some[batch.name], again[batch.name])
+        moved, other = whole[batch.name] - x, some[batch.name] - x
+        assert np.linalg.norm(other - moved) <= 0.25 * np.linalg.norm(moved)

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import normalize
 
+from calib.comparators.neighbours import Index, mutual_pairs, nearest, ranks
 from calib.comparators.seurat.canonical import canonical_pair, most_dims, varying, z_scores
-from calib.comparators.seurat.neighbours import Index, mutual_pairs, nearest, ranks
 from calib.data.study import FloatArray
 
 PER_DIMENSION = 100

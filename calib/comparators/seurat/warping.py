@@ -121,16 +121,19 @@ def warp(x: FloatArray, y: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.int
     """
     n, m = len(x), len(y)
     step = np.empty((n, m), np.uint8)
-    last, last_but_one = np.full(n + 1, np.inf), np.full(n + 1, np.inf)  # cost of row i at i + 1; none at 0
+    by_place, backwards = step.reshape(-1), y[::-1].copy()  # an anti-diagonal is a slice of either
+    last, last_but_one, now = (np.full(n + 1, np.inf) for _ in range(3))  # cost of row i at i + 1; none at 0
     for s in range(n + m - 1):  # one anti-diagonal at a time; its entries do not depend on each other
-        i = np.arange(max(0, s - m + 1), min(n - 1, s) + 1)
-        distance = np.abs(x[i] - y[s - i])
-        ways = np.stack([last_but_one[i] + 2 * distance, last[i + 1] + distance, last[i] + distance])
-        best = ways.argmin(axis=0)
-        step[i, s - i] = best
-        now = np.full(n + 1, np.inf)
-        now[i + 1] = ways[best, np.arange(len(i))] if s else distance
-        last, last_but_one = now, last
+        start, stop = max(0, s - m + 1), min(n - 1, s) + 1
+        distance = np.abs(x[start:stop] - backwards[m - 1 - s + start : m - 1 - s + stop])
+        both = last_but_one[start:stop] + 2 * distance
+        left, up = last[start + 1 : stop + 1] + distance, last[start:stop] + distance
+        one = np.minimum(left, up)
+        taken = np.where(both <= one, DIAGONAL, np.where(left <= up, LEFT, UP))
+        by_place[start * m + s - start : (stop - 1) * m + s - stop + 2 : max(m - 1, 1)] = taken
+        now.fill(np.inf)
+        now[start + 1 : stop + 1] = np.minimum(both, one) if s else distance
+        last, last_but_one, now = now, last, last_but_one
     row, column = n - 1, m - 1
     path = [(row, column)]
     while row or column:

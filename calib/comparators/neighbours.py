@@ -1,7 +1,8 @@
 """Nearest neighbours between two sets of samples, and pairs that are nearest neighbours of each other.
 
-``calib.methods.mnn``, ``calib.methods.seurat`` and ``anchors.py`` use them. The order of the pairs and the
-approximate search (Annoy, 50 trees) are Seurat's.
+``calib.methods.mnn``, ``calib.methods.seurat``, ``calib.comparators.clusters`` and
+``calib.comparators.seurat.anchors`` use them. The order of the pairs and the approximate search (Annoy, 50
+trees) are Seurat's.
 """
 
 import numpy as np
@@ -17,6 +18,8 @@ EXACT = 20_000
 """Largest number of samples that are searched exactly; among more, neighbours are approximate."""
 TREES = 50
 """Number of random trees of the approximate search (Seurat's number)."""
+ASKED = 50
+"""Fewest neighbours that the trees are asked for, the first ``k`` of which count: more are found so."""
 SEED = 0
 """Seed of these trees, which is fixed so that corrections do not depend on a run's seed."""
 
@@ -24,7 +27,8 @@ SEED = 0
 def nearest(data: FloatArray, query: FloatArray, k: int) -> tuple[Index, FloatArray]:
     """Return the ``k`` samples of ``data`` that are nearest to every sample of ``query``, nearest first.
 
-    The search is exact up to ``EXACT`` samples of ``data``; for more it uses Annoy's random projection trees.
+    The search is exact up to ``EXACT`` samples of ``data``. For more it uses Annoy's random projection trees,
+    whose time grows hardly faster than the samples; docs/methods.md says how many true neighbours they find.
 
     Args:
         data: samples to search ``(samples, dimensions)``.
@@ -34,14 +38,40 @@ def nearest(data: FloatArray, query: FloatArray, k: int) -> tuple[Index, FloatAr
     Returns:
         Rows of ``data`` and Euclidean distances to them, ``(queries, k)`` each.
     """
-    k = min(k, len(data))
     if len(data) <= EXACT:
-        distance, index = NearestNeighbors(n_neighbors=k).fit(data).kneighbors(query)
-    else:
-        trees = Annoy(data, 1, random_state=SEED, knn_kwargs={"n_trees": TREES})
-        trees.build()
-        index, distance = trees.query(query, k)
+        return exactly_nearest(data, query, k)
+    trees = Annoy(data, 1, random_state=SEED, knn_kwargs={"n_trees": TREES})
+    trees.build()
+    k = min(k, len(data))
+    index, distance = trees.query(query, min(max(k, ASKED), len(data)))
+    return index[:, :k], distance[:, :k]
+
+
+def exactly_nearest(data: FloatArray, query: FloatArray, k: int) -> tuple[Index, FloatArray]:
+    """Return what ``nearest`` does, searched exactly among any number of samples."""
+    neighbours = NearestNeighbors(n_neighbors=min(k, len(data))).fit(data)
+    distance, index = neighbours.kneighbors(query)
     return index, distance
+
+
+def nearest_others(x: FloatArray, k: int) -> Index:
+    """Return the ``k`` samples nearest to every sample, without itself ``(samples, k)``, nearest first.
+
+    The search is that of ``nearest``.
+
+    Args:
+        x: data ``(samples, dimensions)``.
+        k: number of neighbours, fewer than the samples.
+    """
+    if len(x) <= EXACT:
+        others: Index = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(return_distance=False)
+        return others
+    index = nearest(x, x, k + 1)[0]
+    itself = index == np.arange(len(x))[:, None]
+    last = np.argsort(
+        itself, axis=1, kind="stable"
+    )  # itself goes last; if it is not there, the farthest does
+    return np.take_along_axis(index, last, axis=1)[:, :k]
 
 
 def mutual_pairs(a_to_b: Index, b_to_a: Index) -> tuple[Index, Index]:
