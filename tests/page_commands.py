@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from calib.commands import COMMANDS
-from calib.commands.predict import OPTIONS
+from calib.commands.predictions import OPTIONS
 from calib.plates.options import parse
 from calib.runs.comments import bases, content
 from tests.conftest import CONF, ROOT
