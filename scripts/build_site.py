@@ -29,6 +29,10 @@ OWN = ROOT / "docs" / "site"
 SETTINGS = re.compile(r"\]\((?P<up>(?:\.\./)?)conf/(?P<name>\w+)(?:/(?P<part>\w+))?(?:\.yaml)?/?\)")
 RESULTS = re.compile(r"\]\(results(?:/archive)?/?\)")
 """Links to folders and files of settings, and to folders of results, for which the site has pages."""
+SOURCES = re.compile(
+    r"\[(?P<text>[^\]]*)\]\((?:\.\./)?(?:(?:calib|tests|scripts)/[^)]+|[\w.-]+\.(?:txt|yml|lock|toml))\)"
+)
+"""Links to other files of the repository, for which it has none."""
 
 
 def lay_out(source: Path) -> None:
@@ -54,6 +58,8 @@ def lay_out(source: Path) -> None:
 def relinked(text: str, up: str) -> str:
     """Return a page whose links to files of settings and to results lead to the pages that show those.
 
+    Of a link to another file of the repository the words are left.
+
     Args:
         text: the page.
         up: the way from its folder to that of ``index.md``.
@@ -65,6 +71,7 @@ def relinked(text: str, up: str) -> str:
         return f"]({up}reference/{link['name']}.md{'#' + link['part'] if link['part'] else ''})"
 
     text = re.sub(r"\]\((?:\.\./)?README\.md", f"]({up}index.md", text)
+    text = SOURCES.sub(r"\g<text>", text)
     return RESULTS.sub(f"]({up}reference/results.md)", SETTINGS.sub(page_of, text))
 
 

@@ -45,6 +45,7 @@ def test_links_that_leave_the_pages_lead_to_pages() -> None:
     assert relinked("[a](../conf/dataset/mi.yaml)", "../") == "[a](../reference/dataset.md#mi)"
     assert relinked("[a](../conf/corrector)", "../") == "[a](../reference/corrector.md)"
     assert relinked("[a](conf/answer.yaml)", "") == "[a](reference/lists.md#answer)"
+    assert relinked("[nets](../calib/nets.py), [pins](../constraints.txt)", "../") == "nets, pins"
     assert relinked("[a](results/archive)", "../") == "[a](../reference/results.md)"
     assert relinked("[a](results/runs.csv), [b](paper.md#x)", "") == "[a](results/runs.csv), [b](paper.md#x)"
 

@@ -13,7 +13,6 @@ from datetime import timedelta
 from calib.errors import CalibError
 from calib.failures import command
 from calib.registry import CONF
-from calib.report.again import found_again, remember
 from calib.runs.cli import explain
 from calib.runs.options import add_run_options, local_jobs, numbers, several, show_progress
 from calib.runs.series import PLAN, read_series
@@ -48,10 +47,12 @@ def main(options: argparse.Namespace) -> int:
     A study that cannot be reached is a failure only where it was asked for by name. What plans and draws is
     imported only if there is something new.
     """
-    only_report = options.report_only and not options.dry_run
-    if only_report and (known := found_again(options, CONF)) is not None:
-        say(NOTHING_NEW, *known[0])
-        return known[1]
+    if options.report_only and not options.dry_run:
+        from calib.report.again import found_again
+
+        if (known := found_again(options, CONF)) is not None:
+            say(NOTHING_NEW, *known[0])
+            return known[1]
     return _main(options)
 
 
@@ -99,6 +100,8 @@ def _main(options: argparse.Namespace) -> int:
         say(*end)
     say(page)
     if options.report_only:
+        from calib.report.again import remember
+
         remember(options, CONF, jobs, planner.datasets, [*end, str(page)], int(bool(failures)))
     return 1 if failures else 0
 

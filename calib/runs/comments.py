@@ -14,7 +14,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def content(file: Path) -> dict[str, Any]:
     """Return the settings of a file as they are written."""
-    found: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER) or {}
+    found: dict[str, Any] = LOADER(file.read_text(encoding="utf-8")).get_single_data() or {}
     return found
 
 

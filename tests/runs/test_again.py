@@ -67,7 +67,7 @@ def test_what_has_changed_is_not_recognised(
     assert found[2:] == [False]
     assert len(records(tmp_path / "out")) == 2
     with monkeypatch.context() as patch:  # other code
-        patch.setattr(again, "_code", lambda: ["other"])
+        patch.setattr(again, "code", lambda: ["other"])
         carry_out(config)
     assert found[3:] == [False]
     for file in (tmp_path / "out").glob("runs/*/*/*/predictions.csv"):  # a damaged record
