@@ -72,7 +72,7 @@ def interrupted(error: BaseException | None) -> bool:
 
 @contextmanager
 def command() -> Iterator[None]:
-    """End a command in one sentence where it is interrupted, or where nobody reads its output any more.
+    """End a command in one sentence: that of a ``CalibError``, or where it is interrupted or nobody reads it.
 
     A log line that nobody reads is dropped, and the work goes on, so a run behind ``| head`` is recorded. The
     sentence of an error, and the traceback of one that nobody caught, are written as they may be shown.
@@ -84,6 +84,8 @@ def command() -> Iterator[None]:
             yield
         finally:
             sys.stdout.flush()
+    except CalibError as error:
+        raise SystemExit(lines(f"Error: {error}")) from error
     except SystemExit as end:
         if isinstance(end.code, str):
             raise SystemExit(lines(end.code)) from end

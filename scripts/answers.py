@@ -9,7 +9,6 @@ so a repeated command goes on where it was.
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from scipy import sparse
 import calib
 from calib.config import compose
 from calib.data.study import Study
-from calib.errors import CalibError
 from calib.failures import command
 from calib.plates.answer import BALANCED, Answer, Judged
 from calib.plates.scores import MethodScores, scored
@@ -145,7 +143,4 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
     show_progress()
     with command():
-        try:
-            main(given.studies, given.out)
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main(given.studies, given.out)

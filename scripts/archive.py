@@ -14,7 +14,6 @@ from pathlib import Path
 from hydra.errors import HydraException
 from tqdm import tqdm
 
-from calib.errors import CalibError
 from calib.evaluation.differential import common_features
 from calib.failures import command
 from calib.runs.archive import Archive, restore
@@ -66,5 +65,5 @@ if __name__ == "__main__":
         options = parser().parse_args()
         try:
             (lay_out if options.restore else add)(Archive(options.archive), options.out)
-        except (CalibError, HydraException) as error:
+        except HydraException as error:
             sys.exit(f"Error: {error}")

@@ -142,7 +142,4 @@ def main(site: Path = SITE) -> None:
 
 if __name__ == "__main__":
     with command():
-        try:
-            main()
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main()

@@ -8,7 +8,6 @@ together is used everywhere (``choice``).
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -26,7 +25,6 @@ from calib.data.mix import Mix, mixed
 from calib.data.split import Split, all_splits, make_task
 from calib.data.study import Batch, LabelledSamples, Samples, Study, Task
 from calib.data.transform import unit_of
-from calib.errors import CalibError
 from calib.evaluation.class_mix import Assumptions, MixModel
 from calib.evaluation.label_shift import bbse, mlls
 from calib.evaluation.trust import temperature, tempered
@@ -190,7 +188,4 @@ if __name__ == "__main__":
         argparse.ArgumentParser(
             description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         ).parse_args()
-        try:
-            main()
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main()

@@ -8,11 +8,9 @@ warnings rest, and docs/figures/class_mix.png and class_size.png. Then make tabl
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from calib.errors import CalibError
 from calib.failures import command
 from calib.report.mixes.section import LISTS, Mixes
 from calib.report.mixes.tables import borne
@@ -48,7 +46,4 @@ if __name__ == "__main__":
     )
     parser.add_argument("--out", type=Path, default=ROOT / "outputs", help="folder of the records")
     with command():
-        try:
-            main(parser.parse_args().out)
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main(parser.parse_args().out)

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from calib.errors import CalibError
 from calib.failures import command
 from calib.report.beyond.section import SERIES, TABLES
 from calib.report.claims.tables import claims_table, verdict_counts, verdicts_table
@@ -308,7 +307,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with command():
-        try:
-            main()
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main()

@@ -7,7 +7,6 @@ Nothing is trained, and no data file is read. Tables in a page: calib/report/doc
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from calib.errors import CalibError
@@ -64,7 +63,4 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     with command():
-        try:
-            main(parser().parse_args())
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main(parser().parse_args())

@@ -12,7 +12,6 @@ import json
 import logging
 import sys
 
-from calib.errors import CalibError
 from calib.failures import command
 from calib.shown import say, terminal_handler
 
@@ -47,7 +46,4 @@ def main(words: list[str]) -> None:
 def command_line() -> None:
     """Do as the arguments of the command say."""
     with command():
-        try:
-            main(sys.argv[1:])
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main(sys.argv[1:])

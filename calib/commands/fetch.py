@@ -6,13 +6,11 @@ public studies of conf/zoo.yaml.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from omegaconf import OmegaConf
 
 from calib.config import build, compose
-from calib.errors import CalibError
 from calib.failures import command
 from calib.registry import CONF
 from calib.runs.series import public_studies
@@ -55,7 +53,4 @@ def main() -> None:
 def command_line() -> None:
     """Do as the arguments of the command say."""
     with command():
-        try:
-            main()
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main()

@@ -16,7 +16,6 @@ batch, label, subject, sample, layer   names of columns, where they differ from 
 
 import sys
 
-from calib.errors import CalibError
 from calib.failures import command
 from calib.shown import say
 
@@ -38,7 +37,4 @@ def main(arguments: list[str]) -> None:
 def command_line() -> None:
     """Do as the arguments of the command say."""
     with command():
-        try:
-            main(sys.argv[1:])
-        except CalibError as error:
-            sys.exit(f"Error: {error}")
+        main(sys.argv[1:])
